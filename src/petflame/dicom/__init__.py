@@ -1,0 +1,1 @@
+"""DICOM series to SUV and HU: headers, assembly, SUV, conversion."""

@@ -1,0 +1,96 @@
+"""What petflame says when it cannot go on: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    what : str
+        The fault, in a sentence without a full stop.
+    where : str
+        File, tag, table row or subject that holds it.
+    remedy : str
+        What the user can do about it.
+    """
+
+    what: str
+    where: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.remedy}"
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the fault as the ``{what, where, remedy}`` of ``status.json``."""
+        return asdict(self)
+
+
+class PetflameWarning(UserWarning):
+    """A doubt that the user must see; results carry it too."""
+
+
+class PetflameError(Exception):
+    """Base of every refusal; carries all the faults that were found, not just the first.
+
+    >>> error = InputRefused.of("no PET series", "folder scans/", "name a folder that holds one")
+    >>> str(error)
+    'folder scans/: no PET series; name a folder that holds one'
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+    @classmethod
+    def of(cls, what: str, where: str, remedy: str) -> PetflameError:
+        """Make an error with a single fault."""
+        return cls([Fault(what, where, remedy)])
+
+
+class InputRefused(PetflameError):
+    """The input is missing, contradictory or out of scope (exit code 2)."""
+
+
+class UpstreamRefused(PetflameError):
+    """An earlier step refused this visit or pair; its reasons are passed on (exit code 2)."""
+
+
+class FaultList:
+    """Collects faults so that one error lists them all.
+
+    >>> faults = FaultList()
+    >>> faults.add("weight is missing", "PatientWeight (0010,1030)", "give weight_kg in the overrides table")
+    >>> faults.raise_if_any()
+    Traceback (most recent call last):
+    ...
+    petflame.errors.InputRefused: PatientWeight (0010,1030): weight is missing; give weight_kg in the overrides table
+    """
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, what: str, where: str, remedy: str) -> None:
+        """Note a fault."""
+        self._faults.append(Fault(what, where, remedy))
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note the faults of another list."""
+        self._faults.extend(faults)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._faults)
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def raise_if_any(self) -> None:
+        """Raise `InputRefused` with every fault, if there is one."""
+        if self._faults:
+            raise InputRefused(self._faults)

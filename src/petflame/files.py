@@ -1,0 +1,199 @@
+"""Reading and writing files: always beside first, then renamed, and the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from petflame.errors import InputRefused
+from petflame.grid import Array, Grid, Volume
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GZIP_LEVEL = 1
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text in one step."""
+    write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy scalars, arrays, tuples and paths into what JSON holds; NaN and infinities become null.
+
+    >>> plain({"a": np.float64("nan"), "b": (np.int64(1), 2.5)})
+    {'a': None, 'b': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document, keys in the order given, floats in full precision."""
+    write_text(path, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, remedy: str = "make it again with the step before this one") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InputRefused
+        When the file is absent or is not a JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputRefused.of("the file is missing", str(path), remedy) from None
+    except (OSError, ValueError) as error:
+        raise InputRefused.of(f"it cannot be read as JSON ({error})", str(path), remedy) from None
+    if not isinstance(document, dict):
+        raise InputRefused.of("it does not hold a JSON object", str(path), remedy)
+    return document
+
+
+def write_nifti(path: Path, volume: Volume, description: str = "") -> None:
+    """Write a gzipped NIfTI-1 file (scanner RAS mm) whose bytes depend on the content alone."""
+    import nibabel as nib
+    from isal import igzip
+
+    image = nib.Nifti1Image(volume.data, volume.grid.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(volume.grid.affine, code=1)
+    image.set_sform(volume.grid.affine, code=1)
+    image.header["descrip"] = description.encode()[:79]
+
+    def write(stream: IO[bytes]) -> None:
+        with igzip.IGzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=stream, mtime=0) as packed:
+            image.to_file_map({"image": nib.FileHolder(fileobj=packed)})
+
+    write_atomically(path, write)
+
+
+def read_nifti(path: Path, remedy: str = "make it again with the step before this one") -> Volume:
+    """Read a three-dimensional NIfTI image; the file's own number type is kept when it has no scaling.
+
+    Raises
+    ------
+    InputRefused
+        When the file is absent, is no NIfTI, is not three-dimensional, declares more voxels than it holds, or has
+        an affine that is not invertible.
+    """
+    import nibabel as nib
+
+    try:
+        image = nib.load(path)
+        shape = tuple(int(n) for n in image.shape)
+        while len(shape) > 3 and shape[-1] == 1:
+            shape = shape[:-1]
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputRefused.of(f"it has shape {shape}, not three dimensions", str(path), "give a 3-D image")
+        # igzip and gzip both expand at most about 1030-fold, so a larger claim cannot be true.
+        claimed = int(np.prod(shape, dtype=object)) * image.get_data_dtype().itemsize
+        if claimed > 1100 * max(path.stat().st_size, 1):
+            raise InputRefused.of(f"its header claims {claimed} bytes, more than the file can hold", str(path), remedy)
+        affine = np.asarray(image.affine, float)
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise InputRefused.of("its affine is not invertible", str(path), "write it with a valid qform or sform")
+        data: Array = np.asanyarray(image.dataobj).reshape(shape)
+    except FileNotFoundError:
+        raise InputRefused.of("the file is missing", str(path), remedy) from None
+    except InputRefused:
+        raise
+    except Exception as error:
+        raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
+    return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
+
+
+def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]]) -> None:
+    """Write a table as TSV with a JSON sidecar that gives each column's meaning and unit.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; the sidecar takes its name with the suffix ``.json``, or ``_columns.json`` where a document
+        of that name belongs to another product.
+    table : DataFrame
+        Rows in their final order.
+    meanings : mapping of column to (meaning, unit)
+        Must hold every column of the table: a column nobody explains is a fault of ours.
+    """
+    unexplained = [c for c in table.columns if c not in meanings]
+    if unexplained:
+        raise KeyError(f"columns without a meaning: {unexplained}")
+    text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    text = text.replace("\tTrue", "\ttrue").replace("\tFalse", "\tfalse")
+    write_text(path, text)
+    sidecar = {c: {"description": meanings[c][0], "unit": meanings[c][1]} for c in table.columns}
+    write_json(path.with_name(f"{path.stem}_columns.json"), sidecar)
+
+
+def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a TSV table; `n/a` and empty cells are missing, `text` columns are kept as strings.
+
+    Raises
+    ------
+    InputRefused
+        When the file is absent, unreadable or empty, or lacks required columns (all of them are named).
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), na_values=["n/a"], encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputRefused.of("the table is missing", str(path), "name a file that exists") from None
+    except (OSError, ValueError) as error:
+        raise InputRefused.of(
+            f"it cannot be read as a tab-separated table ({error})", str(path), "mend the file"
+        ) from None
+    missing = [c for c in required if c not in table.columns]
+    if missing:
+        raise InputRefused.of(
+            f"columns {', '.join(missing)} are missing (it has {', '.join(map(str, table.columns))})",
+            str(path),
+            "add them; columns are separated by tabs",
+        )
+    return table
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

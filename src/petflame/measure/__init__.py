@@ -1,0 +1,1 @@
+"""Uptake of each vessel section of one visit, blind to arm and visit order."""

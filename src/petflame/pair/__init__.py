@@ -1,0 +1,1 @@
+"""Two visits of one participant: correspondence, index vessel, change, comparability."""

@@ -1,0 +1,193 @@
+"""The measurement protocol: every choice behind a number, named, validated and hashed.
+
+The defaults are the IVORY protocol as far as it is published (`ivory_assumed_v0`); ``config/protocols/ivory.yaml``
+spells the same values out for a user to copy. Sources stand in the YAML files beside each choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from petflame.anatomy import ARTERIES, TARGET_VESSELS, VEINS
+from petflame.errors import Fault, InputRefused
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConversionRules(_Rules):
+    """What `convert` accepts and how it chooses series."""
+
+    tracer: Literal["FDG", "any"] = "FDG"
+    uptake_warn_min: tuple[float, float] = (45.0, 150.0)
+    uptake_refuse_above_min: Positive = 240.0
+    pet_series: str | None = None
+    ct_series: str | None = None
+
+
+class RegionRules(_Rules):
+    """Which voxels belong to a vessel section, and which sections count."""
+
+    roi_margin_mm: float = 0.0
+    slice_spacing_mm: Positive | None = None
+    trim_end_sections: bool = False
+    partial_section_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    exclude_spill_in: bool = False
+    spill_in_distance_mm: NotNegative = 5.0
+
+
+class BackgroundRules(_Rules):
+    """Where the blood pool is read, and how far inside the vein."""
+
+    regions: dict[str, tuple[str, ...]] = {
+        "aorta_ascending": ("svc",),
+        "aorta_arch": ("svc",),
+        "aorta_descending": ("svc",),
+        "carotid_right": ("jugular_right", "jugular_left"),
+        "carotid_left": ("jugular_right", "jugular_left"),
+    }
+    core: Literal["erode", "as_given"] = "erode"
+    core_depth_mm: NotNegative = 4.0
+    thin_core_radius_mm: Positive = 2.0
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> BackgroundRules:
+        unknown = [v for v in self.regions if v not in ARTERIES]
+        pools = (p for names in self.regions.values() for p in names)
+        unknown += sorted({p for p in pools if p not in (*VEINS, "aorta_descending")})
+        if unknown:
+            raise ValueError(f"unknown region names {unknown}; arteries are {ARTERIES}, blood pools {VEINS}")
+        if any(not names for names in self.regions.values()):
+            raise ValueError("every vessel needs at least one blood pool")
+        return self
+
+
+class SummaryRules(_Rules):
+    """How sections become one number a vessel, and vessels one number a patient."""
+
+    mds_length_mm: Positive = 15.0
+    mds_rule: Literal["largest_mean", "centred_on_maximum", "any_window_with_maximum"] = "largest_mean"
+    active_threshold: Positive = 2.0
+    index_candidates: tuple[str, ...] = TARGET_VESSELS
+    target_vessels: tuple[str, ...] = TARGET_VESSELS
+
+    @model_validator(mode="after")
+    def _known_vessels(self) -> SummaryRules:
+        unknown = [v for v in (*self.index_candidates, *self.target_vessels) if v not in ARTERIES]
+        if unknown:
+            raise ValueError(f"unknown vessel names {unknown}; the arteries are {ARTERIES}")
+        return self
+
+
+class Limits(_Rules):
+    """Limits of one comparability item: pass up to the first, warn up to the second, fail beyond."""
+
+    passes: NotNegative
+    warns: NotNegative
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limits:
+        if self.warns < self.passes:
+            raise ValueError("`warns` is below `passes`")
+        return self
+
+
+class Band(_Rules):
+    """An inner band that passes and an outer band that warns; outside both fails."""
+
+    passes: tuple[float, float]
+    warns: tuple[float, float]
+
+
+class ComparabilityRules(_Rules):
+    """When the two scans of a pair can be compared (measurement definitions, section 6)."""
+
+    uptake_difference_min: Limits = Limits(passes=5, warns=10)
+    glucose_mmol_l: Limits = Limits(passes=7, warns=11)
+    dose_per_kg_difference_percent: Limits = Limits(passes=10, warns=20)
+    area_ratio: Band = Band(passes=(0.9, 1.1), warns=(0.8, 1.25))
+    liver_suv_mean: Band = Band(passes=(1.3, 3.2), warns=(1.0, 4.0))
+
+
+class ChangeRules(_Rules):
+    """How a change between visits is expressed for one patient."""
+
+    within_subject_cv: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    published_bands_percent: tuple[Positive, ...] = (9.5, 15.0, 27.0)
+
+
+class Protocol(_Rules):
+    """Every measurement choice of a study.
+
+    >>> Protocol().summary.active_threshold
+    2.0
+    """
+
+    name: str = "ivory_assumed_v0"
+    conversion: ConversionRules = ConversionRules()
+    region: RegionRules = RegionRules()
+    background: BackgroundRules = BackgroundRules()
+    summary: SummaryRules = SummaryRules()
+    comparability: ComparabilityRules = ComparabilityRules()
+    change: ChangeRules = ChangeRules()
+    analysis_set: Literal["all_measured", "comparable"] = "all_measured"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every choice as plain values."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the choices, the same whatever file they came from."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """Name and hash, as written into every result."""
+        return {"protocol": self.name, "protocol_sha256": self.digest}
+
+
+def load_protocol(path: Path | None) -> Protocol:
+    """Read a protocol file (YAML); without one, return the default `ivory_assumed_v0`.
+
+    Raises
+    ------
+    InputRefused
+        When the file is absent, is no YAML mapping, or holds unknown keys or bad values; every one is listed.
+    """
+    if path is None:
+        return Protocol()
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        first = str(error).splitlines()[0]
+        raise InputRefused.of(f"the protocol cannot be read ({first})", str(path), "name a YAML file") from None
+    if not isinstance(document, dict):
+        raise InputRefused.of("it is not a mapping of choices", str(path), "start from config/protocols/ivory.yaml")
+    try:
+        return Protocol.model_validate(document)
+    except ValidationError as error:
+        raise InputRefused(validation_faults(error, str(path))) from None
+
+
+def validation_faults(error: ValidationError, where: str) -> list[Fault]:
+    """Turn every complaint of a pydantic model into a fault with a remedy."""
+    faults = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        if item["type"] == "extra_forbidden":
+            faults.append(Fault(f"the key `{key}` does not exist", where, "remove it or mend its spelling"))
+        else:
+            faults.append(Fault(f"`{key}` = {item['input']!r}: {item['msg']}", where, "give a value the key allows"))
+    return faults

@@ -1,0 +1,1 @@
+"""Label map, centrelines and checks of arteries and blood pools."""

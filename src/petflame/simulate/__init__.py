@@ -1,0 +1,1 @@
+"""A simulated trial written as DICOM, with its truth."""

@@ -1,0 +1,1 @@
+"""Arms, outcomes and reliability: tables in, estimates out."""
