@@ -1,0 +1,244 @@
+"""Who is in the analysis: the tables joined, each participant's place named, nobody dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from petflame.errors import FaultList
+from petflame.trial.tables import (
+    ARMS,
+    read_allocation,
+    read_exclusions,
+    read_participants,
+    read_patients,
+    read_vessels,
+)
+
+AnalysisSet = Literal["all_measured", "comparable"]
+SETS: dict[str, str] = {
+    "all_measured": "every participant whose index vessel was measured at both visits",
+    "comparable": "those of all_measured whose two scans are not graded `fail` for comparability",
+}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The joined tables of a trial.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row for every participant in any table, sorted by id: participant_id, every column of PATIENTS, the strata,
+        ``allocated`` (bool), ``arm`` (None when unknown), ``measured_baseline``, ``measured_followup``, ``analysed``
+        (bool) and ``left_out`` (why not analysed, else empty).
+    vessels : DataFrame or None
+        The VESSELS table with ``arm``, ``analysed`` and the strata.
+    strata : tuple of str
+    analysis_set : str
+    blinded : bool
+        True when there is no allocation.
+    screened : int or None
+        Rows of PARTICIPANTS.
+    exclusions : DataFrame or None
+    notes : tuple of str
+        Doubts that the user must see.
+    """
+
+    table: pd.DataFrame
+    vessels: pd.DataFrame | None
+    strata: tuple[str, ...]
+    analysis_set: AnalysisSet
+    blinded: bool
+    screened: int | None
+    exclusions: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    @property
+    def analysed(self) -> pd.DataFrame:
+        """Return the rows of the analysis set."""
+        return self.table[self.table["analysed"]].reset_index(drop=True)
+
+
+def load_cohort(
+    patients: Path,
+    vessels: Path | None = None,
+    allocation: Path | None = None,
+    participants: Path | None = None,
+    strata: tuple[str, ...] = (),
+    exclusions: Path | None = None,
+    analysis_set: AnalysisSet = "all_measured",
+) -> Cohort:
+    """Read and join the tables.
+
+    Raises
+    ------
+    InputRefused
+        With every fault of every table, and of their agreement.
+    """
+    faults = FaultList()
+    main = read_patients(patients, faults)
+    parts = read_vessels(vessels, faults) if vessels else None
+    arms = read_allocation(allocation, faults) if allocation else None
+    people = read_participants(participants, strata, faults) if participants else None
+    refused = read_exclusions(exclusions, faults) if exclusions else None
+    if analysis_set not in SETS:
+        faults.add(f"the analysis set `{analysis_set}` is unknown", "analysis_set", f"use one of {', '.join(SETS)}")
+    if main is None or list(faults):
+        faults.raise_if_any()
+        raise AssertionError("a table that cannot be read leaves a fault")
+    if analysis_set == "comparable" and "comparability" not in main.columns:
+        faults.add(
+            "the column `comparability` is missing", str(patients), "use the set all_measured, or pair the visits again"
+        )
+    table = _join_strata(main, people, strata, patients, participants, faults)
+    table = _join_arms(table, arms, patients, allocation, faults)
+    if parts is not None and vessels is not None:
+        strangers = sorted(set(parts["participant_id"]) - set(main["participant_id"]))
+        if strangers:
+            faults.add(f"{_names(strangers)} not in {patients}", str(vessels), "give both tables of the same run")
+    faults.raise_if_any()
+    table = _place(table, analysis_set)
+    notes: list[str] = []
+    if parts is not None:
+        parts = parts.merge(table[["participant_id", "arm", "analysed", *strata]], on="participant_id", how="left")
+        notes += _index_disagreements(table, parts)
+    return Cohort(
+        table, parts, strata, analysis_set, arms is None, None if people is None else len(people), refused, tuple(notes)
+    )
+
+
+def _names(ids: list[str]) -> str:
+    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+    return f"participant{'s' if len(ids) > 1 else ''} {shown}"
+
+
+def _join_strata(
+    main: pd.DataFrame,
+    people: pd.DataFrame | None,
+    strata: tuple[str, ...],
+    patients: Path,
+    participants: Path | None,
+    faults: FaultList,
+) -> pd.DataFrame:
+    """Add the strata columns, from PARTICIPANTS where given, else from PATIENTS."""
+    source = main if people is None else people
+    where = str(participants or patients)
+    unknown = [s for s in strata if s not in source.columns]
+    if unknown:
+        faults.add(
+            f"no column {', '.join(f'`{s}`' for s in unknown)} for the strata",
+            where,
+            f"name strata among its columns: {', '.join(c for c in source.columns if c != 'participant_id') or 'none'}",
+        )
+        return main
+    if len(set(strata)) < len(strata) or {"arm", "participant_id", "vessel"} & set(strata):
+        faults.add(f"the strata {', '.join(strata)} repeat or are not strata", "strata", "name each stratum once")
+        return main
+    table = main.copy()
+    if people is not None and strata:
+        table = main.drop(columns=[s for s in strata if s in main.columns])
+        table = table.merge(people[["participant_id", *strata]], on="participant_id", how="left")
+    measured = table["tbr_max_baseline"].notna() & table["tbr_max_followup"].notna()
+    for stratum in strata:
+        empty = table.loc[measured & table[stratum].isna(), "participant_id"]
+        if len(empty):
+            faults.add(
+                f"`{stratum}` is missing for {_names(list(empty))}", where, "give it for every measured participant"
+            )
+        elif table.loc[measured, stratum].nunique() < 2:
+            faults.add(f"`{stratum}` is the same for every measured participant", where, "leave it out of the strata")
+    return table
+
+
+def _join_arms(
+    table: pd.DataFrame, arms: pd.DataFrame | None, patients: Path, allocation: Path | None, faults: FaultList
+) -> pd.DataFrame:
+    """Add ``arm`` and ``allocated``; participants of the allocation without scans become rows without values."""
+    if arms is None:
+        return table.assign(arm=None, allocated=False)
+    where = str(allocation)
+    joined = table.drop(columns=[c for c in ("arm", "allocated") if c in table.columns])
+    joined = joined.merge(arms, on="participant_id", how="outer", indicator="_side")
+    measured = joined["tbr_max_baseline"].notna() | joined["tbr_max_followup"].notna()
+    orphans = sorted(joined.loc[(joined["_side"] == "left_only") & measured, "participant_id"])
+    if not (joined["_side"] == "both").any():
+        faults.add(
+            f"no participant_id in common with {patients}", where, "check that both tables use the same identifiers"
+        )
+    elif orphans:
+        verb = "were measured but have" if len(orphans) > 1 else "was measured but has"
+        faults.add(f"{_names(orphans)} {verb} no arm", where, "add the arm to the allocation table")
+    joined["allocated"] = joined["_side"] != "left_only"
+    joined["arm"] = joined["arm"].astype(object).where(joined["arm"].notna(), None)
+    return joined.drop(columns="_side").sort_values("participant_id", ignore_index=True)
+
+
+def _place(table: pd.DataFrame, analysis_set: AnalysisSet) -> pd.DataFrame:
+    """Say for every participant whether it is analysed and, where not, why."""
+    table = table.copy()
+    table["measured_baseline"] = table["tbr_max_baseline"].notna()
+    table["measured_followup"] = table["tbr_max_followup"].notna()
+    given = table["reason"] if "reason" in table.columns else pd.Series(None, index=table.index, dtype=object)
+    why = []
+    for position, row in enumerate(table.itertuples(index=False)):
+        words = given.iloc[position]
+        detail = f": {words}" if isinstance(words, str) and words else ""
+        if row.measured_baseline and row.measured_followup:
+            failed = analysis_set == "comparable" and row.comparability == "fail"
+            why.append(f"scans not comparable{detail}" if failed else "")
+        elif row.measured_baseline or row.measured_followup:
+            why.append(f"no {'follow-up' if row.measured_baseline else 'baseline'} measurement{detail}")
+        else:
+            why.append(f"not measured at either visit{detail}")
+    table["left_out"] = why
+    table["analysed"] = table["left_out"] == ""
+    return table
+
+
+def _index_disagreements(table: pd.DataFrame, parts: pd.DataFrame) -> list[str]:
+    """Note participants whose index vessel differs between the two tables."""
+    if "index" not in parts.columns:
+        return []
+    chosen = parts[parts["index"].astype(str).str.lower() == "true"]
+    both = chosen.merge(table, on="participant_id", suffixes=("_vessel", ""))
+    apart = (both["tbr_max_baseline_vessel"] - both["tbr_max_baseline"]).abs() > 1e-6 * both["tbr_max_baseline"]
+    ids = sorted(both.loc[apart, "participant_id"])
+    return [f"the index vessel's baseline differs between PATIENTS and VESSELS for {_names(ids)}"] if ids else []
+
+
+def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
+    """Return the analysis_set block of ``arms.json``: how many stand where, and who was left out and why."""
+    table = cohort.table
+
+    def count(chosen: pd.Series) -> dict[str, int]:
+        record = {"total": int(chosen.sum())}
+        if not cohort.blinded:
+            record |= {arm: int((chosen & (table["arm"] == arm)).sum()) for arm in ARMS}
+        return record
+
+    scanned = table["measured_baseline"] | table["measured_followup"]
+    record: dict[str, Any] = {"name": cohort.analysis_set, "definition": SETS[cohort.analysis_set]}
+    if not cohort.blinded:
+        record["randomised"] = count(table["allocated"])
+        record["randomised_not_scanned"] = count(table["allocated"] & ~scanned)
+    record |= {
+        "measured_baseline": count(table["measured_baseline"]),
+        "measured_followup": count(table["measured_followup"]),
+        "measured_both": count(table["measured_baseline"] & table["measured_followup"]),
+        "analysed": count(table["analysed"]),
+    }
+    if "comparability" in table.columns:
+        grades = table.loc[table["measured_baseline"] & table["measured_followup"], "comparability"].fillna(
+            "not graded"
+        )
+        record["comparability"] = {str(k): int(v) for k, v in grades.value_counts().sort_index().items()}
+    out = table[~table["analysed"]]
+    columns = ["participant_id", "left_out"] if cohort.blinded else ["participant_id", "arm", "left_out"]
+    record["left_out"] = [
+        {("reason" if k == "left_out" else k): v for k, v in row.items()} for row in out[columns].to_dict("records")
+    ]
+    return record

@@ -1,0 +1,145 @@
+"""Was the effect greater where inflammation was higher? Between arms only; a fall within an arm is never an effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petflame.trial.ancova import Arms, check_design, design_matrix, fit_linear
+from petflame.trial.estimates import Matrix, NotEstimable, attempt, is_constant, t_record
+from petflame.trial.mixed import fit_random_intercept, sum_contrasts
+
+PERCENTILES: tuple[int, ...] = (10, 50, 90)
+
+DEFINITIONS: dict[str, str] = {
+    "interaction": "Coefficient of arm x centred baseline added to the primary model: change of the arm difference for "
+    "one unit of baseline TBRmax.",
+    "percentiles": "Difference between arms, active minus control, at percentiles of the baseline of all analysed "
+    "patients, from the interaction model.",
+    "tertiles": "Difference between arms within each third of baseline, adjusted for baseline; to be read only beside "
+    "the interaction p and the regression to the mean.",
+    "regression_to_the_mean": "Change that the control arm's own regression of follow-up on baseline predicts at the "
+    "third's mean baseline, without any drug; `selection_part` is what of it is due to being in that third.",
+    "within_patients": "Y_F ~ arm + patient's mean baseline + vessel's deviation from it + vessel + arm x mean + "
+    "arm x deviation + (1 | patient), REML, Kenward-Roger: is the difference between arms greater in a patient's hotter vessel?",
+}
+
+
+def _interaction_design(arms: Arms) -> Matrix:
+    design = design_matrix(arms)
+    design = np.column_stack([design, design[:, 1] * design[:, 2]])
+    check_design(design, (*arms.names, "arm x baseline"))
+    return design
+
+
+def interaction(arms: Arms) -> dict[str, Any]:
+    """Return the arm x baseline interaction with the effect at the 10th, 50th and 90th baseline percentile.
+
+    Raises
+    ------
+    NotEstimable
+        When the baseline does not vary within both arms.
+    """
+    for value in (0, 1):
+        if is_constant(arms.baseline[arms.active == value]):
+            raise NotEstimable("the baseline does not vary within one of the arms")
+    design = _interaction_design(arms)
+    fit = fit_linear(arms.followup, design)
+    last = design.shape[1] - 1
+    centre = float(arms.baseline.mean())
+    effects: dict[str, dict[str, float]] = {}
+    for percentile in PERCENTILES:
+        at = float(np.percentile(arms.baseline, percentile))
+        weights = np.zeros(design.shape[1])
+        weights[1], weights[last] = 1, at - centre
+        record = fit.contrast(weights)
+        mean = np.zeros(design.shape[1])
+        mean[0], mean[2] = 1, at - centre
+        control = float(mean @ fit.coef)
+        effects[str(percentile)] = {
+            "baseline": at,
+            "difference": record.pop("estimate"),
+            **record,
+            "control_mean": control,
+            "adjusted_percent": 100 * float(weights @ fit.coef) / control,
+        }
+    return {
+        **t_record(float(fit.coef[last]), float(np.sqrt(fit.cov[last, last])), fit.df),
+        "percentiles": effects,
+        "definition": DEFINITIONS["interaction"],
+        "percentiles_definition": DEFINITIONS["percentiles"],
+    }
+
+
+def tertiles(arms: Arms) -> dict[str, Any]:
+    """Return the arm difference in each third of baseline with the interaction p and the regression to the mean."""
+    cuts = np.percentile(arms.baseline, [100 / 3, 200 / 3])
+    third = np.digitize(arms.baseline, cuts, right=True)
+    control = arms.active == 0
+    if is_constant(arms.baseline[control]) or control.sum() < 3:
+        raise NotEstimable("the control arm is too small or its baseline constant: no regression to the mean figure")
+    slope, intercept = np.polyfit(arms.baseline[control], arms.followup[control], 1)
+    overall = float(arms.baseline.mean())
+    p = attempt(lambda: interaction(arms), ("p",))["p"]
+    rows = []
+    for k, name in enumerate(("low", "middle", "high")):
+        chosen = np.flatnonzero(third == k)
+        part = arms.take(chosen)
+        effect = attempt(lambda part=part: _difference(part), ("difference", "se", "df", "ci_low", "ci_high", "p"))  # type: ignore[misc]
+        at = float(part.baseline.mean()) if chosen.size else overall
+        rows.append(
+            {
+                "third": name,
+                "n": part.n,
+                "baseline_mean": at,
+                **effect,
+                "regression_to_the_mean": {
+                    "expected_change_without_drug": float(intercept + (slope - 1) * at),
+                    "selection_part": float((slope - 1) * (at - overall)),
+                },
+            }
+        )
+    return {
+        "interaction_p": p,
+        "control_slope": float(slope),
+        "cuts": cuts.tolist(),
+        "thirds": rows,
+        "definition": DEFINITIONS["tertiles"],
+        "regression_to_the_mean_definition": DEFINITIONS["regression_to_the_mean"],
+    }
+
+
+def _difference(arms: Arms) -> dict[str, float]:
+    design = design_matrix(arms)
+    fit = fit_linear(arms.followup, design)
+    record = t_record(float(fit.coef[1]), float(np.sqrt(fit.cov[1, 1])), fit.df)
+    return {"difference": record.pop("estimate"), **record}
+
+
+def within_patients(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the arm x baseline interaction between vessels of the same patient.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        A row a patient and vessel, complete: participant_id, arm, vessel, tbr_max_baseline, tbr_max_followup.
+    """
+    if rows.empty or rows["arm"].nunique() < 2 or rows["vessel"].nunique() < 2:
+        raise NotEstimable("both arms need at least two measured vessels")
+    base = rows["tbr_max_baseline"].astype(float)
+    mean = base.groupby(rows["participant_id"]).transform("mean")
+    between = (mean - mean.mean()).to_numpy()
+    within = (base - mean).to_numpy()
+    arm = (rows["arm"] == "active").to_numpy(float)
+    vessel = sum_contrasts(rows["vessel"], tuple(dict.fromkeys(rows["vessel"])))
+    x = np.column_stack([np.ones(arm.size), between, within, vessel, arm, arm * between, arm * within])
+    fit = fit_random_intercept(rows["tbr_max_followup"].to_numpy(float), x, rows["participant_id"].to_numpy())
+    last = x.shape[1] - 1
+    return {
+        "between_patients": fit.coefficient(last - 1),
+        "within_patients": fit.coefficient(last),
+        "method": "Kenward-Roger",
+        "definition": DEFINITIONS["within_patients"],
+    }

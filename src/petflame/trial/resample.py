@@ -1,0 +1,198 @@
+"""Resampling of patients: the studentised permutation test, the bootstrap and leave-one-out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petflame.trial.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
+from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant
+
+PERMUTATIONS = 20000
+RESAMPLES = 10000
+CHUNK = 2000
+
+PERMUTATION_DEFINITION = (
+    "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model divided by "
+    "its standard error (`p`: ordinary, `p_robust`: HC3). p = (1 + as extreme) / (1 + permutations), two-sided."
+)
+BOOTSTRAP_DEFINITION = (
+    "Patients are drawn with replacement within arm and stratum, the primary model is refitted, and the 2.5th and "
+    "97.5th percentile of its result are given."
+)
+LEAVE_ONE_OUT_DEFINITION = "The primary model without one patient at a time."
+
+
+def _chunks(total: int) -> Iterator[int]:
+    while total > 0:
+        yield min(CHUNK, total)
+        total -= CHUNK
+
+
+def permuted_arms(active: Vector, block: np.ndarray[Any, Any], count: int, rng: np.random.Generator) -> Matrix:
+    """Return `count` rows of arms exchanged within blocks, shape (count, n).
+
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = permuted_arms(np.array([1.0, 0, 1, 1]), np.array([0, 0, 1, 1]), 50, rng)
+    >>> bool((drawn[:, :2].sum(axis=1) == 1).all()), bool((drawn[:, 2:] == 1).all())
+    (True, True)
+    """
+    order = np.argsort(block, kind="stable")
+    shuffled = np.argsort(rng.random((count, active.size)) + block[order], axis=1, kind="stable")
+    drawn = np.empty((count, active.size))
+    drawn[:, order] = active[order][shuffled]
+    return drawn
+
+
+def _t_statistics(drawn: Matrix, response: Vector, nuisance: Matrix, df: float) -> tuple[Vector, Vector]:
+    """Return ordinary and HC3 t statistics of the arm for each row of `drawn` (Frisch-Waugh-Lovell)."""
+    basis, _ = np.linalg.qr(nuisance)
+    left = response - basis @ (basis.T @ response)
+    arm = drawn - (drawn @ basis) @ basis.T
+    square = np.einsum("ij,ij->i", arm, arm)
+    # Exchanged arms that coincide with a covariate carry no information; they count as not extreme.
+    usable = square > 1e-10
+    square = np.where(usable, square, 1.0)
+    slope = arm @ left / square
+    residual = left[None, :] - slope[:, None] * arm
+    variance = np.einsum("ij,ij->i", residual, residual) / df
+    ordinary = slope / np.sqrt(np.maximum(variance, 1e-300) / square)
+    leverage = np.einsum("ij,ij->i", basis, basis)[None, :] + arm**2 / square[:, None]
+    weighted = arm * residual / np.maximum(1 - leverage, 1e-9)
+    robust = slope * square / np.sqrt(np.maximum(np.einsum("ij,ij->i", weighted, weighted), 1e-300))
+    return np.where(usable, ordinary, 0.0), np.where(usable, robust, 0.0)
+
+
+def permutation_test(arms: Arms, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
+    """Test the sharp null hypothesis of no effect by exchanging arms within strata.
+
+    Parameters
+    ----------
+    permutations : int
+        Number of random exchanges.
+    seed : int
+        Of numpy's default generator.
+
+    Notes
+    -----
+    Studentised statistics keep the test valid for unequal variances (Chung and Romano 2013).
+    """
+    design = design_matrix(arms)
+    nuisance = np.delete(design, 1, axis=1)
+    df = float(design.shape[0] - design.shape[1])
+    observed = [float(abs(t[0])) for t in _t_statistics(arms.active[None, :], arms.followup, nuisance, df)]
+    rng = np.random.default_rng(seed)
+    extreme = np.zeros(2, dtype=int)
+    for count in _chunks(permutations):
+        drawn = permuted_arms(arms.active, arms.block, count, rng)
+        for k, t in enumerate(_t_statistics(drawn, arms.followup, nuisance, df)):
+            extreme[k] += int((np.abs(t) >= observed[k] * (1 - 1e-10)).sum())
+    p = (1 + extreme) / (1 + permutations)
+    return {
+        "p": float(p[0]),
+        "p_robust": float(p[1]),
+        "monte_carlo_se": float(np.sqrt(p[0] * (1 - p[0]) / max(permutations, 1))),
+        "permutations": permutations,
+        "seed": seed,
+        "strata": int(arms.block.max()) + 1,
+        "definition": PERMUTATION_DEFINITION,
+    }
+
+
+def _draw_weights(arms: Arms, count: int, rng: np.random.Generator) -> Matrix:
+    weights = np.zeros((count, arms.active.size))
+    cell = arms.block * 2 + arms.active.astype(np.int64)
+    for value in np.unique(cell):
+        rows = np.flatnonzero(cell == value)
+        weights[:, rows] = rng.multinomial(rows.size, np.full(rows.size, 1 / rows.size), size=count)
+    return weights
+
+
+def bootstrap(arms: Arms, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+    """Return percentile intervals of the adjusted difference and the adjusted percent.
+
+    Raises
+    ------
+    NotEstimable
+        When more than one resample in twenty cannot be fitted (too few patients).
+    """
+    design = design_matrix(arms)
+    rank = design.shape[1]
+    products = np.einsum("ij,ik->ijk", design, design).reshape(arms.active.size, rank * rank)
+    moments = design * arms.followup[:, None]
+    rng = np.random.default_rng(seed + 1)
+    percent, difference = [], []
+    for count in _chunks(resamples):
+        weights = _draw_weights(arms, count, rng)
+        normal = (weights @ products).reshape(count, rank, rank)
+        spread = np.linalg.eigvalsh(normal)
+        usable = spread[:, 0] > 1e-9 * spread[:, -1]
+        coef = np.linalg.solve(normal[usable], (weights @ moments)[usable][:, :, None])[:, :, 0]
+        means = (weights @ design)[usable] / weights[usable].sum(axis=1, keepdims=True)
+        control = coef[:, 0] + np.einsum("ij,ij->i", coef[:, 2:], means[:, 2:])
+        difference.append(coef[:, 1])
+        percent.append(100 * coef[:, 1] / control)
+    values, shifts = np.concatenate(percent), np.concatenate(difference)
+    if values.size < 0.95 * resamples:
+        raise NotEstimable(f"{resamples - values.size} of {resamples} resamples could not be fitted: too few patients")
+    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
+    low, high = np.percentile(values, tails)
+    shift_low, shift_high = np.percentile(shifts, tails)
+    return {
+        "adjusted_percent_low": float(low),
+        "adjusted_percent_high": float(high),
+        "difference_low": float(shift_low),
+        "difference_high": float(shift_high),
+        "resamples": resamples,
+        "not_fitted": int(resamples - values.size),
+        "seed": seed + 1,
+        "definition": BOOTSTRAP_DEFINITION,
+    }
+
+
+def leave_one_out(arms: Arms) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Refit the primary model without each patient.
+
+    Returns
+    -------
+    summary : dict
+        Range of the difference, of the percent and of p, and the patient whose absence moves the difference most.
+    table : DataFrame
+        participant_id, arm, difference, p, adjusted_percent of the fit without that patient.
+    """
+    whole = difference_record(ancova(arms))
+    rows = []
+    everyone = np.arange(arms.active.size)
+    for k in everyone:
+        rest = arms.take(everyone[everyone != k])
+        try:
+            fit = ancova(rest)
+            record = {**difference_record(fit), **adjusted_percent(fit)}
+        except NotEstimable:
+            record = dict.fromkeys(("difference", "p", "adjusted_percent"), np.nan)
+        rows.append(
+            {
+                "participant_id": arms.ids[k],
+                "arm": "active" if arms.active[k] else "control",
+                **{key: record[key] for key in ("difference", "p", "adjusted_percent")},
+            }
+        )
+    table = pd.DataFrame(rows)
+    fitted = table.dropna()
+    if fitted.empty or is_constant(everyone.astype(float)):
+        raise NotEstimable("the model cannot be fitted once a patient is left out")
+    moved = int((fitted["difference"] - whole["difference"]).abs().to_numpy().argmax())
+    return {
+        "difference_low": float(fitted["difference"].min()),
+        "difference_high": float(fitted["difference"].max()),
+        "adjusted_percent_low": float(fitted["adjusted_percent"].min()),
+        "adjusted_percent_high": float(fitted["adjusted_percent"].max()),
+        "p_low": float(fitted["p"].min()),
+        "p_high": float(fitted["p"].max()),
+        "most_influential": str(fitted["participant_id"].iloc[moved]),
+        "not_fitted": len(table) - len(fitted),
+        "definition": LEAVE_ONE_OUT_DEFINITION,
+    }, table
