@@ -41,8 +41,6 @@ class RegionRules(_Rules):
     slice_spacing_mm: Positive | None = None
     trim_end_sections: bool = False
     partial_section_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
-    exclude_spill_in: bool = False
-    spill_in_distance_mm: NotNegative = 5.0
 
 
 class BackgroundRules(_Rules):

@@ -1,0 +1,43 @@
+"""Meaning and unit of every column of a visit's tables."""
+
+SLICE_COLUMNS: dict[str, tuple[str, str]] = {
+    "vessel": ("artery that the section belongs to", ""),
+    "section": ("number of the section within its vessel, from the lowest plane upwards", ""),
+    "z_mm": ("height of the section, LPS z", "mm"),
+    "arc_mm": ("distance along the vessel's centreline from its first point", "mm"),
+    "area_mm2": ("area inside the contour, margin included", "mm2"),
+    "voxels": ("PET voxels whose centre lies inside the contour", ""),
+    "suv_max": ("highest SUVbw in the section", "g/mL"),
+    "suv_mean": ("mean SUVbw in the section", "g/mL"),
+    "suv_peak": ("largest mean SUVbw in a 1 cm3 sphere centred on a voxel of the section", "g/mL"),
+    "background": ("mean SUVbw of the vessel's blood pool", "g/mL"),
+    "tbr_max": ("suv_max divided by background", "ratio"),
+    "tbr_mean": ("suv_mean divided by background", "ratio"),
+    "valid": ("whether the section counts in the vessel's measures", "true or false"),
+    "reason": ("why the section does not count, or what is doubtful about it", ""),
+}
+
+VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
+    "vessel": ("artery", ""),
+    "sections": ("sections found", ""),
+    "valid_sections": ("sections that count", ""),
+    "background_region": ("blood pool, several joined by +", ""),
+    "background_suv": ("mean SUVbw of the blood pool", "g/mL"),
+    "background_sd_suv": ("standard deviation of SUVbw over the blood pool's voxels", "g/mL"),
+    "background_voxels": ("PET voxels in the blood pool", ""),
+    "mean_tbr_max": ("mean of tbr_max over the valid sections", "ratio"),
+    "mds_tbr_max": ("mean of tbr_max over the most diseased segment, found at this visit", "ratio"),
+    "mds_sections": ("sections of the most diseased segment, first-last", ""),
+    "active_fraction": ("share of valid sections whose tbr_max reaches the active threshold", "0 to 1"),
+    "active_tbr_max": ("mean of tbr_max over the active sections of this visit", "ratio"),
+    "max_tbr": ("highest tbr_max of the valid sections", "ratio"),
+    "mean_tbr_mean": ("mean of tbr_mean over the valid sections", "ratio"),
+    "mean_suv_max": ("mean of suv_max over the valid sections", "g/mL"),
+    "mean_csuv_max": ("mean of suv_max less background over the valid sections", "g/mL"),
+    "mean_area_mm2": ("mean area of the valid sections", "mm2"),
+    "length_mm": ("length of the vessel's centreline", "mm"),
+    "method": ("how the vessel was segmented", ""),
+    "confidence": ("confidence of the segmentation, n/a for a reader", "0 to 1"),
+    "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
+    "reason": ("why it is withheld or has no value", ""),
+}

@@ -1,0 +1,170 @@
+"""Whether the two scans of a pair can be compared (measurement definitions, section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from petflame.protocol import Band, Limits, Protocol
+
+ORDER = ("pass", "warn", "fail")
+SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One graded item; grade 'unknown' where a value is missing."""
+
+    item: str
+    baseline: Any
+    followup: Any
+    value: Any
+    grade: str
+    limits: str
+
+
+def grade_limits(value: float | None, limits: Limits) -> str:
+    """Grade a value by its upper limits.
+
+    >>> [grade_limits(v, Limits(passes=5, warns=10)) for v in (5, 7.0, 11, None)]
+    ['pass', 'warn', 'fail', 'unknown']
+    """
+    if value is None:
+        return "unknown"
+    return "pass" if value <= limits.passes else "warn" if value <= limits.warns else "fail"
+
+
+def grade_band(value: float | None, band: Band) -> str:
+    """Grade a value by an inner and an outer band.
+
+    >>> [grade_band(v, Band(passes=(0.9, 1.1), warns=(0.8, 1.25))) for v in (1.0, 1.2, 0.7, None)]
+    ['pass', 'warn', 'fail', 'unknown']
+    """
+    if value is None:
+        return "unknown"
+    if band.passes[0] <= value <= band.passes[1]:
+        return "pass"
+    return "warn" if band.warns[0] <= value <= band.warns[1] else "fail"
+
+
+@dataclass(frozen=True)
+class VisitFacts:
+    """What comparability needs to know of a visit."""
+
+    scanner: dict[str, Any]
+    uptake_min: float | None
+    glucose_mmol_l: float | None
+    dose_per_kg: float | None
+    liver_suv_mean: float | None
+
+
+def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: float | None) -> VisitFacts:
+    """Take the facts from ``pet.json``, ``measure.json`` and the visits table."""
+    scanner = {key: sidecar.get(key) for key in (*SAME_SCANNER, "software_versions")}
+    dose, weight = sidecar.get("dose_bq"), sidecar.get("weight_kg")
+    per_kg = dose / weight / 1e6 if dose and weight else None
+    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"))
+
+
+def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], protocol: Protocol) -> list[Item]:
+    """Grade every item for baseline `a` and follow-up `b`."""
+    rules = protocol.comparability
+    items = [_uptake(a, b, rules.uptake_difference_min), *_scanner(a, b)]
+    for visit, facts in (("baseline", a), ("followup", b)):
+        glucose = facts.glucose_mmol_l
+        items.append(
+            Item(
+                f"glucose_mmol_l_{visit}",
+                a.glucose_mmol_l,
+                b.glucose_mmol_l,
+                glucose,
+                grade_limits(glucose, rules.glucose_mmol_l),
+                _say(rules.glucose_mmol_l),
+            )
+        )
+    dose = None
+    if a.dose_per_kg and b.dose_per_kg:
+        dose = 100.0 * abs(b.dose_per_kg - a.dose_per_kg) / a.dose_per_kg
+    limits = rules.dose_per_kg_difference_percent
+    items.append(
+        Item(
+            "dose_per_kg_difference_percent",
+            a.dose_per_kg,
+            b.dose_per_kg,
+            dose,
+            grade_limits(dose, limits),
+            _say(limits),
+        )
+    )
+    for vessel, ratio in area_ratios.items():
+        grade = grade_band(ratio, rules.area_ratio)
+        items.append(Item(f"area_ratio_{vessel}", None, None, ratio, grade, _say(rules.area_ratio)))
+    for visit, facts in (("baseline", a), ("followup", b)):
+        liver = facts.liver_suv_mean
+        grade = grade_band(liver, rules.liver_suv_mean)
+        items.append(
+            Item(
+                f"liver_suv_mean_{visit}",
+                a.liver_suv_mean,
+                b.liver_suv_mean,
+                liver,
+                grade,
+                _say(rules.liver_suv_mean),
+            )
+        )
+    return items
+
+
+def _uptake(a: VisitFacts, b: VisitFacts, limits: Limits) -> Item:
+    both = a.uptake_min is not None and b.uptake_min is not None
+    difference = abs(b.uptake_min - a.uptake_min) if both else None  # type: ignore[operator]
+    grade = grade_limits(difference, limits)
+    return Item("uptake_difference_min", a.uptake_min, b.uptake_min, difference, grade, _say(limits))
+
+
+def _scanner(a: VisitFacts, b: VisitFacts) -> list[Item]:
+    items = []
+    for key in SAME_SCANNER:
+        first, second = a.scanner.get(key), b.scanner.get(key)
+        same = first == second or (key == "voxel_size_mm" and _close(first, second))
+        unknown = first is None and second is None
+        items.append(Item(key, first, second, None, "unknown" if unknown else "pass" if same else "fail", "the same"))
+    first, second = a.scanner.get("software_versions"), b.scanner.get("software_versions")
+    grade = "unknown" if first is None and second is None else "pass" if first == second else "warn"
+    items.append(Item("software_versions", first, second, None, grade, "a difference warns"))
+    return items
+
+
+def _close(first: Any, second: Any, tolerance_mm: float = 0.01) -> bool:
+    if not first or not second or len(first) != len(second):
+        return False
+    return all(abs(x - y) <= tolerance_mm for x, y in zip(first, second, strict=True))
+
+
+def _say(limits: Limits | Band) -> str:
+    if isinstance(limits, Limits):
+        return f"pass <= {limits.passes:g}, warn <= {limits.warns:g}"
+    return f"pass {limits.passes[0]:g}-{limits.passes[1]:g}, warn {limits.warns[0]:g}-{limits.warns[1]:g}"
+
+
+def overall(items: list[Item]) -> tuple[str, list[str]]:
+    """Worst grade of the known items, and every item that is not a pass, in words."""
+    grades = [item.grade for item in items if item.grade in ORDER]
+    worst = max(grades, key=ORDER.index) if grades else "unknown"
+    reasons = [
+        f"{item.item} {_number(item.value)} ({item.grade}; {item.limits})"
+        if item.value is not None
+        else f"{item.item}: {item.baseline} and {item.followup} ({item.grade}; {item.limits})"
+        for item in items
+        if item.grade in ("warn", "fail")
+    ]
+    return worst, reasons
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def as_rows(items: list[Item]) -> list[dict[str, Any]]:
+    """Return the items as plain mappings."""
+    return [asdict(item) for item in items]

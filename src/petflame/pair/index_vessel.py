@@ -1,0 +1,70 @@
+"""Choosing the index vessel and the locked sections from baseline alone, and sealing the choice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from petflame.protocol import Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIE_TOLERANCE = 1e-12
+
+
+def choose_index_vessel(vessels: pd.DataFrame, protocol: Protocol) -> tuple[str | None, list[str]]:
+    """Choose the candidate with the highest mean TBRmax at baseline (Elkhawad 2012); ties go by candidate order.
+
+    Parameters
+    ----------
+    vessels : DataFrame
+        ``vessels.tsv`` of the baseline visit.
+    protocol : Protocol
+
+    Returns
+    -------
+    index : str or None
+        None where no candidate has a value.
+    notes : list of str
+        Ties, and candidates that could not be considered with the reason.
+    """
+    rows = {str(row["vessel"]): row for row in vessels.to_dict("records")}
+    notes: list[str] = []
+    values: dict[str, float] = {}
+    for name in protocol.summary.index_candidates:
+        value = float(rows[name]["mean_tbr_max"]) if name in rows else float("nan")
+        if math.isnan(value):
+            notes.append(f"{name} has no mean TBRmax at baseline and was not considered")
+        elif rows[name]["withheld"]:
+            notes.append(f"{name} is withheld at baseline ({rows[name]['reason']}) and was not considered")
+        else:
+            values[name] = value
+    if not values:
+        return None, notes
+    top = max(values.values())
+    tied = [name for name, value in values.items() if top - value <= TIE_TOLERANCE]
+    if len(tied) > 1:
+        notes.append(f"{', '.join(tied)} tie; {tied[0]} comes first")
+    return tied[0], notes
+
+
+def locked_sections(slices: pd.DataFrame, vessels: pd.DataFrame, protocol: Protocol) -> dict[str, dict[str, list[int]]]:
+    """Sections of each vessel that form the most diseased segment, and those that are active, at baseline."""
+    locked = {}
+    spans = dict(zip(vessels["vessel"], vessels["mds_sections"], strict=True))
+    for name, rows in slices.groupby("vessel", sort=False):
+        valid = rows[rows["valid"].astype(bool)]
+        active = valid.loc[valid["tbr_max"] >= protocol.summary.active_threshold, "section"]
+        span = spans.get(name)
+        first, last = map(int, span.split("-")) if isinstance(span, str) else (0, -1)
+        locked[str(name)] = {"mds": list(range(first, last + 1)), "active": [int(s) for s in active]}
+    return locked
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Add the SHA-256 of a document to it under the key `seal`."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {**content, "seal": digest}

@@ -1,0 +1,168 @@
+"""Pairing two measured visits of one participant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from petflame import __version__
+from petflame.errors import FaultList, InputRefused
+from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
+from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
+from petflame.pair.comparability import as_rows, compare, facts_of, overall
+from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
+from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
+from petflame.protocol import Protocol
+from petflame.segment.product import read_segmentation
+from petflame.study import PairFolder, VisitFolder
+
+
+def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
+    """Read a measured visit folder.
+
+    Raises
+    ------
+    InputRefused
+        When the visit is not measured, or was measured under another protocol.
+    """
+    visit = VisitFolder(root)
+    details = read_json(visit.measure_json, "run `petflame measure` first")
+    if details.get("protocol_sha256") != protocol.digest:
+        raise InputRefused.of(
+            f"it was measured under the protocol {details.get('protocol')!r}, not under {protocol.name!r} as it is now",
+            str(visit.measure_json),
+            "measure the visit again with the same --protocol",
+        )
+    return MeasuredVisit(
+        read_tsv(visit.slices, required=("vessel", "section", "arc_mm", "tbr_max", "valid")),
+        read_tsv(visit.vessels, required=("vessel", "mean_tbr_max", "withheld"), text=("mds_sections",)),
+        details,
+        read_json(visit.pet_json),
+        read_segmentation(visit),
+    )
+
+
+def pair_visits(
+    baseline: Path,
+    followup: Path,
+    out: Path,
+    participant_id: str,
+    protocol: Protocol,
+    glucose_mmol_l: tuple[float | None, float | None] = (None, None),
+) -> dict[str, Any]:
+    """Pair two measured visits; the index vessel is sealed in ``index.json`` before follow-up is read.
+
+    Parameters
+    ----------
+    baseline, followup : Path
+        Visit folders.
+    out : Path
+        Pair folder.
+    participant_id : str
+    protocol : Protocol
+    glucose_mmol_l : pair of float or None
+        Baseline, follow-up.
+
+    Returns
+    -------
+    dict
+        The participant's row of ``patients.tsv``.
+
+    Raises
+    ------
+    InputRefused
+        When a visit is not measured under this protocol or no index vessel can be chosen.
+    """
+    folder = PairFolder(out)
+    first = read_measured(baseline, protocol)
+    index, notes = choose_index_vessel(first.vessels, protocol)
+    locked = locked_sections(first.slices, first.vessels, protocol)
+    if index is None:
+        raise InputRefused.of(
+            f"no index vessel can be chosen: {'; '.join(notes)}",
+            f"{baseline.name}/vessels.tsv",
+            "segment a target vessel of the baseline visit, or let a reader confirm one",
+        )
+    seal = sealed(
+        {
+            **protocol.stamp,
+            "index_vessel": index,
+            "notes": notes,
+            "baseline_sha256": {n: sha256(baseline / n) for n in ("vessels.tsv", "slices.tsv")},
+            "locked_sections": locked,
+        }
+    )
+    write_json(folder.index, seal)
+
+    second = read_measured(followup, protocol)
+    paired = {name: pair_vessel(str(name), first, second, locked) for name in first.vessels["vessel"]}
+    facts = (
+        facts_of(first.sidecar, first.details, glucose_mmol_l[0]),
+        facts_of(second.sidecar, second.details, glucose_mmol_l[1]),
+    )
+    areas = {name: ratio(v.b.get("mean_area_mm2"), v.a.get("mean_area_mm2")) for name, v in paired.items() if v.a}
+    items = compare(*facts, {name: area for name, area in areas.items() if area is not None}, protocol)
+    grade, reasons = overall(items)
+    rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]
+    patient = patient_row(paired, rows, index, participant_id, protocol, facts)
+    patient |= {
+        "comparability": grade,
+        "comparability_reasons": "; ".join(reasons),
+        "index_seal": seal["seal"],
+        "code": out.name,
+    }
+    _write(folder, patient, rows, paired, items, notes, protocol)
+    return patient
+
+
+def _write(
+    folder: PairFolder,
+    patient: dict[str, Any],
+    rows: list[dict[str, Any]],
+    paired: dict[str, PairedVessel],
+    items: list[Any],
+    notes: list[str],
+    protocol: Protocol,
+) -> None:
+    import pandas as pd
+
+    write_tsv(folder.vessels, pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)), CHANGE_COLUMNS)
+    sections = [row for v in paired.values() for row in section_rows(v)]
+    table = pd.DataFrame(sections, columns=list(SECTION_COLUMNS))
+    numbers = ["section_baseline", "section_followup"]
+    write_tsv(folder.sections, table.astype(dict.fromkeys(numbers, "Int64")), SECTION_COLUMNS)
+    write_tsv(folder.patient, pd.DataFrame([patient], columns=list(PATIENT_COLUMNS)), PATIENT_COLUMNS)
+    write_json(
+        folder.pair_json,
+        {
+            **protocol.stamp,
+            "petflame_version": __version__,
+            "participant_id": patient["participant_id"],
+            "index_vessel": patient["index_vessel"],
+            "index_notes": notes,
+            "comparability": patient["comparability"],
+            "comparability_items": as_rows(items),
+            "correspondence": {r["vessel"]: r["correspondence"] for r in rows},
+            "published_repeatability_percent": protocol.change.published_bands_percent,
+        },
+    )
+
+
+def glucose_from_visits(path: Path, participant_id: str) -> tuple[float | None, float | None]:
+    """Glucose of a participant's two visits from ``visits.tsv``; None where it is not given.
+
+    Raises
+    ------
+    InputRefused
+        When the table is faulty or does not hold the participant.
+    """
+    from petflame.study import VISIT_TEXT, VISITS, read_visits
+
+    table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
+    rows = {v.visit: v for v in read_visits(table, path.parent, str(path)) if v.participant_id == participant_id}
+    faults = FaultList()
+    if not rows:
+        faults.add(f"participant {participant_id!r} has no row", str(path), "mend --participant or the table")
+    faults.raise_if_any()
+    first, second = (rows[v].glucose_mmol_l if v in rows else None for v in VISITS)
+    return first, second

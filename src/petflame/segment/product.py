@@ -1,0 +1,169 @@
+"""The one product of every segmentation method: a label map and what is known about each vessel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from petflame.anatomy import BY_NAME
+from petflame.errors import InputRefused
+from petflame.files import read_json, read_nifti, write_json, write_nifti
+from petflame.grid import Array, Volume
+from petflame.study import VisitFolder
+
+FORMAT = "petflame-labels/1"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a vessel.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    message : str
+        What was found, with figures and units.
+    """
+
+    name: str
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class VesselFinding:
+    """What a segmentation says about one vessel.
+
+    Attributes
+    ----------
+    method : str
+        Maker of this vessel's region, such as 'labels', 'geometric' or 'seeds'.
+    confidence : float or None
+        0 to 1; None where the maker is a reader.
+    checks : tuple of Check
+    centreline_lps_mm : (n, 3) array
+        From the heart outwards for arteries, from the head downwards for veins; n = 0 where nothing was found.
+    withheld : bool
+        The vessel needs a reader before it may enter the primary endpoint.
+    reason : str
+        Why it is withheld, or empty.
+    """
+
+    method: str
+    confidence: float | None
+    checks: tuple[Check, ...]
+    centreline_lps_mm: Array
+    withheld: bool = False
+    reason: str = ""
+
+    @property
+    def arc_mm(self) -> Array:
+        """Distance of each centreline point from the first, shape (n,)."""
+        return arc_length_mm(self.centreline_lps_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Label map, vessels, landmarks and where they came from.
+
+    Attributes
+    ----------
+    labels : Volume
+        uint8 numbers of `petflame.anatomy`, on the CT grid or, where a reader drew there, on the PET grid.
+    reference : {'ct', 'pet'}
+        The grid that the labels lie on.
+    vessels : dict
+        Finding of every artery and blood pool, found or not.
+    landmarks_lps_mm : dict
+        Name to (x, y, z), LPS mm.
+    provenance : dict
+        Method, source hashes, options.
+    warnings : tuple of str
+    """
+
+    labels: Volume
+    reference: Literal["ct", "pet"]
+    vessels: dict[str, VesselFinding]
+    landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def arc_length_mm(points_mm: Array) -> Array:
+    """Return the distance along a polyline, shape (n, 3), from its first point, shape (n,).
+
+    >>> arc_length_mm(np.array([[0, 0, 0], [0, 0, 3.0], [0, 4, 3]])).tolist()
+    [0.0, 3.0, 7.0]
+    """
+    if len(points_mm) == 0:
+        return np.zeros(0)
+    steps = np.linalg.norm(np.diff(points_mm, axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
+    """Write ``labels.nii.gz`` and ``labels.json`` into a visit folder; the sidecar comes last."""
+    labels = Volume(segmentation.labels.data.astype(np.uint8), segmentation.labels.grid)
+    write_nifti(visit.labels, labels, "petflame labels")
+    document = {
+        "format": FORMAT,
+        "reference_grid": segmentation.reference,
+        "labels": {name: BY_NAME[name].label for name in _present(labels)},
+        "landmarks_lps_mm": segmentation.landmarks_lps_mm,
+        "warnings": segmentation.warnings,
+        "vessels": {
+            name: {
+                "method": finding.method,
+                "confidence": finding.confidence,
+                "withheld": finding.withheld,
+                "reason": finding.reason,
+                "checks": [vars(check) for check in finding.checks],
+                "centreline_lps_mm": np.round(finding.centreline_lps_mm, 3),
+            }
+            for name, finding in segmentation.vessels.items()
+        },
+        "provenance": segmentation.provenance,
+    }
+    write_json(visit.labels_json, document)
+
+
+def _present(labels: Volume) -> list[str]:
+    counts = np.bincount(labels.data.ravel(), minlength=256)
+    return [name for name, region in BY_NAME.items() if counts[region.label]]
+
+
+def read_segmentation(visit: VisitFolder) -> Segmentation:
+    """Read what `write_segmentation` wrote.
+
+    Raises
+    ------
+    InputRefused
+        When a file is absent or does not hold a segmentation.
+    """
+    remedy = "run `petflame segment` on the visit folder"
+    document = read_json(visit.labels_json, remedy)
+    if document.get("format") != FORMAT:
+        raise InputRefused.of(f"its format is {document.get('format')!r}", str(visit.labels_json), remedy)
+    vessels = {
+        name: VesselFinding(
+            item["method"],
+            item["confidence"],
+            tuple(Check(**check) for check in item["checks"]),
+            np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
+            item["withheld"],
+            item["reason"],
+        )
+        for name, item in document["vessels"].items()
+    }
+    landmarks = {k: (float(v[0]), float(v[1]), float(v[2])) for k, v in document["landmarks_lps_mm"].items()}
+    return Segmentation(
+        read_nifti(visit.labels, remedy),
+        document["reference_grid"],
+        vessels,
+        landmarks,
+        document["provenance"],
+        tuple(document["warnings"]),
+    )

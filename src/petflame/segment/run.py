@@ -1,0 +1,55 @@
+"""Segmenting a visit folder with the method asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from petflame.errors import InputRefused
+from petflame.grid import Grid
+from petflame.segment.labelmaps import segmentation_from_labels
+from petflame.segment.product import Segmentation, write_segmentation
+from petflame.study import VisitFolder
+
+METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
+
+
+def image_grid(path: Path) -> Grid:
+    """Return the grid of a NIfTI file from its header alone."""
+    import nibabel as nib
+    import numpy as np
+
+    image = nib.load(path)
+    i, j, k = image.shape[:3]
+    return Grid((int(i), int(j), int(k)), np.asarray(image.affine, float))
+
+
+def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
+    """Segment a converted visit and write ``labels.nii.gz`` and ``labels.json`` into its folder.
+
+    Parameters
+    ----------
+    root : Path
+        Visit folder that `petflame convert` has filled.
+    method : str
+        One of `METHODS`.
+    source : Path or None
+        Label map or seeds, where the method needs one.
+
+    Raises
+    ------
+    InputRefused
+        When the folder is not converted, or the method lacks what it needs.
+    """
+    visit = VisitFolder(root)
+    if not visit.pet.exists():
+        raise InputRefused.of("there is no pet.nii.gz", str(root), "run `petflame convert` first")
+    grids = {"ct": image_grid(visit.ct)} if visit.ct.exists() else {}
+    grids["pet"] = image_grid(visit.pet)
+    if method == "labels" or (method == "auto" and source is not None):
+        if source is None:
+            raise InputRefused.of("method `labels` needs a label map", str(root), "name it with --from")
+        segmentation = segmentation_from_labels(source, grids)
+    else:
+        raise InputRefused.of(f"method `{method}` is not available", str(root), "give a label map with --from")
+    write_segmentation(segmentation, visit)
+    return segmentation
