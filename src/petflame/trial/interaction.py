@@ -23,7 +23,7 @@ DEFINITIONS: dict[str, str] = {
     "regression_to_the_mean": "Change that the control arm's own regression of follow-up on baseline predicts at the "
     "third's mean baseline, without any drug; `selection_part` is what of it is due to being in that third.",
     "within_patients": "Y_F ~ arm + patient's mean baseline + vessel's deviation from it + vessel + arm x mean + "
-    "arm x deviation + (1 | patient), REML, Kenward-Roger: is the difference between arms greater in a patient's hotter vessel?",
+    "arm x deviation + (1 | patient), REML, Kenward-Roger: is the arm difference greater in the hotter vessel?",
 }
 
 

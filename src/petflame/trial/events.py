@@ -1,0 +1,248 @@
+"""Survival and proportion methods that stay valid with a handful of events."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector
+from petflame.trial.resample import permuted_arms
+
+PERMUTATIONS = 20000
+
+DEFINITIONS: dict[str, str] = {
+    "log_rank": "Log-rank test, chi-square with 1 degree of freedom; `permutation_p` exchanges the arms at random.",
+    "fisher": "Fisher's exact test of events up to the horizon; participants censored earlier without an event are "
+    "left out and counted apart. Conditional odds ratio with its exact interval.",
+    "rate_ratio": "Events for each person-year, active / control; exact, conditional on the number of events.",
+    "at_horizon": "Events up to the horizon among those followed to it or with an event before; Clopper-Pearson "
+    "intervals; difference with Newcombe's interval.",
+    "sample_needed": "Participants in each arm for 80 % power at two-sided 0.05 (Schoenfeld's events for the log-rank "
+    "test, equal arms, the control arm's observed risk at the horizon), for several assumed true hazard ratios.",
+}
+
+
+@dataclass(frozen=True)
+class HorizonCounts:
+    """Participants with an event up to the horizon, free of it at the horizon, and censored before."""
+
+    active_events: int
+    active_free: int
+    active_early: int
+    control_events: int
+    control_free: int
+    control_early: int
+
+
+def clopper_pearson(events: int, n: int) -> tuple[float, float]:
+    """Return the exact interval of a proportion.
+
+    >>> low, high = clopper_pearson(3, 28)
+    >>> round(low, 6), round(high, 6)
+    (0.022665, 0.282264)
+    """
+    interval = stats.binomtest(events, n).proportion_ci(LEVEL, "exact")
+    return float(interval.low), float(interval.high)
+
+
+def horizon_counts(time: Vector, event: Vector, active: Vector, horizon: float) -> HorizonCounts:
+    """Sort participants by their state at the horizon.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        Years to event or censoring.
+    event, active : ndarray of bool, shape (n,)
+    horizon : float
+        Years; an event at the horizon counts, a censoring at the horizon is free of it.
+    """
+    had = event & (time <= horizon)
+    early = ~event & (time < horizon)
+    free = ~had & ~early
+    return HorizonCounts(*(int((arm & state).sum()) for arm in (active, ~active) for state in (had, free, early)))
+
+
+def at_horizon(counts: HorizonCounts) -> dict[str, Any]:
+    """Return events and proportions at the horizon with exact intervals, and their difference."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    record: dict[str, Any] = {}
+    for arm in ("active", "control"):
+        events, free, early = (getattr(counts, f"{arm}_{state}") for state in ("events", "free", "early"))
+        n = events + free
+        low, high = clopper_pearson(events, n) if n else (None, None)
+        record[arm] = {
+            "n": n,
+            "events": events,
+            "censored_before": early,
+            "proportion": events / n if n else None,
+            "low": low,
+            "high": high,
+        }
+    a, c = record["active"], record["control"]
+    if a["n"] and c["n"]:
+        low, high = confint_proportions_2indep(
+            a["events"], a["n"], c["events"], c["n"], method="newcomb", compare="diff"
+        )
+        record["difference"] = {
+            "estimate": a["proportion"] - c["proportion"],
+            "low": float(low),
+            "high": float(high),
+        }
+    else:
+        record["difference"] = {"estimate": None, "reason": "an arm has nobody followed to the horizon"}
+    record["definition"] = DEFINITIONS["at_horizon"]
+    return record
+
+
+def _fit_km(time: Vector, event: Vector) -> Any:
+    from lifelines import KaplanMeierFitter
+
+    return KaplanMeierFitter(alpha=1 - LEVEL).fit(time, event)
+
+
+def kaplan_meier(time: Vector, event: Vector, years: tuple[float, ...]) -> dict[str, dict[str, Any]]:
+    """Return survival with its log-log interval and the number at risk at chosen years.
+
+    Notes
+    -----
+    Before the first event the log-log interval does not exist (null, with the reason); after the last follow-up the
+    estimate does not exist either, unless everybody had the event.
+    """
+    fitter = _fit_km(time, event)
+    limits = fitter.confidence_interval_survival_function_
+    record: dict[str, dict[str, Any]] = {}
+    for year in sorted(set(years)):
+        survival = float(fitter.survival_function_at_times(year).iloc[0])
+        at_risk = int((time >= year).sum())
+        item: dict[str, Any] = {"survival": survival, "low": None, "high": None, "at_risk": at_risk}
+        if year > time.max() and survival > 0:
+            item |= {"survival": None, "reason": "nobody was followed so long"}
+        elif survival == 1:
+            item["reason"] = "no event so far, so the log-log interval does not exist; see the exact intervals"
+        elif survival == 0:
+            item["reason"] = "everybody had the event, so the log-log interval does not exist"
+        else:
+            row = limits.loc[limits.index <= year].iloc[-1]
+            item |= {"low": float(row.iloc[0]), "high": float(row.iloc[1])}
+        record[f"{year:g}"] = item
+    return record
+
+
+def curve(time: Vector, event: Vector) -> dict[str, list[float]]:
+    """Return the Kaplan-Meier steps, for a picture: time in years, survival, at_risk, events, censored."""
+    fitter = _fit_km(time, event)
+    steps = fitter.event_table
+    return {
+        "time": [float(t) for t in steps.index],
+        "survival": [float(s) for s in fitter.survival_function_.iloc[:, 0]],
+        "at_risk": [int(n) for n in steps["at_risk"]],
+        "events": [int(n) for n in steps["observed"]],
+        "censored": [int(n) for n in steps["censored"]],
+    }
+
+
+def need_events(event: Vector) -> None:
+    """Raise `NotEstimable` when there is no event at all."""
+    if not event.any():
+        raise NotEstimable("no event occurred in either arm")
+
+
+def _log_rank_scores(time: Vector, event: Vector) -> tuple[Matrix, Matrix, Vector]:
+    """Return who has the event and who is at risk at each event time, shapes (times, n), and the events, (times,)."""
+    moments = np.unique(time[event])
+    died = (time[None, :] == moments[:, None]) & event[None, :]
+    risk = time[None, :] >= moments[:, None]
+    return died.astype(float), risk.astype(float), died.sum(axis=1).astype(float)
+
+
+def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str, Any]:
+    """Return the log-rank p and the p of its permutation version."""
+    from lifelines.statistics import logrank_test
+
+    need_events(event)
+    result = logrank_test(time[active], time[~active], event[active], event[~active])
+    if not np.isfinite(result.p_value):
+        raise NotEstimable("only one arm was at risk when events occurred")
+    died, risk, deaths = _log_rank_scores(time, event)
+    share = deaths / risk.sum(axis=1)
+    score = died.sum(axis=0) - share @ risk
+    rng = np.random.default_rng(seed)
+    drawn = permuted_arms(active.astype(float), np.zeros(active.size, dtype=int), PERMUTATIONS, rng)
+    at_risk = drawn @ risk.T
+    total = risk.sum(axis=1)
+    factor = deaths * np.where(total > 1, (total - deaths) / np.maximum(total - 1, 1), 0)
+    variance = (at_risk / total * (1 - at_risk / total)) @ factor
+    z = np.where(variance > 1e-12, drawn @ score / np.sqrt(np.maximum(variance, 1e-12)), 0.0)
+    extreme = int((np.abs(z) >= math.sqrt(result.test_statistic) * (1 - 1e-10)).sum())
+    return {
+        "chi_square": float(result.test_statistic),
+        "p": float(result.p_value),
+        "permutation_p": (1 + extreme) / (1 + PERMUTATIONS),
+        "permutations": PERMUTATIONS,
+        "definition": DEFINITIONS["log_rank"],
+    }
+
+
+def fisher(counts: HorizonCounts) -> dict[str, Any]:
+    """Return Fisher's exact p at the horizon and the conditional odds ratio, active / control."""
+    from scipy.stats.contingency import odds_ratio
+
+    table = np.array([[counts.active_events, counts.active_free], [counts.control_events, counts.control_free]])
+    if counts.active_events + counts.control_events == 0:
+        raise NotEstimable("no event occurred before the horizon")
+    if table.sum(axis=1).min() == 0:
+        raise NotEstimable("an arm has nobody followed to the horizon")
+    if counts.active_free + counts.control_free == 0:
+        raise NotEstimable("everybody had an event before the horizon")
+    ratio = odds_ratio(table, kind="conditional")
+    interval = ratio.confidence_interval(LEVEL)
+    finite = math.isfinite(ratio.statistic)
+    return {
+        "p": float(stats.fisher_exact(table)[1]),
+        "odds_ratio": float(ratio.statistic) if finite else None,
+        "low": float(interval.low),
+        "high": float(interval.high) if math.isfinite(interval.high) else None,
+        **({} if finite and math.isfinite(interval.high) else {"reason": "the odds ratio has no finite upper limit"}),
+        "definition": DEFINITIONS["fisher"],
+    }
+
+
+def rate_ratio(time: Vector, event: Vector, active: Vector) -> dict[str, Any]:
+    """Return the exact ratio of event rates, active / control."""
+    need_events(event)
+    here, total = int(event[active].sum()), int(event.sum())
+    years = float(time[active].sum()), float(time[~active].sum())
+    share = years[0] / sum(years)
+    test = stats.binomtest(here, total, share)
+    low, high = clopper_pearson(here, total)
+    scale = years[1] / years[0]
+    finite = here < total
+    return {
+        "estimate": here / (total - here) * scale if finite else None,
+        "low": low / (1 - low) * scale,
+        "high": high / (1 - high) * scale if high < 1 else None,
+        "p": float(test.pvalue),
+        **({} if finite else {"reason": "no event in the control arm: the ratio has no finite upper limit"}),
+        "definition": DEFINITIONS["rate_ratio"],
+    }
+
+
+def sample_needed(counts: HorizonCounts) -> dict[str, Any]:
+    """Return what sample would settle the question, from the control arm's observed risk."""
+    n = counts.control_events + counts.control_free
+    record: dict[str, Any] = {"definition": DEFINITIONS["sample_needed"]}
+    if counts.control_events == 0 or n == 0:
+        return record | {"per_arm": None, "reason": "no event in the control arm before the horizon"}
+    risk = min(counts.control_events / n, 1 - 1e-9)
+    z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+    rows = []
+    for ratio in (0.25, 0.5, 0.7):
+        events = 4 * z**2 / math.log(ratio) ** 2
+        mean_risk = (risk + 1 - (1 - risk) ** ratio) / 2
+        rows.append({"hazard_ratio": ratio, "events": math.ceil(events), "per_arm": math.ceil(events / mean_risk / 2)})
+    return record | {"control_risk": risk, "per_arm": rows}

@@ -1,0 +1,80 @@
+"""Regression with Firth's penalty, which stays finite when an arm has no event."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from petflame.trial.estimates import LEVEL, NotEstimable, Vector
+from petflame.trial.events import HorizonCounts, need_events
+
+DEFINITIONS: dict[str, str] = {
+    "firth_cox": "Cox model with Firth's penalty (Heinze and Schemper 2001), hazard ratio active / control, profile "
+    "penalised likelihood interval, p by the penalised likelihood ratio.",
+    "firth_logistic": "Logistic model of events up to the horizon with Firth's penalty, active against control; "
+    "profile interval, penalised likelihood ratio p.",
+}
+
+
+def firth_cox(covariate: Vector, time: Vector, event: Vector) -> dict[str, Any]:
+    """Fit a Cox model of one covariate with Firth's penalty.
+
+    Raises
+    ------
+    NotEstimable
+        Without events, with a constant covariate, or when the fit does not converge.
+    """
+    from firthmodels import FirthCoxPH
+
+    need_events(event)
+    if np.ptp(covariate) == 0:
+        raise NotEstimable("the covariate is the same in every participant")
+    model = FirthCoxPH(backend="numpy", max_iter=200, gtol=1e-9, xtol=1e-10)
+    record = _penalised(model, covariate, (event, time))
+    value, low, high, p = record
+    return {
+        "hr": math.exp(value),
+        "low": math.exp(low),
+        "high": math.exp(high),
+        "p": p,
+        "definition": DEFINITIONS["firth_cox"],
+    }
+
+
+def firth_logistic(counts: HorizonCounts) -> dict[str, Any]:
+    """Fit the log odds ratio of events up to the horizon, active against control, with Firth's penalty."""
+    from firthmodels import FirthLogisticRegression
+
+    cells = [counts.active_events, counts.active_free, counts.control_events, counts.control_free]
+    if cells[0] + cells[2] == 0 or cells[1] + cells[3] == 0:
+        raise NotEstimable("before the horizon nobody, or everybody, had an event")
+    if cells[0] + cells[1] == 0 or cells[2] + cells[3] == 0:
+        raise NotEstimable("an arm has nobody followed to the horizon")
+    arm = np.repeat([1.0, 1.0, 0.0, 0.0], cells)
+    event = np.repeat([1, 0, 1, 0], cells)
+    model = FirthLogisticRegression(backend="numpy", max_iter=200, gtol=1e-9, xtol=1e-10)
+    value, low, high, p = _penalised(model, arm, event)
+    return {
+        "log_odds_ratio": value,
+        "odds_ratio": math.exp(value),
+        "low": math.exp(low),
+        "high": math.exp(high),
+        "p": p,
+        "definition": DEFINITIONS["firth_logistic"],
+    }
+
+
+def _penalised(model: Any, covariate: Vector, response: Any) -> tuple[float, float, float, float]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(covariate[:, None], response).lrt(0)
+        limits = model.conf_int(alpha=1 - LEVEL, method="pl", features=0, max_iter=200, tol=1e-8)
+    low, high = (float(v) for v in limits[0])
+    values = float(model.coef_[0]), low, high, float(model.lrt_pvalues_[0])
+    if not model.converged_ or not np.isfinite(values).all():
+        said = "; ".join(str(w.message) for w in caught) or "no message"
+        raise NotEstimable(f"the penalised fit did not converge ({said})")
+    return values

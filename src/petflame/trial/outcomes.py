@@ -1,0 +1,162 @@
+"""Clinical events by arm: few events, so exact and penalised methods, and everything labelled exploratory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petflame import __version__
+from petflame.errors import FaultList, InputRefused
+from petflame.files import sha256, write_json
+from petflame.trial import events as ev
+from petflame.trial import firth
+from petflame.trial.estimates import attempt
+from petflame.trial.tables import ARMS, read_allocation, read_outcomes, read_patients
+
+YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
+LABEL = (
+    "Exploratory: few events, no adjustment for multiple looks. The ordinary Cox model is not shown: with an arm "
+    "without events its estimate diverges."
+)
+
+
+def outcomes(
+    outcomes: Path,
+    allocation: Path,
+    out: Path,
+    *,
+    horizon_years: float = 2.0,
+    patients: Path | None = None,
+    seed: int = 4241601,
+    provenance: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Analyse follow-up events and write ``outcomes.json``.
+
+    Parameters
+    ----------
+    outcomes : Path
+        Table of participant_id, time_years (> 0, to the event or the end of follow-up), event (0 or 1).
+    allocation : Path
+        Table of participant_id and arm.
+    out : Path
+        Folder for the result.
+    horizon_years : float
+        Time of the comparison of proportions, in years.
+    patients : Path, optional
+        PATIENTS table; adds the association of the percent change in TBRmax with events.
+    seed : int
+        Of the permutation log-rank test.
+
+    Raises
+    ------
+    InputRefused
+        On every fault of the tables: other event codes (competing events), participants without an arm, one arm only,
+        no identifier in common, a horizon that is not positive.
+    """
+    table, not_followed = _load(outcomes, allocation, horizon_years)
+    time, event = table["time_years"].to_numpy(float), table["event"].to_numpy(bool)
+    active = (table["arm"] == "active").to_numpy()
+    counts = ev.horizon_counts(time, event, active, horizon_years)
+    document: dict[str, Any] = {
+        "label": LABEL,
+        "horizon_years": horizon_years,
+        "events": {arm: _events(table[table["arm"] == arm]) for arm in ARMS},
+        "not_followed": not_followed,
+        "at_horizon": ev.at_horizon(counts),
+        "kaplan_meier": {arm: ev.kaplan_meier(*_arm(table, arm), (*YEARS, horizon_years)) for arm in ARMS},
+        "kaplan_meier_curves": {arm: ev.curve(*_arm(table, arm)) for arm in ARMS},
+    }
+    rank = attempt(lambda: ev.log_rank(time, event, active, seed), ("p", "permutation_p"))
+    document["log_rank_p"] = rank["p"]
+    document["log_rank"] = rank
+    fisher = attempt(lambda: ev.fisher(counts), ("p",))
+    document["fisher_p"] = fisher["p"]
+    document["fisher"] = fisher
+    document["rate_ratio"] = attempt(lambda: ev.rate_ratio(time, event, active), ("estimate", "low", "high", "p"))
+    document["firth_cox"] = attempt(
+        lambda: firth.firth_cox(active.astype(float), time, event), ("hr", "low", "high", "p")
+    )
+    document["firth_logistic"] = attempt(
+        lambda: firth.firth_logistic(counts), ("log_odds_ratio", "odds_ratio", "low", "high", "p")
+    )
+    document["sample_needed"] = ev.sample_needed(counts)
+    if patients is not None:
+        document["change_and_events"] = _association(table, patients)
+    inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients}
+    document["provenance"] = {
+        **(provenance or {}),
+        "petflame": __version__,
+        "seed": seed,
+        "inputs": {k: {"file": p.name, "sha256": sha256(p)} for k, p in inputs.items() if p is not None},
+    }
+    write_json(out / "outcomes.json", document)
+    return document
+
+
+def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:
+    faults = FaultList()
+    if not (np.isfinite(horizon_years) and horizon_years > 0):
+        faults.add(f"the horizon {horizon_years} is not positive", "horizon_years", "give years above 0")
+    table, arms = read_outcomes(outcomes, faults), read_allocation(allocation, faults)
+    if table is None or arms is None:
+        faults.raise_if_any()
+        raise AssertionError("a table that cannot be read leaves a fault")
+    joined = table.merge(arms, on="participant_id", how="left")
+    orphans = joined.loc[joined["arm"].isna(), "participant_id"].astype(str).tolist()
+    if len(orphans) == len(joined):
+        faults.add(f"no participant_id in common with {allocation}", str(outcomes), "use the same identifiers in both")
+    elif orphans:
+        shown = ", ".join(orphans[:8]) + (f" and {len(orphans) - 8} more" if len(orphans) > 8 else "")
+        faults.add(f"no arm for {shown}", str(allocation), "add the arm to the allocation table")
+    elif joined["arm"].nunique() < 2:
+        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", str(outcomes), "give both arms")
+    faults.raise_if_any()
+    rest = arms[~arms["participant_id"].isin(table["participant_id"])]
+    missing = {arm: int((rest["arm"] == arm).sum()) for arm in ARMS}
+    return joined, {**missing, "definition": "in the allocation, but not in the outcome table"}
+
+
+def _arm(table: pd.DataFrame, arm: str) -> tuple[Any, Any]:
+    rows = table[table["arm"] == arm]
+    return rows["time_years"].to_numpy(float), rows["event"].to_numpy(bool)
+
+
+def _events(rows: pd.DataFrame) -> dict[str, Any]:
+    n, events = len(rows), int(rows["event"].sum())
+    low, high = ev.clopper_pearson(events, n)
+    return {
+        "n": n,
+        "events": events,
+        "proportion": events / n,
+        "proportion_low": low,
+        "proportion_high": high,
+        "person_years": float(rows["time_years"].sum()),
+        "definition": "events over the whole follow-up; exact (Clopper-Pearson) interval of the proportion",
+    }
+
+
+def _association(table: pd.DataFrame, patients: Path) -> dict[str, Any]:
+    faults = FaultList()
+    measured = read_patients(patients, faults)
+    faults.raise_if_any()
+    if measured is None:
+        raise InputRefused.of("it cannot be read", str(patients), "mend the table")
+    change = 100 * (measured["tbr_max_followup"] / measured["tbr_max_baseline"] - 1)
+    joined = table.merge(measured[["participant_id"]].assign(change=change), on="participant_id").dropna(
+        subset="change"
+    )
+    record = attempt(
+        lambda: firth.firth_cox(
+            joined["change"].to_numpy(float) / 10, joined["time_years"].to_numpy(float), joined["event"].to_numpy(bool)
+        ),
+        ("hr", "low", "high", "p"),
+    )
+    return {
+        **record,
+        "n": len(joined),
+        "definition": "Firth Cox hazard ratio for a percent change in TBRmax 10 points higher, arms together, not "
+        "adjusted; exploratory, and no sign that one causes the other.",
+    }
