@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from petflame import __version__
 from petflame.anatomy import TARGET_VESSELS
 from petflame.files import sha256, write_json, write_tsv
 from petflame.trial import ancova as ac
+from petflame.trial import endpoints as ep
 from petflame.trial import interaction as ia
-from petflame.trial import mixed as mx
+from petflame.trial import missing as mi
+from petflame.trial import patients as pt
 from petflame.trial import resample as rs
+from petflame.trial import vessels as vs
 from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
 from petflame.trial.estimates import NotEstimable, attempt, describe
+from petflame.trial.flow import consort
 
 SEED = 4241601
 BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
@@ -36,6 +39,8 @@ def analyse(
     permutations: int = rs.PERMUTATIONS,
     analysis_set: AnalysisSet = "all_measured",
     target_vessels: tuple[str, ...] = TARGET_VESSELS,
+    within_subject_cv: float = pt.WITHIN_SUBJECT_CV,
+    reliability: Path | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Analyse a trial and write ``arms.json`` with its tables.
@@ -54,6 +59,10 @@ def analyse(
     analysis_set : {'all_measured', 'comparable'}
     target_vessels : tuple of str
         The vessels of the Holm correction and of the mixed model.
+    within_subject_cv : float
+        Of repeated scans, for the interval of one patient's percent change.
+    reliability : Path, optional
+        A ``reliability.json``; its within-subject CV goes before the one configured.
     provenance : dict, optional
         What the caller knows of the run; written as given, beside versions and hashes of the tables.
 
@@ -68,14 +77,28 @@ def analyse(
         With every fault of every table.
     """
     cohort = load_cohort(patients, vessels, allocation, participants, strata, exclusions, analysis_set)
-    inputs = {"patients": patients, "vessels": vessels, "allocation": allocation, "participants": participants}
+    cv, source = pt.within_subject_cv(reliability, within_subject_cv)
+    inputs = {
+        "patients": patients,
+        "vessels": vessels,
+        "allocation": allocation,
+        "participants": participants,
+        "exclusions": exclusions,
+        "reliability": reliability,
+    }
     document: dict[str, Any] = {"primary": None, "pooled": pooled(cohort)}
+    changes = pt.patient_changes(cohort, cv)
+    document["patients"] = pt.summary(changes, cv, source)
     if cohort.blinded:
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, seed, permutations, target_vessels, out)
+        document["responders"] = attempt(lambda: pt.responders(changes, cv))
+    pt.write_patient_changes(out, changes)
+    write_reasons(cohort, out)
     document |= {
         "analysis_set": analysis_set_record(cohort),
+        "consort": consort(cohort),
         "strata": list(strata),
         "notes": list(cohort.notes),
         "provenance": {
@@ -126,19 +149,11 @@ def arm_blocks(
         "interaction": attempt(lambda: ia.interaction(arms), ("estimate", "se", "p")),
         "tertiles": attempt(lambda: ia.tertiles(arms)),
     }
-    document["vessels"] = vessel_blocks(cohort, target_vessels)
-    rows = target_rows(cohort, target_vessels)
-    keys = ("difference", "se", "df", "p")
-    if rows is None:
-        document["mixed"] = {**dict.fromkeys(keys), "method": "Kenward-Roger", "reason": "no vessel table was given"}
-    else:
-        document["mixed"] = {
-            "method": "Kenward-Roger",
-            **attempt(lambda: mx.mixed_record(rows, cohort.strata), keys),
-            "arm_by_vessel": attempt(lambda: mx.arm_by_vessel(rows, cohort.strata), ("f", "ndf", "ddf", "p")),
-            "interaction": attempt(lambda: ia.within_patients(rows)),
-        }
-        document["vessel_mean"] = attempt(lambda: vessel_mean(rows, cohort.strata), ("difference", "p"))
+    document |= vs.vessel_analyses(cohort, target_vessels)
+    document["endpoints"] = ep.endpoint_blocks(cohort)
+    document["negative_controls"] = ep.negative_controls(cohort)
+    document["sensitivity"]["covariates"] = ep.covariate_blocks(cohort)
+    document["sensitivity"] |= missing_blocks(cohort, seed)
     return document
 
 
@@ -170,46 +185,23 @@ def _leave_one_out(arms: ac.Arms, out: Path) -> dict[str, Any]:
     return summary
 
 
-def target_rows(cohort: Cohort, target_vessels: tuple[str, ...]) -> pd.DataFrame | None:
-    """Return the complete rows of the analysed participants' target vessels, with arm; None without VESSELS."""
-    if cohort.vessels is None:
-        return None
-    rows = cohort.vessels[cohort.vessels["analysed"] & cohort.vessels["vessel"].isin(target_vessels)]
-    return rows.dropna(subset=[BASELINE, FOLLOWUP, "arm"]).reset_index(drop=True)
+def missing_blocks(cohort: Cohort, seed: int) -> dict[str, Any]:
+    """Return the multiple imputation and the tipping point, or why there is none."""
+    try:
+        return mi.imputation_blocks(mi.missing_arms(cohort), seed + 2)
+    except NotEstimable as why:
+        return {
+            "multiple_imputation": {**dict.fromkeys(("difference", "se", "df", "p")), "reason": str(why)},
+            "tipping_point": {"delta": None, "reason": str(why)},
+        }
 
 
-def vessel_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Any]:
-    """Return the patient-level model of every vessel; Holm's correction runs over the target vessels."""
-    if cohort.vessels is None:
-        return {}
-    from statsmodels.stats.multitest import multipletests
-
-    blocks: dict[str, Any] = {}
-    keys = ("difference", "se", "df", "ci_low", "ci_high", "p", "adjusted_percent")
-    for name in dict.fromkeys(cohort.vessels["vessel"]):
-        rows = cohort.vessels[cohort.vessels["analysed"] & (cohort.vessels["vessel"] == name)]
-        blocks[name] = attempt(lambda rows=rows: one_vessel(rows, cohort.strata), keys)  # type: ignore[misc]
-        blocks[name]["p_holm"] = None
-    tested = [v for v in target_vessels if v in blocks and blocks[v]["p"] is not None]
-    if tested:
-        for name, p in zip(tested, multipletests([blocks[v]["p"] for v in tested], method="holm")[1], strict=True):
-            blocks[name]["p_holm"] = float(p)
-    return blocks
-
-
-def one_vessel(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
-    """Return difference and adjusted percent of one endpoint table."""
-    arms = ac.make_arms(rows, BASELINE, FOLLOWUP, strata)
-    fit = ac.ancova(arms)
-    return {"n": arms.n, **ac.difference_record(fit), **ac.adjusted_percent(fit), "control_mean": float(fit.coef[0])}
-
-
-def vessel_mean(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
-    """Return the model of each patient's mean over the target vessels; patients with a vessel missing are left out."""
-    counts = rows.groupby("participant_id")["vessel"].transform("count")
-    whole = rows[counts == rows["vessel"].nunique()]
-    means = whole.groupby(["participant_id", "arm", *strata], as_index=False)[[BASELINE, FOLLOWUP]].mean()
-    return one_vessel(means, strata) | {
-        "vessels": list(dict.fromkeys(rows["vessel"])),
-        "definition": "The primary model for the mean of the target vessels' TBRmax in each patient.",
+def write_reasons(cohort: Cohort, out: Path) -> None:
+    """Write ``not_analysed.tsv``: who is not in the analysis set, and why."""
+    meanings = {
+        "participant_id": ("participant", ""),
+        "arm": ("active or control; n/a when not in the allocation", ""),
+        "missing": ("visits without a measurement of the index vessel", ""),
+        "reason": ("why, from the tables", ""),
     }
+    write_tsv(out / "not_analysed.tsv", mi.reasons_table(cohort), meanings)

@@ -16,6 +16,7 @@ from petflame.trial.tables import (
     read_participants,
     read_patients,
     read_vessels,
+    to_numbers,
 )
 
 AnalysisSet = Literal["all_measured", "comparable"]
@@ -32,9 +33,9 @@ class Cohort:
     Attributes
     ----------
     table : DataFrame
-        A row for every participant in any table, sorted by id: participant_id, every column of PATIENTS, the strata,
-        ``allocated`` (bool), ``arm`` (None when unknown), ``measured_baseline``, ``measured_followup``, ``analysed``
-        (bool) and ``left_out`` (why not analysed, else empty).
+        A row for every participant of PATIENTS or the allocation, sorted by id: participant_id, every column of
+        PATIENTS, the strata, ``listed`` (in PATIENTS), ``allocated``, ``arm`` (None when unknown),
+        ``measured_baseline``, ``measured_followup``, ``analysed`` (bool) and ``left_out`` (why not analysed).
     vessels : DataFrame or None
         The VESSELS table with ``arm``, ``analysed`` and the strata.
     strata : tuple of str
@@ -142,6 +143,9 @@ def _join_strata(
     if people is not None and strata:
         table = main.drop(columns=[s for s in strata if s in main.columns])
         table = table.merge(people[["participant_id", *strata]], on="participant_id", how="left")
+    if people is not None and "bmi" in people.columns and "bmi" not in (*table.columns, *strata):
+        numbers = to_numbers(people, "bmi", Path(where), faults, least=0.0)
+        table = table.merge(people[["participant_id"]].assign(bmi=numbers), on="participant_id", how="left")
     measured = table["tbr_max_baseline"].notna() & table["tbr_max_followup"].notna()
     for stratum in strata:
         empty = table.loc[measured & table[stratum].isna(), "participant_id"]
@@ -159,9 +163,9 @@ def _join_arms(
 ) -> pd.DataFrame:
     """Add ``arm`` and ``allocated``; participants of the allocation without scans become rows without values."""
     if arms is None:
-        return table.assign(arm=None, allocated=False)
+        return table.assign(arm=None, allocated=False, listed=True)
     where = str(allocation)
-    joined = table.drop(columns=[c for c in ("arm", "allocated") if c in table.columns])
+    joined = table.drop(columns=[c for c in ("arm", "allocated", "listed") if c in table.columns])
     joined = joined.merge(arms, on="participant_id", how="outer", indicator="_side")
     measured = joined["tbr_max_baseline"].notna() | joined["tbr_max_followup"].notna()
     orphans = sorted(joined.loc[(joined["_side"] == "left_only") & measured, "participant_id"])
@@ -173,6 +177,7 @@ def _join_arms(
         verb = "were measured but have" if len(orphans) > 1 else "was measured but has"
         faults.add(f"{_names(orphans)} {verb} no arm", where, "add the arm to the allocation table")
     joined["allocated"] = joined["_side"] != "left_only"
+    joined["listed"] = joined["_side"] != "right_only"
     joined["arm"] = joined["arm"].astype(object).where(joined["arm"].notna(), None)
     return joined.drop(columns="_side").sort_values("participant_id", ignore_index=True)
 
@@ -193,7 +198,7 @@ def _place(table: pd.DataFrame, analysis_set: AnalysisSet) -> pd.DataFrame:
         elif row.measured_baseline or row.measured_followup:
             why.append(f"no {'follow-up' if row.measured_baseline else 'baseline'} measurement{detail}")
         else:
-            why.append(f"not measured at either visit{detail}")
+            why.append(f"not measured at either visit{detail}" if row.listed else "randomised, not scanned")
     table["left_out"] = why
     table["analysed"] = table["left_out"] == ""
     return table
@@ -220,11 +225,10 @@ def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
             record |= {arm: int((chosen & (table["arm"] == arm)).sum()) for arm in ARMS}
         return record
 
-    scanned = table["measured_baseline"] | table["measured_followup"]
     record: dict[str, Any] = {"name": cohort.analysis_set, "definition": SETS[cohort.analysis_set]}
     if not cohort.blinded:
         record["randomised"] = count(table["allocated"])
-        record["randomised_not_scanned"] = count(table["allocated"] & ~scanned)
+        record["randomised_not_scanned"] = count(table["allocated"] & ~table["listed"])
     record |= {
         "measured_baseline": count(table["measured_baseline"]),
         "measured_followup": count(table["measured_followup"]),

@@ -11,6 +11,7 @@ import pandas as pd
 from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
+from petflame.trial.columns import NUMBER_COLUMNS
 
 ARMS: tuple[str, str] = ("active", "control")
 COMPARABILITY: tuple[str, ...] = ("pass", "warn", "fail")
@@ -98,8 +99,8 @@ def _check_words(table: pd.DataFrame, column: str, known: Iterable[str], path: P
 def read_patients(path: Path, faults: FaultList) -> pd.DataFrame | None:
     """Read PATIENTS: participant_id, tbr_max_baseline, tbr_max_followup and any other columns, sorted by id.
 
-    Every pair ``X_baseline``/``X_followup`` is checked as numbers; the two TBR columns must also be positive. Missing
-    values stay missing.
+    The columns of the secondary endpoints, negative controls and covariates are checked as numbers where they are
+    present; the two TBR columns must also be positive. Missing values stay missing.
     """
     text = ("participant_id", "comparability", "reason", "index_vessel", "scanner")
     table = _read(path, ("participant_id", "tbr_max_baseline", "tbr_max_followup"), text, faults)
@@ -111,6 +112,8 @@ def read_patients(path: Path, faults: FaultList) -> pd.DataFrame | None:
     check_ids(table, ("participant_id",), path, faults)
     for column in ("tbr_max_baseline", "tbr_max_followup"):
         table[column] = to_numbers(table, column, path, faults, least=0.0)
+    for column in sorted(NUMBER_COLUMNS & set(table.columns)):
+        table[column] = to_numbers(table, column, path, faults)
     if "comparability" in table.columns:
         given = table["comparability"].notna()
         _check_words(table[given], "comparability", COMPARABILITY, path, faults)

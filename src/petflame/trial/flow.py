@@ -1,0 +1,69 @@
+"""The CONSORT flow as data: how many participants reached each station, by arm, and why the others did not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from petflame.trial.cohort import Cohort
+from petflame.trial.tables import ARMS
+
+STATIONS: dict[str, str] = {
+    "screened": "listed in PARTICIPANTS",
+    "randomised": "in the allocation",
+    "scanned": "with a row in PATIENTS",
+    "evaluable": "index vessel measured at baseline",
+    "followed_up": "index vessel measured at baseline and at follow-up",
+    "analysed": "in the analysis set",
+}
+
+
+def consort(cohort: Cohort) -> dict[str, Any]:
+    """Return the stations in order, each with counts and the reasons of those lost before it.
+
+    Returns
+    -------
+    dict
+        ``stations``: list of {station, definition, total, active, control, lost}; counts by arm are absent when
+        blinded, and a count that no table gives is null with a reason. ``lost`` is a list of {reason, total, active,
+        control}.
+    """
+    table = cohort.table
+    baseline, both = table["measured_baseline"], table["measured_baseline"] & table["measured_followup"]
+    inside = table["allocated"] if not cohort.blinded else pd.Series(True, index=table.index)
+    reached = {
+        "randomised": inside,
+        "scanned": inside & table["listed"],
+        "evaluable": inside & baseline,
+        "followed_up": inside & both,
+        "analysed": inside & table["analysed"],
+    }
+    stations: list[dict[str, Any]] = [
+        {"station": "screened", "definition": STATIONS["screened"], "total": cohort.screened}
+    ]
+    if cohort.screened is None:
+        stations[0]["reason"] = "no table of participants was given"
+    before: pd.Series | None = None
+    for name, chosen in reached.items():
+        if name == "randomised" and cohort.blinded:
+            stations.append(
+                {"station": name, "definition": STATIONS[name], "total": None, "reason": "no allocation was given"}
+            )
+            continue
+        lost = [] if before is None else _reasons(cohort, before & ~chosen)
+        stations.append({"station": name, "definition": STATIONS[name], **_count(cohort, chosen), "lost": lost})
+        before = chosen
+    return {"stations": stations}
+
+
+def _count(cohort: Cohort, chosen: pd.Series) -> dict[str, int]:
+    record = {"total": int(chosen.sum())}
+    if not cohort.blinded:
+        record |= {arm: int((chosen & (cohort.table["arm"] == arm)).sum()) for arm in ARMS}
+    return record
+
+
+def _reasons(cohort: Cohort, lost: pd.Series) -> list[dict[str, Any]]:
+    words = cohort.table["left_out"].where(cohort.table["left_out"] != "", "not given")
+    return [{"reason": str(why), **_count(cohort, lost & (words == why))} for why in sorted(words[lost].unique())]
