@@ -1,0 +1,30 @@
+"""What the columns of a study's tables mean."""
+
+from __future__ import annotations
+
+MEANINGS: dict[str, dict[str, tuple[str, str]]] = {
+    "participants": {
+        "participant_id": ("code of the participant in this study", ""),
+        "site": ("recruiting site, which has one scanner; allocation was stratified by it", ""),
+        "sex": ("sex: M or F", ""),
+        "age_years": ("age at recruitment", "years"),
+        "diabetes": ("diabetes at recruitment: yes or no", ""),
+    },
+    "visits": {
+        "participant_id": ("code of the participant in this study", ""),
+        "visit": ("baseline or followup", ""),
+        "dicom_dir": ("folder of the visit's DICOM files, relative to this table", ""),
+        "labels": ("a reader's label map on the CT grid, relative to this table", ""),
+        "seeds": ("a reader's centreline points of carotids and jugular veins, relative to this table", ""),
+        "glucose_mmol_l": ("blood glucose before injection", "mmol/L"),
+    },
+    "allocation": {
+        "participant_id": ("code of the participant in this study", ""),
+        "arm": ("randomised treatment: active or control", ""),
+    },
+    "outcomes": {
+        "participant_id": ("code of the participant in this study", ""),
+        "time_years": ("time from randomisation to the event or to the end of observation", "years"),
+        "event": ("1 when a recurrent event ended the time, 0 when observation did", ""),
+    },
+}
