@@ -17,6 +17,7 @@ from petflame.trial import missing as mi
 from petflame.trial import patients as pt
 from petflame.trial import resample as rs
 from petflame.trial import vessels as vs
+from petflame.trial.cdisc import write_datasets
 from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
 from petflame.trial.estimates import NotEstimable, attempt, describe
 from petflame.trial.flow import consort
@@ -41,6 +42,7 @@ def analyse(
     target_vessels: tuple[str, ...] = TARGET_VESSELS,
     within_subject_cv: float = pt.WITHIN_SUBJECT_CV,
     reliability: Path | None = None,
+    study_id: str = "UNKNOWN",
     provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Analyse a trial and write ``arms.json`` with its tables.
@@ -63,6 +65,8 @@ def analyse(
         Of repeated scans, for the interval of one patient's percent change.
     reliability : Path, optional
         A ``reliability.json``; its within-subject CV goes before the one configured.
+    study_id : str
+        Identifier of the study in the CDISC datasets.
     provenance : dict, optional
         What the caller knows of the run; written as given, beside versions and hashes of the tables.
 
@@ -95,6 +99,7 @@ def analyse(
         document |= arm_blocks(cohort, seed, permutations, target_vessels, out)
         document["responders"] = attempt(lambda: pt.responders(changes, cv))
     pt.write_patient_changes(out, changes)
+    write_datasets(cohort, out, study_id, [p for p in inputs.values() if p is not None])
     write_reasons(cohort, out)
     document |= {
         "analysis_set": analysis_set_record(cohort),
