@@ -1,0 +1,178 @@
+"""The JSON beside the images: how the numbers came about, and nothing that identifies anyone.
+
+Values that reach the sidecar are listed here one by one; there is no way for a header's free text, date, time or
+identifier to slip through.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from petflame import __version__
+from petflame.dicom import tags as t
+from petflame.dicom.assemble import Stack
+from petflame.dicom.elements import Elements
+from petflame.dicom.header import Header
+from petflame.dicom.plan import Plan
+
+LONGEST_TEXT = 80
+_DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
+
+
+def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
+    """Return ``pet.json`` of a plan without faults."""
+    suv, header, stack = plan.suv, plan.header, plan.pet_stack
+    if suv is None or header is None or stack is None or plan.pet.taken is None:
+        raise ValueError("a plan with faults has no sidecar")
+    reference = suv.reference.moment_s
+    first = stack.headers[0].values
+    moments = {"injection_time": suv.injection.moment_s, "reference_time": reference}
+    return {
+        "suv_factor": suv.factor,
+        "suv_type": suv.suv_type if suv.factor is not None else None,
+        "suv_factor_meaning": suv.meaning if suv.factor is not None else None,
+        "voxel_unit": voxel_unit(plan),
+        "suv_refused": [f.as_dict() for f in suv.reasons],
+        "dose_bq": suv.dose_bq,
+        "weight_kg": suv.weight_kg,
+        "height_m": suv.height_m,
+        "sex": suv.sex or None,
+        "uptake_min": suv.uptake_min,
+        "half_life_s": suv.half_life_s,
+        "decay_correction": header.decay_correction or None,
+        "units": header.units,
+        "stored_suv_type": header.suv_type or None,
+        "reference_time_source": suv.reference.source or None,
+        "injection_time_source": suv.injection.source or None,
+        "injection_time_s": _relative(suv.injection.moment_s, reference),
+        "candidate_times_s": {
+            name: _relative(moment, reference) for name, moment in suv.reference.candidates_s.items() if reference
+        },
+        "slice_decay_factors": list(suv.slice_factors) or None,
+        "philips_factors": suv.philips or None,
+        "other_normalisations": suv.other_normalisations or None,
+        "overrides": plan.overrides.as_records(moments, reference),
+        "warnings": list(plan.warnings),
+        **_scanner(first),
+        "reconstruction_method": _safe(first, t.RECONSTRUCTION_METHOD),
+        "convolution_kernel": _safe(first, t.KERNEL),
+        "corrections": list(header.corrections),
+        "attenuation_method": _safe(first, t.ATTENUATION_METHOD),
+        "scatter_method": _safe(first, t.SCATTER_METHOD),
+        "randoms_method": _safe(first, t.RANDOMS_METHOD),
+        **_geometry(stack),
+        "frame_duration_s": sorted({d for d in header.frame_duration_s if d is not None}),
+        "beds": len(set(header.acquisition_s)) if None not in header.acquisition_s else None,
+        "rescale_slopes": len({h.values.bytes_of(t.SLOPE).strip(b" \0") for h in stack.headers}),
+        "series": _listing(plan),
+        **_bids(plan),
+        **_provenance(protocol_stamp),
+    }
+
+
+def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
+    """Return ``ct.json``; without a CT it says so, and why."""
+    stack = plan.ct_stack
+    if stack is None:
+        return {"present": False, "reason": plan.ct.reason, "series": _listing(plan), **_provenance(protocol_stamp)}
+    first = stack.headers[0].values
+    return {
+        "present": True,
+        "voxel_unit": "HU",
+        **_scanner(first),
+        "convolution_kernel": _safe(first, t.KERNEL),
+        "kvp": first.number(t.KVP),
+        "patient_position": _safe(first, t.PATIENT_POSITION),
+        **_geometry(stack),
+        "padding_replaced": any(h.values.integer(t.PADDING) is not None for h in stack.headers),
+        "series": _listing(plan),
+        **_provenance(protocol_stamp),
+    }
+
+
+def voxel_unit(plan: Plan) -> str:
+    """Name the unit of the voxels that are written for a PET."""
+    if plan.suv is None or plan.header is None:
+        return ""
+    if plan.suv.factor is not None:
+        return "SUVbw g/mL"
+    return "Bq/mL" if plan.suv.activity_factor is not None else f"stored units ({plan.header.units})"
+
+
+def _relative(moment: float | None, reference: float | None) -> float | None:
+    return None if moment is None or reference is None else round(moment - reference, 6)
+
+
+def _safe(values: Elements, tag: int) -> str | None:
+    """Return a technical text; one that is long or looks dated is withheld."""
+    text = values.text(tag)
+    if not text:
+        return None
+    return "(withheld)" if len(text) > LONGEST_TEXT or _DATED.search(text) else text
+
+
+def _scanner(first: Elements) -> dict[str, Any]:
+    return {
+        "manufacturer": _safe(first, t.MANUFACTURER),
+        "model": _safe(first, t.MODEL),
+        "software_versions": _safe(first, t.SOFTWARE),
+    }
+
+
+def _geometry(stack: Stack) -> dict[str, Any]:
+    return {
+        "voxel_size_mm": [round(s, 6) for s in stack.grid.spacing_mm],
+        "shape": list(stack.grid.shape),
+        "slice_thickness_mm": stack.headers[0].values.number(t.SLICE_THICKNESS),
+        "largest_slice_jitter_mm": round(stack.largest_jitter_mm, 6),
+        "duplicates_dropped": stack.dropped,
+    }
+
+
+def _listing(plan: Plan) -> list[dict[str, Any]]:
+    """List every series with what became of it."""
+    rows = []
+    for series in plan.series:
+        taken, reason = plan.fate(series)
+        rows.append(
+            {
+                "modality": series.modality,
+                "series_number": series.number,
+                "images": len(series.headers),
+                "taken_as": taken or None,
+                "reason": reason,
+            }
+        )
+    return rows
+
+
+def _bids(plan: Plan) -> dict[str, Any]:
+    """Return the BIDS-PET fields that are known."""
+    suv, header, stack = plan.suv, plan.header, plan.pet_stack
+    if suv is None or header is None or stack is None:
+        return {}
+    first: Header = stack.headers[0]
+    fields: dict[str, Any] = {
+        "Manufacturer": _safe(first.values, t.MANUFACTURER),
+        "ManufacturersModelName": _safe(first.values, t.MODEL),
+        "Units": {"SUVbw g/mL": "g/mL", "Bq/mL": "Bq/mL"}.get(voxel_unit(plan), "arbitrary"),
+        "InjectedRadioactivity": suv.dose_bq,
+        "InjectedRadioactivityUnits": "Bq" if suv.dose_bq is not None else None,
+        "InjectionStart": _relative(suv.injection.moment_s, suv.reference.moment_s),
+        "FrameDuration": sorted({d for d in header.frame_duration_s if d is not None}),
+        "ImageDecayCorrected": {"START": True, "ADMIN": True, "NONE": False}.get(header.decay_correction),
+        "ReconMethodName": _safe(first.values, t.RECONSTRUCTION_METHOD),
+        "ReconFilterType": _safe(first.values, t.KERNEL),
+        "AttenuationCorrection": _safe(first.values, t.ATTENUATION_METHOD),
+    }
+    factors = [f for f in header.decay_factor if f is not None]
+    if len(factors) == len(header.decay_factor):
+        fields["DecayCorrectionFactor"] = sorted(set(factors))
+    return {k: v for k, v in fields.items() if v not in (None, [])}
+
+
+def _provenance(stamp: dict[str, str]) -> dict[str, Any]:
+    return {**stamp, "petflame_version": __version__, "numpy_version": np.__version__}

@@ -1,0 +1,177 @@
+"""From the header of a PET series to its SUV factor, with every reason where there is none.
+
+Pure: a `PetHeader` in, a `SuvResult` out. The rules are those of the measurement definitions, section 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from petflame.dicom import tags as t
+from petflame.dicom.activity import from_activity, from_philips_counts
+from petflame.dicom.bodysize import MASSES_KG, body_surface_area_m2
+from petflame.dicom.decay import OVERRIDE, Injection, Reference, choose_injection, choose_reference
+from petflame.dicom.overrides import Overrides
+from petflame.dicom.petheader import PetHeader
+from petflame.dicom.result import Findings, SuvResult
+from petflame.dicom.subject import Subject
+from petflame.dicom.tracer import half_life
+
+DOSE_MBQ_LIMITS = (1.0, 1e4)
+DOSE_BQ_LIMITS = (1e6, 1e10)
+BODY_WEIGHT_TYPES = frozenset({"", "BW"})
+
+
+def suv_of(
+    header: PetHeader,
+    overrides: Overrides | None = None,
+    uptake_warn_min: tuple[float, float] = (45.0, 150.0),
+    uptake_refuse_above_min: float = 240.0,
+) -> SuvResult:
+    """Work out the SUV factor of a series.
+
+    Parameters
+    ----------
+    header : PetHeader
+    overrides : Overrides, optional
+        Values that replace the header's.
+    uptake_warn_min : (float, float)
+        Uptake times outside warn.
+    uptake_refuse_above_min : float
+        Uptake times above, and those not above zero, refuse.
+
+    Returns
+    -------
+    SuvResult
+        Never raises: everything that is wrong is in `reasons`.
+    """
+    given = overrides or Overrides()
+    work = Findings()
+    work.warnings += header.notes
+    header = replace(header, half_life_s=given.number("half_life_s") or header.half_life_s)
+    life, doubts, objections = half_life(header)
+    subject = Subject(work, header, given)
+    dose_bq = _dose(work, header, given)
+    reference, injection, uptake = _times(work, header, given, life)
+    needs_time = header.units == "BQML" or (header.units == "CNTS" and header.philips_suv is None)
+    work.warnings += doubts
+    if objections and needs_time:
+        for objection in objections:
+            work.refuse(objection, t.name(t.HALF_LIFE), "half_life_s")
+    elif objections:
+        work.warnings += objections
+    _gate(work, uptake, uptake_warn_min, uptake_refuse_above_min)
+    base = SuvResult(
+        None,
+        "",
+        None,
+        dose_bq=dose_bq,
+        weight_kg=subject.weight_kg,
+        height_m=subject.height_m,
+        sex=subject.sex,
+        half_life_s=life,
+        uptake_min=uptake,
+        reference=reference,
+        injection=injection,
+        other_normalisations=subject.ratios(),
+    )
+    if header.units == "GML":
+        result = _from_suv(work, header, subject, base)
+    elif header.units == "CM2ML":
+        result = _from_surface_suv(work, subject, base)
+    elif header.units == "CNTS":
+        result = from_philips_counts(work, header, subject, base)
+    elif header.units == "BQML":
+        result = from_activity(work, header, subject, base)
+    else:
+        work.refuse(f"units {header.units or '(none)'} are not quantitative", t.name(t.UNITS), "")
+        result = base
+    factor = result.factor if not work.reasons else None
+    if factor is not None and not (math.isfinite(factor) and factor > 0):
+        work.refuse("the SUV factor is not a positive number", "the series", "")
+        factor = None
+    return replace(result, factor=factor, reasons=tuple(work.reasons), warnings=tuple(dict.fromkeys(work.warnings)))
+
+
+def _dose(work: Findings, header: PetHeader, given: Overrides) -> float | None:
+    """Return the injected dose in Bq; objections go to `work` later, only where the dose is needed."""
+    value = given.number("dose_bq")
+    if value is not None:
+        return value
+    value = header.dose
+    if value is None:
+        return None
+    if DOSE_MBQ_LIMITS[0] <= value <= DOSE_MBQ_LIMITS[1]:
+        work.warnings.append(f"the dose {value:g} was taken for MBq")
+        value *= 1e6
+    return value if DOSE_BQ_LIMITS[0] <= value <= DOSE_BQ_LIMITS[1] else None
+
+
+def _times(
+    work: Findings, header: PetHeader, given: Overrides, life: float | None
+) -> tuple[Reference, Injection, float | None]:
+    reference = choose_reference(header, life, start_corrected=header.decay_correction == "START")
+    override = given.moment("reference_time", header.series_s)
+    if override is not None:
+        reference = Reference(override, OVERRIDE, reference.candidates_s)
+    work.warnings += reference.warnings
+    uptake = given.number("uptake_min")
+    if uptake is not None:
+        moment = None if reference.moment_s is None else reference.moment_s - 60.0 * uptake
+        return reference, Injection(moment, OVERRIDE), uptake
+    if reference.moment_s is None:
+        return reference, Injection(None), None
+    moment = given.moment("injection_time", reference.moment_s)
+    injection = Injection(moment, OVERRIDE) if moment is not None else choose_injection(header, reference.moment_s)
+    work.warnings += injection.warnings
+    if injection.moment_s is None:
+        return reference, injection, None
+    return reference, injection, (reference.moment_s - injection.moment_s) / 60.0
+
+
+def _gate(work: Findings, uptake: float | None, warn: tuple[float, float], refuse_above: float) -> None:
+    if uptake is None:
+        return
+    where = "the injection and scan times"
+    if uptake <= 0:
+        work.refuse(f"the scan starts {-uptake:.1f} min before the injection", where, "injection_time")
+    elif uptake > refuse_above:
+        work.refuse(f"the uptake time {uptake:.0f} min is beyond {refuse_above:g} min", where, "injection_time")
+    elif not warn[0] <= uptake <= warn[1]:
+        work.warnings.append(f"the uptake time {uptake:.1f} min is outside {warn[0]:g} to {warn[1]:g} min")
+
+
+def _from_suv(work: Findings, header: PetHeader, subject: Subject, base: SuvResult) -> SuvResult:
+    kind = header.suv_type
+    if t.SUV_TYPE in header.conflicts:
+        work.refuse("the kind of SUV is not the same in every slice", t.name(t.SUV_TYPE), "")
+        return base
+    if kind in BODY_WEIGHT_TYPES:
+        if not kind:
+            work.warnings.append("the stored SUV does not say its normalisation; body weight is the standard's default")
+        return replace(base, factor=1.0, meaning="SUVbw per stored unit (the stored values are SUVbw, g/mL)")
+    if kind == "BSA":
+        return _from_surface_suv(work, subject, base)
+    mass = MASSES_KG.get(kind)
+    if mass is None:
+        work.refuse(f"the kind of SUV {kind[:16]!r} is not known", t.name(t.SUV_TYPE), "")
+        return base
+    weight, height = subject.require_weight(), subject.require_height()
+    if not subject.sex:
+        work.warnings.append("the sex is not given; the mean of the male and female masses was used")
+    if weight is None or height is None:
+        return base
+    kilograms = mass(weight, height, subject.sex)
+    if kilograms <= 0:
+        work.refuse("the body size gives no positive normalising mass", t.name(t.SIZE), "height_m")
+        return base
+    return replace(base, factor=weight / kilograms, meaning=f"SUVbw per stored unit (the stored values are SUV {kind})")
+
+
+def _from_surface_suv(work: Findings, subject: Subject, base: SuvResult) -> SuvResult:
+    weight, height = subject.require_weight(), subject.require_height()
+    if weight is None or height is None:
+        return base
+    factor = weight * 1e3 / (body_surface_area_m2(weight, height) * 1e4)
+    return replace(base, factor=factor, meaning="SUVbw per stored unit (the stored values are SUVbsa, cm2/mL)")
