@@ -68,11 +68,11 @@ def distance_at(contours: Contours, ras_mm: Array) -> Array:
     Parameters
     ----------
     contours : Contours
-    ras_mm : (..., 3) array
+    ras_mm : (n, ..., 3) array
 
     Returns
     -------
-    (...) array
+    (n, ...) array
         Millimetres, negative inside, `FAR_MM` away from the vessel.
     """
     ijk = contours.grid.to_ijk(ras_mm)

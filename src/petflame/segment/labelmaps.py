@@ -135,9 +135,9 @@ def describe(
             findings[name] = VesselFinding(method, None, (), np.zeros((0, 3)), True, "not in the label map")
             continue
         mask = Volume(labels.data == BY_NAME[name].label, labels.grid)
-        start = findings[AORTA[0]].centreline_lps_mm if name == "aorta_arch" else np.zeros((0, 3))
         if name == "aorta_arch":
-            line = arched_centreline(mask, start[-1] if len(start) else None)
+            whole = np.isin(labels.data, [BY_NAME[part].label for part in AORTA])
+            line = arched_centreline(Volume(whole, labels.grid), mask.data)
         else:
             line = axial_centreline(mask, upwards=name in ("aorta_ascending", "carotid_right", "carotid_left"))
         findings[name] = VesselFinding(method, None, check_mask(mask, name != "aorta_arch"), line)

@@ -1,0 +1,233 @@
+"""From DICOM to the effect per arm: one petflame verb a rule; the science is in the package."""
+
+import sys
+
+from petflame.errors import PetflameError
+from petflame.workflow import closing_summary, plan_workflow
+
+configfile: "config/config.yaml"
+
+
+try:
+    run = plan_workflow(config)
+except PetflameError as error:
+    for fault in error.faults:
+        print(f"error: {fault}", file=sys.stderr)
+    sys.exit(2)
+
+OUT = run.out
+CODES = sorted(run.study.by_code)
+PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in visits)
+TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
+MARKER = [run.study.root / "truth.json"] if run.simulated else []
+
+
+wildcard_constraints:
+    code=r"[VP][0-9A-F]{10}",
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        OUT.report,
+
+
+if run.simulated:
+
+    rule simulate:
+        output:
+            MARKER,
+            TABLES,
+        params:
+            study=run.study.root,
+        log:
+            OUT.log("simulate", "trial"),
+        conda:
+            "envs/petflame.yaml"
+        threads: workflow.cores
+        resources:
+            mem_mb=1500,
+        shell:
+            "petflame simulate {params.study} --patients 60 --size fast --cores {threads} > {log} 2>&1"
+
+
+def visit(wildcards):
+    return run.study.by_code[wildcards.code]
+
+
+def when_changed(path):
+    """Time of a real input's last change, so that a changed folder is converted again."""
+    return path.stat().st_mtime_ns if path.exists() and not run.simulated else 0
+
+
+rule convert:
+    input:
+        MARKER,
+    output:
+        OUT.visit("{code}").step("convert"),
+    params:
+        dicom=lambda w: visit(w).dicom_dir,
+        changed=lambda w: when_changed(visit(w).dicom_dir),
+        folder=OUT.visit("{code}").root,
+        overrides=lambda w: f"--overrides {visit(w).overrides}" if visit(w).overrides else "",
+        require="--require-suv" if run.settings.require_suv else "",
+        protocol=run.protocol_option,
+        record=run.record_option,
+    log:
+        OUT.log("convert", "{code}"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1500,
+    shell:
+        "petflame convert {params.dicom:q} --out {params.folder:q} {params.protocol} {params.overrides} "
+        "{params.require} {params.record} > {log} 2>&1"
+
+
+rule segment:
+    input:
+        rules.convert.output,
+    output:
+        OUT.visit("{code}").step("segment"),
+    params:
+        folder=OUT.visit("{code}").root,
+        method=lambda w: run.method_of(visit(w)),
+        source=lambda w: f"--from {run.source_of(visit(w))}" if run.source_of(visit(w)) else "",
+        changed=lambda w: when_changed(run.source_of(visit(w))) if run.source_of(visit(w)) else 0,
+        record=run.record_option,
+    log:
+        OUT.log("segment", "{code}"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=2000,
+    shell:
+        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.record} > {log} 2>&1"
+
+
+rule measure:
+    input:
+        rules.segment.output,
+    output:
+        OUT.visit("{code}").step("measure"),
+    params:
+        folder=OUT.visit("{code}").root,
+        protocol=run.protocol_option,
+        record=run.record_option,
+    log:
+        OUT.log("measure", "{code}"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1500,
+    shell:
+        "petflame measure {params.folder:q} {params.protocol} {params.record} > {log} 2>&1"
+
+
+def folders_of_pair(wildcards):
+    return [OUT.visit(run.study.code(v.participant_id, v.visit)) for v in run.study.pairs[wildcards.code]]
+
+
+rule pair:
+    input:
+        lambda w: [folder.step("measure") for folder in folders_of_pair(w)],
+    output:
+        OUT.pair("{code}").status,
+    params:
+        visits=lambda w: [folder.root for folder in folders_of_pair(w)],
+        folder=OUT.pair("{code}").root,
+        participant=lambda w: run.study.participant_of(w.code),
+        table=run.study.root / "visits.tsv",
+        protocol=run.protocol_option,
+        record=run.record_option,
+    log:
+        OUT.log("pair", "{code}"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1000,
+    shell:
+        "petflame pair {params.visits:q} --out {params.folder:q} --participant {params.participant} "
+        "--visits {params.table:q} {params.protocol} {params.record} > {log} 2>&1"
+
+
+rule collect:
+    input:
+        pairs=[OUT.pair(code).status for code in PAIRS],
+        visits=[OUT.visit(code).step("measure") for code in CODES],
+    output:
+        OUT.patients,
+        OUT.vessels,
+        OUT.exclusions,
+    params:
+        study=run.study.root,
+        out=OUT.root,
+    log:
+        OUT.log("collect", "trial"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1000,
+    shell:
+        "petflame collect {params.study:q} --out {params.out:q} > {log} 2>&1"
+
+
+# The only rule that has the allocation among its inputs: everything before it is blind.
+rule analyse:
+    input:
+        patients=OUT.patients,
+        vessels=OUT.vessels,
+        exclusions=OUT.exclusions,
+        allocation=run.table("allocation.tsv") or [],
+        outcomes=run.table("outcomes.tsv") or [],
+    output:
+        OUT.arms,
+    params:
+        out=OUT.root,
+        arms=f"--allocation {run.table('allocation.tsv')}" if run.table("allocation.tsv") else "",
+        followup=(
+            f"&& petflame outcomes {run.table('outcomes.tsv')} --allocation {run.table('allocation.tsv')} "
+            f"--out {OUT.root}"
+            if run.table("outcomes.tsv") and run.table("allocation.tsv")
+            else ""
+        ),
+    log:
+        OUT.log("analyse", "trial"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1500,
+    shell:
+        "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "{params.arms} --out {params.out:q} {params.followup}) > {log} 2>&1"
+
+
+rule report:
+    input:
+        OUT.arms,
+    output:
+        OUT.report,
+        OUT.provenance,
+    params:
+        out=OUT.root,
+        study=run.study.root,
+        protocol=run.protocol_option,
+    log:
+        OUT.log("report", "trial"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=2500,
+    shell:
+        "petflame report {params.out:q} --study {params.study:q} {params.protocol} > {log} 2>&1"
+
+
+onsuccess:
+    print(closing_summary(OUT))
+
+
+onerror:
+    print("the run did not finish: the failed job's log, named above, says why; finished work is kept")

@@ -1,0 +1,6 @@
+"""Run petflame with ``python -m petflame``."""
+
+from petflame.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What a verb says while it runs, and what it leaves behind when it is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from petflame.errors import Fault, PetflameError, UpstreamRefused
+from petflame.files import read_json, write_json
+from petflame.study import VisitFolder
+
+Record = Annotated[
+    bool, typer.Option("--record", help="Write status.json and exit 0 when the input is refused (for workflows).")
+]
+LogJson = Annotated[bool, typer.Option("--log-json", help="Say everything as one JSON object a line, on stderr.")]
+ProtocolFile = Annotated[
+    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v0.")
+]
+
+
+@dataclass(frozen=True)
+class Console:
+    """Speaks to people in plain lines, or to machines in JSON lines."""
+
+    as_json: bool = False
+
+    def say(self, text: str, **facts: Any) -> None:
+        """Report progress or a result."""
+        self._emit("info", text, facts, sys.stdout)
+
+    def warn(self, text: str) -> None:
+        """Report a doubt."""
+        self._emit("warning", text, {}, sys.stderr)
+
+    def faults(self, faults: Iterable[Fault], level: str = "error") -> None:
+        """Report each fault on a line of its own."""
+        for fault in faults:
+            self._emit(level, str(fault).replace("\n", " "), fault.as_dict(), sys.stderr)
+
+    def _emit(self, level: str, text: str, facts: dict[str, Any], stream: Any) -> None:
+        if self.as_json:
+            print(json.dumps({"level": level, "message": text, **facts}, ensure_ascii=False), file=sys.stderr)
+        else:
+            print(text if level == "info" else f"{level}: {text}", file=stream)
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Any]:
+        """Yield a function to call after each of `total` steps: a bar on a terminal, plain lines elsewhere."""
+        if sys.stderr.isatty() and not self.as_json:
+            from rich.console import Console as Rich
+            from rich.progress import Progress
+
+            with Progress(console=Rich(stderr=True), transient=True) as bar:
+                task = bar.add_task(title, total=total)
+                yield lambda: bar.advance(task)
+            return
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            if done == total or done % max(1, total // 10) == 0:
+                self._emit("progress", f"{title}: {done} of {total}", {"done": done, "total": total}, sys.stderr)
+
+        yield advance
+
+
+@contextmanager
+def step(verb: str, folder: Path, record: bool, console: Console) -> Iterator[None]:
+    """Run one verb on a folder and leave its outcome there; with `record`, a refusal is an outcome and no failure.
+
+    ``status.json`` holds the latest outcome, ``steps/VERB.json`` that of each verb. An older outcome is removed
+    first, so that it cannot speak for files it does not describe.
+    """
+    visit = VisitFolder(folder)
+    visit.step(verb).unlink(missing_ok=True)
+    visit.status.unlink(missing_ok=True)
+    outcome: dict[str, Any] = {"status": "ok", "verb": verb, "reasons": []}
+    try:
+        yield
+    except PetflameError as error:
+        if not record:
+            raise
+        status = "upstream_refused" if isinstance(error, UpstreamRefused) else "refused"
+        outcome |= {"status": status, "reasons": [fault.as_dict() for fault in error.faults]}
+        console.faults(error.faults, "refused")
+    write_json(visit.status, outcome)
+    write_json(visit.step(verb), outcome)
+
+
+def require_upstream(folder: Path, *verbs: str) -> None:
+    """Pass on the refusal of an earlier verb, if one is on record.
+
+    Raises
+    ------
+    UpstreamRefused
+        With the reasons that the earlier verb gave.
+    """
+    for verb in verbs:
+        path = VisitFolder(folder).step(verb)
+        if path.exists():
+            outcome = read_json(path)
+            if outcome["status"] != "ok":
+                raise UpstreamRefused(Fault(**reason) for reason in outcome["reasons"])

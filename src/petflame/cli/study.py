@@ -1,0 +1,171 @@
+"""Verbs on a whole study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from petflame.cli import app
+from petflame.cli.console import Console, LogJson, ProtocolFile
+from petflame.protocol import Protocol, load_protocol
+
+StudyDir = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder with visits.tsv.")]
+StudyOutDir = Annotated[Path, typer.Argument(metavar="STUDY_OUT", help="Folder of the results.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the study into.")],
+    patients: Annotated[int, typer.Option(min=2, help="Participants, two visits each.")] = 60,
+    size: Annotated[Literal["tiny", "fast", "full"], typer.Option(help="Image size.")] = "fast",
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
+    cores: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    log_json: LogJson = False,
+) -> None:
+    """Write a whole simulated trial as DICOM, with its tables and its truth.
+
+    Example: petflame simulate study --patients 12 --size tiny
+    """
+    from petflame.simulate.plan import DEFAULT_SEED
+    from petflame.simulate.trial import simulate_trial
+
+    console = Console(log_json)
+    with console.progress("visits written", 2 * patients) as advance:
+        simulate_trial(out, patients, size, DEFAULT_SEED if seed is None else seed, cores, advance)
+    console.say(f"simulated trial of {patients} participants in {out}")
+
+
+@app.command()
+def init(
+    dicom_root: Annotated[Path, typer.Argument(metavar="DICOM_ROOT", help="Folder with the trial's DICOM.")],
+    out: Annotated[Path, typer.Option("--out", metavar="STUDY", help="Folder to write the tables into.")],
+    log_json: LogJson = False,
+) -> None:
+    """Draft participants.tsv and visits.tsv from what lies in a folder of DICOM.
+
+    Example: petflame init /data/trial --out study
+    """
+    from petflame.intake import draft_study
+
+    console = Console(log_json)
+    for line in draft_study(dicom_root, out):
+        console.say(line)
+
+
+@app.command()
+def check(
+    study: StudyDir,
+    protocol: ProtocolFile = None,
+    require_suv: Annotated[bool, typer.Option("--require-suv", help="Count a refused SUV as a fault.")] = False,
+    log_json: LogJson = False,
+) -> None:
+    """Find every fault of tables, keys and headers before hours of work.
+
+    Example: petflame check study
+    """
+    from petflame.intake import check_study
+
+    console = Console(log_json)
+    report = check_study(study, load_protocol(protocol), require_suv, console.progress)
+    for warning in report.warnings:
+        console.warn(warning)
+    console.say(f"{report.visits} visits checked, {len(report.faults)} fault(s), {len(report.warnings)} warning(s)")
+    if report.faults:
+        from petflame.errors import InputRefused
+
+        raise InputRefused(report.faults)
+
+
+@app.command()
+def collect(
+    study: StudyDir,
+    out: Annotated[Path, typer.Option("--out", metavar="STUDY_OUT", help="Folder with visits/ and pairs/.")],
+    log_json: LogJson = False,
+) -> None:
+    """Gather visits and pairs into patients.tsv, vessels.tsv and exclusions.tsv.
+
+    Example: petflame collect study --out results
+    """
+    from petflame.pair.collect import collect as run
+    from petflame.study import load_study
+
+    counts = run(load_study(study, out), out)
+    Console(log_json).say(
+        f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
+        f"{counts['flagged']} flag(s) in {out / 'exclusions.tsv'}",
+        **counts,
+    )
+
+
+@app.command()
+def report(
+    out: StudyOutDir,
+    study: Annotated[Path | None, typer.Option(help="Folder of the study's tables, to hash them.")] = None,
+    protocol: ProtocolFile = None,
+    log_json: LogJson = False,
+) -> None:
+    """Write the offline report and the provenance of a finished run.
+
+    Example: petflame report results
+    """
+    from petflame.report.page import write_report
+
+    path = write_report(out, study, load_protocol(protocol), protocol)
+    Console(log_json).say(f"report: {path}")
+
+
+@app.command()
+def verify(out: StudyOutDir, log_json: LogJson = False) -> None:
+    """Hash a finished run again and compare it with its provenance.
+
+    Example: petflame verify results
+    """
+    from petflame.provenance import verify as run
+
+    Console(log_json).say(f"{run(out)} files are as the run left them")
+
+
+protocol_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and compare protocols.")
+app.add_typer(protocol_app, name="protocol")
+ProtocolPath = Annotated[Path, typer.Argument(metavar="FILE", help="Protocol file (YAML).")]
+
+
+@protocol_app.command()
+def show(file: Annotated[Path | None, typer.Argument(metavar="FILE")] = None) -> None:
+    """Print every choice of a protocol (the default one without FILE) and its hash.
+
+    Example: petflame protocol show config/protocols/ivory.yaml
+    """
+    import yaml
+
+    protocol = load_protocol(file)
+    print(f"# sha256 {protocol.digest}")
+    print(yaml.safe_dump(protocol.as_dict(), sort_keys=False), end="")
+
+
+@protocol_app.command()
+def diff(first: ProtocolPath, second: ProtocolPath) -> None:
+    """Print the choices in which two protocols differ.
+
+    Example: petflame protocol diff config/protocols/ivory.yaml config/protocols/reference.yaml
+    """
+    a, b = (_flat(load_protocol(path)) for path in (first, second))
+    for key in sorted(set(a) | set(b)):
+        if a.get(key) != b.get(key):
+            print(f"{key}: {a.get(key)} -> {b.get(key)}")
+
+
+def _flat(protocol: Protocol) -> dict[str, object]:
+    flat: dict[str, object] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), item)
+        else:
+            flat[prefix] = value
+
+    walk("", protocol.as_dict())
+    return flat

@@ -1,0 +1,106 @@
+"""Verbs on tables of a trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from petflame.cli import app
+from petflame.cli.console import Console, LogJson, Record, step
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
+Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
+
+
+@app.command()
+def analyse(
+    patients: Annotated[Path, typer.Argument(metavar="PATIENTS.tsv")],
+    out: Out,
+    vessels: Annotated[Path | None, typer.Option(metavar="VESSELS.tsv", help="A row a vessel.")] = None,
+    allocation: Annotated[
+        Path | None, typer.Option(metavar="ALLOCATION.tsv", help="Arms; without it the result is pooled and blinded.")
+    ] = None,
+    participants: Annotated[Path | None, typer.Option(metavar="PARTICIPANTS.tsv", help="Holds the strata.")] = None,
+    strata: Annotated[str, typer.Option(metavar="COLUMN,...", help="Columns of PARTICIPANTS to adjust for.")] = "",
+    exclusions: Annotated[Path | None, typer.Option(help="exclusions.tsv, to count reasons.")] = None,
+    analysis_set: Annotated[
+        Literal["all_measured", "comparable"], typer.Option(help="Pairs that enter the primary analysis.")
+    ] = "all_measured",
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Estimate the effect per arm: percentage reduction with its interval.
+
+    Example: petflame analyse patients.tsv --vessels vessels.tsv --allocation allocation.tsv --out arms
+    """
+    from petflame.trial.analyse import analyse as run
+
+    console = Console(log_json)
+    columns = tuple(c.strip() for c in strata.split(",") if c.strip())
+    with step("analyse", out, record, console):
+        result = run(
+            patients,
+            out,
+            vessels=vessels,
+            allocation=allocation,
+            participants=participants,
+            strata=columns,
+            exclusions=exclusions,
+            analysis_set=analysis_set,
+        )
+        primary = result["primary"]
+        if primary is None:
+            console.say(f"pooled and blinded: {out / 'arms.json'}")
+        else:
+            console.say(
+                f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
+                f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % "
+                f"({primary['adjusted_percent_low']:+.1f} to {primary['adjusted_percent_high']:+.1f})"
+            )
+
+
+@app.command()
+def outcomes(
+    table: Annotated[Path, typer.Argument(metavar="OUTCOMES.tsv", help="participant_id, time_years, event.")],
+    allocation: Allocation,
+    out: Out,
+    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = 2.0,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Compare follow-up events between the arms; exploratory.
+
+    Example: petflame outcomes outcomes.tsv --allocation allocation.tsv --out outcomes
+    """
+    from petflame.trial.outcomes import outcomes as run
+
+    console = Console(log_json)
+    with step("outcomes", out, record, console):
+        result = run(table, allocation, out, horizon_years=horizon_years)
+        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
+        console.say(f"events: {events}; {out / 'outcomes.json'}")
+
+
+@app.command()
+def reliability(
+    readings: Annotated[Path, typer.Argument(metavar="READINGS.tsv", help="subject, rater, value.")],
+    out: Out,
+    log: Annotated[bool, typer.Option("--log", help="Analyse on the logarithmic scale.")] = False,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Estimate agreement between raters or repeat scans.
+
+    Example: petflame reliability readings.tsv --out reliability
+    """
+    from petflame.trial.reliability import reliability as run
+
+    console = Console(log_json)
+    with step("reliability", out, record, console):
+        result = run(readings, out, log=log)
+        console.say(
+            f"ICC(A,1) {result['icc']['A,1']['estimate']:.3f}, repeatability coefficient "
+            f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
+        )

@@ -1,0 +1,139 @@
+"""Verbs on one visit or one pair of visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from petflame.cli import app
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record, require_upstream, step
+from petflame.protocol import load_protocol
+
+VisitDir = Annotated[Path, typer.Argument(metavar="VISIT_DIR", help="Folder of a visit.")]
+
+
+@app.command()
+def convert(
+    dicom_dir: Annotated[Path, typer.Argument(help="Folder with the visit's DICOM files, however nested.")],
+    out: Annotated[Path, typer.Option("--out", metavar="VISIT_DIR", help="Folder to write.")],
+    protocol: ProtocolFile = None,
+    tracer: Annotated[
+        Literal["FDG", "any"] | None, typer.Option(help="Tracer to accept; default is the protocol's.")
+    ] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="Table of header values to replace: key, value, reason, who.")
+    ] = None,
+    require_suv: Annotated[
+        bool, typer.Option("--require-suv", help="Refuse a visit whose SUV cannot be computed.")
+    ] = False,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Convert a visit's DICOM to SUV and HU images with sidecars.
+
+    Example: petflame convert scans/P001/baseline --out visits/V1
+    """
+    from petflame.dicom.convert import convert_visit
+
+    console = Console(log_json)
+    with step("convert", out, record, console):
+        warnings = convert_visit(
+            dicom_dir,
+            out,
+            protocol=load_protocol(protocol),
+            tracer=tracer,
+            overrides=overrides,
+            require_suv=require_suv,
+        )
+        for warning in warnings:
+            console.warn(warning)
+        console.say(f"converted to {out}")
+
+
+@app.command()
+def segment(
+    visit_dir: VisitDir,
+    method: Annotated[
+        Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"], typer.Option(help="How to find vessels.")
+    ] = "auto",
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PATH", help="Label map or seeds, where the method needs one.")
+    ] = None,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Find or import arteries and blood pools.
+
+    Example: petflame segment visits/V1 --method labels --from labels.nii.gz
+    """
+    from petflame.segment.run import segment_visit
+
+    console = Console(log_json)
+    with step("segment", visit_dir, record, console):
+        require_upstream(visit_dir, "convert")
+        segmentation = segment_visit(visit_dir, method, source)
+        for warning in segmentation.warnings:
+            console.warn(warning)
+        found = [name for name, finding in segmentation.vessels.items() if len(finding.centreline_lps_mm)]
+        console.say(f"found {', '.join(found)}")
+
+
+@app.command()
+def measure(
+    visit_dir: VisitDir,
+    protocol: ProtocolFile = None,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Measure the uptake of every vessel section against its blood pool.
+
+    Example: petflame measure visits/V1
+    """
+    from petflame.measure.visit import measure_visit
+
+    console = Console(log_json)
+    with step("measure", visit_dir, record, console):
+        require_upstream(visit_dir, "convert", "segment")
+        result = measure_visit(visit_dir, load_protocol(protocol))
+        for warning in result.details["warnings"]:
+            console.warn(warning)
+        for row in result.vessels.to_dict("records"):
+            value = row["mean_tbr_max"]
+            text = f"mean TBRmax {value:.3f}" if value == value and value is not None else row["reason"]
+            console.say(f"{row['vessel']}: {text}")
+
+
+@app.command()
+def pair(
+    baseline_dir: Annotated[Path, typer.Argument(help="Visit folder before treatment.")],
+    followup_dir: Annotated[Path, typer.Argument(help="Visit folder after treatment.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PAIR_DIR", help="Folder to write.")],
+    participant: Annotated[str | None, typer.Option(help="Participant; default is the name of PAIR_DIR.")] = None,
+    visits: Annotated[Path | None, typer.Option(help="visits.tsv, for glucose.")] = None,
+    protocol: ProtocolFile = None,
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Pair two visits: seal the index vessel from baseline, match sections, express the change.
+
+    Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
+    """
+    from petflame.pair.run import glucose_from_visits, pair_visits
+
+    console = Console(log_json)
+    with step("pair", out, record, console):
+        for folder in (baseline_dir, followup_dir):
+            require_upstream(folder, "convert", "segment", "measure")
+        name = participant or out.name
+        glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
+        row = pair_visits(baseline_dir, followup_dir, out, name, load_protocol(protocol), glucose)
+        if row["percent_change"] is None:
+            console.warn(f"{name}: {row['reason']}")
+        else:
+            console.say(
+                f"{name}: index vessel {row['index_vessel']}, mean TBRmax {row['tbr_max_baseline']:.3f} to "
+                f"{row['tbr_max_followup']:.3f}, {row['percent_change']:+.1f} % (repeatability band "
+                f"{row['percent_low']:+.1f} to {row['percent_high']:+.1f} %), comparability {row['comparability']}"
+            )

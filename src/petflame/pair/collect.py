@@ -1,0 +1,142 @@
+"""Gathering every visit and pair of a study into the trial's tables; nobody disappears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from petflame.files import read_json, read_tsv, write_tsv
+from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
+from petflame.study import VISITS, Study, StudyOut
+
+EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
+    "participant_id": ("participant", ""),
+    "visit": ("baseline, followup or pair", ""),
+    "code": ("code of the visit or pair folder", ""),
+    "step": ("step that refused or doubted", ""),
+    "kind": ("refused: no result; flagged: kept, with this doubt", ""),
+    "what": ("what is wrong", ""),
+    "where": ("file, tag or table row that holds it", ""),
+    "remedy": ("what can be done about it", ""),
+}
+KEY_COLUMNS: dict[str, tuple[str, str]] = {
+    "code": ("code of the visit or pair folder", ""),
+    "participant_id": ("participant", ""),
+    "visit": ("baseline, followup or pair", ""),
+}
+STEPS = ("convert", "segment", "measure")
+
+
+def collect(study: Study, out: Path) -> dict[str, int]:
+    """Write ``patients.tsv``, ``vessels.tsv``, ``exclusions.tsv`` and the key table of a study.
+
+    Parameters
+    ----------
+    study : Study
+    out : Path
+        Folder with ``visits/`` and ``pairs/``.
+
+    Returns
+    -------
+    dict
+        Numbers of participants, of those measured, and of exclusions.
+    """
+    import pandas as pd
+
+    results = StudyOut(out)
+    patients: list[dict[str, Any]] = []
+    vessels: list[pd.DataFrame] = []
+    exclusions: list[dict[str, Any]] = []
+    for code, visits in study.pairs.items():
+        participant = study.participant_of(code)
+        refused = []
+        for name, visit in zip(VISITS, visits, strict=True):
+            if visit is None:
+                fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
+                refused.append(fault["what"])
+                exclusions.append(_exclusion(participant, name, "", "visits", "refused", fault))
+                continue
+            found = _visit_faults(results, study.code(participant, name))
+            exclusions += [
+                _exclusion(participant, name, study.code(participant, name), step, kind, fault)
+                for step, kind, fault in found
+            ]
+            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
+        row, change, pair_faults = _pair_results(results, code, participant, refused, visits)
+        patients.append(row)
+        vessels += [] if change is None else [change]
+        exclusions += [_exclusion(participant, "pair", code, "pair", kind, fault) for kind, fault in pair_faults]
+    table = pd.DataFrame(patients, columns=list(PATIENT_COLUMNS)).sort_values("participant_id")
+    write_tsv(results.patients, table, PATIENT_COLUMNS)
+    every = pd.concat(vessels) if vessels else pd.DataFrame(columns=list(CHANGE_COLUMNS))
+    write_tsv(results.vessels, every, CHANGE_COLUMNS)
+    write_tsv(results.exclusions, pd.DataFrame(exclusions, columns=list(EXCLUSION_COLUMNS)), EXCLUSION_COLUMNS)
+    key = [
+        {"code": study.code(v.participant_id, v.visit), "participant_id": v.participant_id, "visit": v.visit}
+        for v in study.visits
+    ]
+    key += [{"code": code, "participant_id": study.participant_of(code), "visit": "pair"} for code in study.pairs]
+    write_tsv(results.key_table, pd.DataFrame(key, columns=list(KEY_COLUMNS)), KEY_COLUMNS)
+    results.key_table.parent.chmod(0o700)
+    return {
+        "participants": len(table),
+        "measured": int((table["status"] == "measured").sum()),
+        "refused": sum(e["kind"] == "refused" for e in exclusions),
+        "flagged": sum(e["kind"] == "flagged" for e in exclusions),
+    }
+
+
+def _exclusion(participant: str, visit: str, code: str, step: str, kind: str, fault: dict[str, str]) -> dict[str, Any]:
+    return {"participant_id": participant, "visit": visit, "code": code, "step": step, "kind": kind, **fault}
+
+
+def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str, str]]]:
+    folder = results.visit(code)
+    found: list[tuple[str, str, dict[str, str]]] = []
+    for step in STEPS:
+        if not folder.step(step).exists():
+            fault = {"what": "the step has not run", "where": code, "remedy": "run the workflow to its end"}
+            return [*found, (step, "refused", fault)]
+        outcome = read_json(folder.step(step))
+        if outcome["status"] != "ok":
+            return [*found, *((step, "refused", reason) for reason in outcome["reasons"])]
+    sidecar = read_json(folder.pet_json)
+    if sidecar.get("suv_factor") is None:
+        found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    for row in read_tsv(folder.vessels).to_dict("records"):
+        if row["withheld"]:
+            fault = {
+                "what": f"{row['vessel']} is withheld: {row['reason']}",
+                "where": "labels.json",
+                "remedy": "let a reader draw or confirm it",
+            }
+            found.append(("segment", "flagged", fault))
+    return found
+
+
+def _pair_results(
+    results: StudyOut, code: str, participant: str, refused: list[str], visits: tuple[Any, Any]
+) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
+    folder = results.pair(code)
+    bare = {"participant_id": participant, "code": code}
+    if not folder.status.exists() or read_json(folder.status)["status"] != "ok":
+        reasons = read_json(folder.status)["reasons"] if folder.status.exists() else []
+        # A refusal that a visit already gave is listed once, with the visit.
+        own = [] if refused else [("refused", reason) for reason in reasons]
+        status = "missing_visit" if None in visits else "refused"
+        words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
+        return {**bare, "status": status, "reason": "; ".join(words)}, None, own
+    patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
+    row = {str(k): v for k, v in patient.to_dict("records")[0].items()}
+    faults = []
+    if row["comparability"] == "fail":
+        fault = {
+            "what": f"the scans are not comparable: {row['comparability_reasons']}",
+            "where": "pair.json",
+            "remedy": "see the protocol's analysis_set; the participant stays in every table",
+        }
+        faults.append(("flagged", fault))
+    if row["status"] != "measured":
+        what = {"what": str(row["reason"]), "where": "pair.json", "remedy": "see the visits' own reasons"}
+        faults.append(("flagged", what))
+    return row, read_tsv(folder.vessels, text=("participant_id",)), faults

@@ -1,0 +1,168 @@
+"""What the Snakefile needs to know before it plans its jobs: configuration, study, tables that must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from petflame.errors import FaultList, InputRefused
+from petflame.files import read_tsv
+from petflame.protocol import load_protocol, validation_faults
+from petflame.study import Study, StudyOut, Visit, load_study, read_visits
+
+SIMULATED = "simulated"
+ARMS = ("active", "control")
+
+
+class Settings(BaseModel):
+    """The keys of ``config/config.yaml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    study: str = SIMULATED
+    out: str = "results/trial"
+    protocol: str | None = None
+    method: Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"] = "auto"
+    strict: bool = False
+    require_suv: bool = False
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A configured run.
+
+    Attributes
+    ----------
+    settings : Settings
+    study : Study
+    out : StudyOut
+    simulated : bool
+        Whether the study is the embedded trial, still to be written.
+    """
+
+    settings: Settings
+    study: Study
+    out: StudyOut
+    simulated: bool
+
+    def table(self, name: str) -> Path | None:
+        """Path of an optional table of the study, such as ``allocation.tsv``; None where there is none."""
+        path = self.study.root / name
+        return path if self.simulated or path.exists() else None
+
+    @property
+    def protocol_option(self) -> str:
+        """The command line's option for the configured protocol."""
+        return f"--protocol {self.settings.protocol}" if self.settings.protocol else ""
+
+    @property
+    def record_option(self) -> str:
+        """Refusals are recorded unless the run is strict."""
+        return "" if self.settings.strict else "--record"
+
+    def source_of(self, visit: Visit) -> Path | None:
+        """Label map or seeds that the configured method takes for a visit."""
+        method = self.settings.method
+        if method in ("auto", "labels") and visit.labels is not None:
+            return visit.labels
+        return visit.seeds if method in ("auto", "seeds") else None
+
+    def method_of(self, visit: Visit) -> str:
+        """Segmentation method of a visit: a reader's label map wins under `auto`."""
+        if self.settings.method == "auto" and visit.labels is not None:
+            return "labels"
+        return self.settings.method
+
+
+def plan_workflow(config: Mapping[str, Any]) -> Workflow:
+    """Validate the configuration and the study's tables, before any job runs.
+
+    Raises
+    ------
+    InputRefused
+        With every unknown key, bad value, faulty table row, and every participant that the tables disagree on.
+    """
+    try:
+        settings = Settings.model_validate(dict(config))
+    except ValidationError as error:
+        raise InputRefused(validation_faults(error, "config")) from None
+    load_protocol(Path(settings.protocol) if settings.protocol else None)
+    out = Path(settings.out)
+    if settings.study == SIMULATED:
+        from petflame.simulate.plan import DEFAULT_SEED, plan_trial
+
+        root = out.parent / "study"
+        plan = plan_trial(60, DEFAULT_SEED)
+        study = Study(root, read_visits(plan.visits, root, "simulated visits"), bytes.fromhex(plan.blinding_key))
+        return Workflow(settings, study, StudyOut(out), True)
+    root = Path(settings.study)
+    if not root.is_dir():
+        raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
+    study = load_study(root, out)
+    check_tables(study)
+    return Workflow(settings, study, StudyOut(out), False)
+
+
+def check_tables(study: Study) -> None:
+    """Check that participants, visits and allocation agree.
+
+    Raises
+    ------
+    InputRefused
+        With every unknown arm, duplicate, participant with scans but without an arm, and unknown participant.
+    """
+    faults = FaultList()
+    scanned = {v.participant_id for v in study.visits}
+    known = _ids(study.root / "participants.tsv", faults)
+    if known is not None:
+        for participant in sorted(scanned - set(known)):
+            faults.add(f"{participant} has visits but no row", "participants.tsv", "add the participant")
+    allocation = study.root / "allocation.tsv"
+    arms = _ids(allocation, faults, ("arm",))
+    if arms is not None:
+        for participant in sorted(scanned - set(arms)):
+            faults.add(f"{participant} has visits but no arm", "allocation.tsv", "add the row, or remove the visits")
+        if not scanned & set(arms):
+            faults.add("no participant has both visits and an arm", "allocation.tsv", "use the same participant_id")
+        table = read_tsv(allocation, text=("participant_id", "arm"))
+        for row in table[~table["arm"].isin(ARMS)].to_dict("records"):
+            faults.add(
+                f"{row['participant_id']} has the arm {row['arm']!r}", "allocation.tsv", "write active or control"
+            )
+    faults.raise_if_any()
+
+
+def _ids(path: Path, faults: FaultList, columns: tuple[str, ...] = ()) -> list[str] | None:
+    if not path.exists():
+        return None
+    table = read_tsv(path, required=("participant_id", *columns), text=("participant_id", *columns))
+    ids = [str(p) for p in table["participant_id"]]
+    for participant in sorted({p for p in ids if ids.count(p) > 1}):
+        faults.add(f"{participant} stands twice", path.name, "keep one row a participant")
+    return ids
+
+
+def closing_summary(out: StudyOut) -> str:
+    """Say in a few lines what the run found and what it set aside."""
+    import json
+
+    lines = [f"report: {out.report}"]
+    if out.arms.exists():
+        primary = json.loads(out.arms.read_text(encoding="utf-8"))["primary"]
+        if primary:
+            lines.append(
+                f"effect on mean TBRmax: {primary['difference']:+.3f} "
+                f"({primary['ci_low']:+.3f} to {primary['ci_high']:+.3f}), p {primary['p']:.3g}; "
+                f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
+                f"{primary['adjusted_percent_high']:+.1f} %)"
+            )
+    if out.exclusions.exists():
+        rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
+        refused = [r for r in rows if r["kind"] == "refused"]
+        lines.append(f"refused: {len(refused)}; kept with a flag: {len(rows) - len(refused)} (exclusions.tsv)")
+        lines += [f"  refused {r['participant_id']} {r['visit']} ({r['step']}): {r['what']}" for r in refused]
+    return "\n".join(lines)
