@@ -73,7 +73,7 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
     """
     earliest = header.earliest_acquisition_s
     back = _back_computed(header, half_life_s)
-    factor = _from_decay_factor(header, half_life_s)
+    factor = _from_decay_factor(header, half_life_s) if start_corrected else []
     moments = {
         SERIES: header.series_s,
         GE: header.ge_scan_s,
