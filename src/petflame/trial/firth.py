@@ -32,9 +32,7 @@ def firth_cox(covariate: Vector, time: Vector, event: Vector) -> dict[str, Any]:
     need_events(event)
     if np.ptp(covariate) == 0:
         raise NotEstimable("the covariate is the same in every participant")
-    model = FirthCoxPH(backend="numpy", max_iter=200, gtol=1e-9, xtol=1e-10)
-    record = _penalised(model, covariate, (event, time))
-    value, low, high, p = record
+    value, low, high, p = _penalised(FirthCoxPH, covariate, (event, time))
     return {
         "hr": math.exp(value),
         "low": math.exp(low),
@@ -55,8 +53,7 @@ def firth_logistic(counts: HorizonCounts) -> dict[str, Any]:
         raise NotEstimable("an arm has nobody followed to the horizon")
     arm = np.repeat([1.0, 1.0, 0.0, 0.0], cells)
     event = np.repeat([1, 0, 1, 0], cells)
-    model = FirthLogisticRegression(backend="numpy", max_iter=200, gtol=1e-9, xtol=1e-10)
-    value, low, high, p = _penalised(model, arm, event)
+    value, low, high, p = _penalised(FirthLogisticRegression, arm, event)
     return {
         "log_odds_ratio": value,
         "odds_ratio": math.exp(value),
@@ -67,14 +64,24 @@ def firth_logistic(counts: HorizonCounts) -> dict[str, Any]:
     }
 
 
-def _penalised(model: Any, covariate: Vector, response: Any) -> tuple[float, float, float, float]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(covariate[:, None], response).lrt(0)
-        limits = model.conf_int(alpha=1 - LEVEL, method="pl", features=0, max_iter=200, tol=1e-8)
-    low, high = (float(v) for v in limits[0])
-    values = float(model.coef_[0]), low, high, float(model.lrt_pvalues_[0])
-    if not model.converged_ or not np.isfinite(values).all():
-        said = "; ".join(str(w.message) for w in caught) or "no message"
-        raise NotEstimable(f"the penalised fit did not converge ({said})")
-    return values
+def _penalised(kind: Any, covariate: Vector, response: Any) -> tuple[float, float, float, float]:
+    """Return coefficient, profile interval and penalised likelihood ratio p of one covariate."""
+    said: list[str] = []
+    # Strict first; near the optimum rounding can stop the strict search, so the library's own tolerance comes second.
+    for gradient, step in ((1e-6, 1e-8), (1e-4, 1e-6)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = kind(backend="numpy", max_iter=200, gtol=gradient, xtol=step)
+            try:
+                model.fit(covariate[:, None], response).lrt(0)
+                limits = model.conf_int(alpha=1 - LEVEL, method="pl", features=0, max_iter=200, tol=gradient)
+            except np.linalg.LinAlgError:
+                raise NotEstimable(
+                    "when events occurred those at risk did not differ, so nothing compares them"
+                ) from None
+        low, high = (float(v) for v in limits[0])
+        values = float(model.coef_[0]), low, high, float(model.lrt_pvalues_[0])
+        if model.converged_ and np.isfinite(values).all():
+            return values
+        said += [str(w.message) for w in caught]
+    raise NotEstimable(f"the penalised fit did not converge ({'; '.join(dict.fromkeys(said)) or 'no message'})")
