@@ -110,13 +110,7 @@ def _without_duplicates(headers: list[Header]) -> tuple[list[Header], int, list[
     places: dict[bytes, list[Header]] = defaultdict(list)
     uids: dict[str, list[Header]] = defaultdict(list)
     for h in headers:
-        numbers = h.values.numbers(t.IPP)
-        key = (
-            np.asarray(numbers or (), float).round(3).tobytes() + h.values.bytes_of(t.IOP)[:8]
-            if numbers
-            else h.name.encode()
-        )
-        places[key].append(h)
+        places[_place(h)].append(h)
         uids[h.values.text(t.SOP_INSTANCE)].append(h)
     faults, drop = [], set()
     for uid, group in uids.items():
@@ -141,13 +135,32 @@ def _without_duplicates(headers: list[Header]) -> tuple[list[Header], int, list[
     return [h for h in headers if h.name not in drop], len(drop), faults
 
 
+def _place(h: Header) -> bytes:
+    """Return position and orientation, rounded, as a key; a header without them has a place of its own."""
+    position, orientation = h.values.numbers(t.IPP), h.values.numbers(t.IOP)
+    if position is None or orientation is None:
+        return h.name.encode()
+    return (np.asarray(position + orientation).round(2) + 0.0).tobytes()
+
+
 def _two_frames(first: Header, other: Header, count: int) -> Fault:
     what = f"more than one image lies at one position ({count}; dynamic, gated, or two reconstructions)"
     return Fault(what, f"{first.name}, {other.name}", "keep one static reconstruction in the series")
 
 
 def _same_image(a: Header, b: Header) -> bool:
-    told = (t.SLOPE, t.INTERCEPT, t.ROWS, t.COLUMNS, t.ACQUISITION_TIME, t.FRAME_REFERENCE_TIME, t.UNITS)
+    told = (
+        t.SLOPE,
+        t.INTERCEPT,
+        t.ROWS,
+        t.COLUMNS,
+        t.PIXEL_SPACING,
+        t.IOP,
+        t.FRAME_OF_REFERENCE,
+        t.ACQUISITION_TIME,
+        t.FRAME_REFERENCE_TIME,
+        t.UNITS,
+    )
     if any(a.values.bytes_of(tag).strip(b" \0") != b.values.bytes_of(tag).strip(b" \0") for tag in told):
         return False
     return stored_bytes(a) == stored_bytes(b)

@@ -1,0 +1,282 @@
+"""Broken series that other readers take: each is right here, or refused by name; never silently wrong."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from dicom.synthetic import CT_SHAPE, PET_SHAPE, ct_series, expected_suv, pet_series, stored, study, write
+from petflame.errors import InputRefused
+
+FINE = (12, 8, 10)
+
+
+def refused(convert, source, *words: str) -> str:
+    with pytest.raises(InputRefused) as error:
+        convert(source, "refused")
+    for word in words:
+        assert word in str(error.value), str(error.value)
+    assert not any((source.parent / "out" / "refused").glob("*"))
+    return str(error.value)
+
+
+def right(convert, source, shape=PET_SHAPE) -> None:
+    np.testing.assert_allclose(convert(source).data(), expected_suv(shape), rtol=1e-6)
+
+
+def test_first_slice_with_slope_one(convert, tmp_path):
+    pet = pet_series()
+    pet[0].RescaleSlope = "1"
+    data = convert(study(tmp_path / "in", pet)).data()
+    np.testing.assert_allclose(data[:, :, 1:], expected_suv()[:, :, 1:], rtol=1e-6)
+    np.testing.assert_allclose(data[:, :, 0], expected_suv()[:, :, 0] / 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gone", [1, 3, [2, 3]])
+def test_missing_slices(convert, tmp_path, gone):
+    pet = pet_series(FINE, NumberOfSlices=None)
+    for k in sorted(np.atleast_1d(gone), reverse=True):
+        del pet[k]
+    refused(convert, study(tmp_path / "in", pet), "missing", "a gap of")
+
+
+@pytest.mark.parametrize("gone", [0, -1])
+def test_missing_end_slice(convert, tmp_path, gone):
+    pet = pet_series()
+    del pet[gone]
+    refused(convert, study(tmp_path / "in", pet), "NumberOfSlices", "says 6")
+
+
+def test_missing_end_slice_with_a_reason(convert, tmp_path):
+    table = tmp_path / "overrides.tsv"
+    table.write_text("key\tvalue\treason\twho\nnumber_of_slices\t5\tcropped by the archive\treader A\n")
+    visit = convert(study(tmp_path / "in", pet_series()[:-1]), overrides=table)
+    np.testing.assert_allclose(visit.data(), expected_suv()[:, :, :5], rtol=1e-6)
+    assert visit.json()["overrides"] == [
+        {"key": "number_of_slices", "value": 5.0, "reason": "cropped by the archive", "who": "reader A"}
+    ]
+
+
+def test_more_slices_than_told(convert, tmp_path):
+    visit = convert(study(tmp_path / "in", pet_series(NumberOfSlices=3)))
+    assert "NumberOfSlices says 3" in visit.warnings[0]
+
+
+def test_duplicate_position_with_other_pixels(convert, tmp_path):
+    pet = pet_series()
+    twin = copy.deepcopy(pet[2])
+    twin.SOPInstanceUID += ".9"
+    twin.PixelData = pet[3].PixelData
+    refused(convert, study(tmp_path / "in", [*pet, twin]), "more than one image lies at one position")
+
+
+def test_same_image_twice(convert, tmp_path):
+    pet = pet_series()
+    twin = copy.deepcopy(pet[2])
+    again = copy.deepcopy(pet[3])
+    again.SOPInstanceUID += ".9"
+    source = study(tmp_path / "in", [*pet, twin, again])
+    right(convert, source)
+    assert convert(source).json()["duplicates_dropped"] == 2
+
+
+def test_one_uid_at_two_places(convert, tmp_path):
+    pet = pet_series()
+    pet[3].SOPInstanceUID = pet[2].SOPInstanceUID
+    refused(convert, study(tmp_path / "in", pet), "share one SOPInstanceUID")
+
+
+def test_two_frames(convert, tmp_path):
+    frames = pet_series(SeriesType=["DYNAMIC", "IMAGE"])
+    later = pet_series(SeriesType=["DYNAMIC", "IMAGE"], AcquisitionTime="110300", FrameReferenceTime="270000")
+    for n, ds in enumerate(later):
+        ds.SOPInstanceUID = f"2.25.99.{n}"
+    refused(convert, study(tmp_path / "in", frames + later), "dynamic")
+
+
+def test_gated(convert, tmp_path):
+    refused(convert, study(tmp_path / "in", pet_series(SeriesType=["GATED", "IMAGE"])), "gated")
+
+
+def test_two_series_in_a_folder(convert, tmp_path):
+    other = pet_series(number=5, uid="2.25.4711.5", ReconstructionMethod="OSEM")
+    write(other, tmp_path / "in" / "pet", "X{}".format)
+    told = refused(convert, study(tmp_path / "in"), "conversion.pet_series", "OSEM", "PSF+TOF")
+    assert "CANARY" not in told
+    data = convert(tmp_path / "in", rules={"pet_series": "4"}).data()
+    np.testing.assert_allclose(data, expected_suv(), rtol=1e-6)
+
+
+def test_orientation_noise(convert, tmp_path):
+    pet = pet_series()
+    for k, ds in enumerate(pet):
+        ds.ImageOrientationPatient = [1, 1e-5 * (-1) ** k, 0, 0, 1, 1e-5 * k]
+    right(convert, study(tmp_path / "in", pet))
+
+
+def test_tilt(convert, tmp_path):
+    tilt = np.radians(15)
+    orientation = [1, 0, 0, 0, float(np.cos(tilt)), float(np.sin(tilt))]
+    refused(convert, study(tmp_path / "a", pet_series(ImageOrientationPatient=orientation)), "gantry tilt of 15.0")
+    refused(convert, study(tmp_path / "b", ct=ct_series(ImageOrientationPatient=orientation)), "CT", "tilt of 15.0")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 140, 1000, -1, -2, -81])
+def test_truncated_file(convert, tmp_path, keep):
+    source = study(tmp_path / "in")
+    path = source / "pet" / "IM0003.dcm"
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(convert, source, "pet/IM0003.dcm")
+
+
+def test_every_truncation_is_seen(convert, tmp_path):
+    source = study(tmp_path / "in")
+    path = source / "pet" / "IM0005.dcm"
+    whole = path.read_bytes()
+    for keep in range(130, len(whole), 37):
+        path.write_bytes(whole[:keep])
+        refused(convert, source, "pet/IM0005.dcm")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "tag"),
+    [
+        ("PixelSpacing", "PixelSpacing (0028,0030)"),
+        ("ImagePositionPatient", "ImagePositionPatient (0020,0032)"),
+        ("ImageOrientationPatient", "ImageOrientationPatient (0020,0037)"),
+        ("RescaleSlope", "RescaleSlope (0028,1053)"),
+        ("RescaleIntercept", "RescaleIntercept (0028,1052)"),
+        ("Rows", "Rows (0028,0010)"),
+        ("PixelRepresentation", "PixelRepresentation (0028,0103)"),
+        ("PixelData", "PixelData (7FE0,0010)"),
+    ],
+)
+def test_missing_geometry_or_scale(convert, tmp_path, keyword, tag):
+    pet = pet_series()
+    delattr(pet[2], keyword)
+    refused(convert, study(tmp_path / "in", pet), tag, "pet/IM0002.dcm")
+
+
+def test_mixed_matrix(convert, tmp_path):
+    pet = pet_series()
+    pet[2].Rows, pet[2].Columns = 10, 8
+    refused(convert, study(tmp_path / "in", pet), "matrix size", "pet/IM0002.dcm")
+
+
+def test_mixed_spacing_orientation_and_frame(convert, tmp_path):
+    for n, (keyword, value, word) in enumerate(
+        [
+            ("PixelSpacing", [4, 5.01], "pixel spacing"),
+            ("ImageOrientationPatient", [0, 1, 0, 0, 0, -1], "orientation"),
+            ("FrameOfReferenceUID", "2.25.8", "frame of reference"),
+        ]
+    ):
+        pet = pet_series()
+        setattr(pet[1], keyword, value)
+        refused(convert, study(tmp_path / f"in{n}", pet), word)
+
+
+def test_localizer_in_the_series(convert, tmp_path):
+    ct = ct_series()
+    scout = copy.deepcopy(ct[0])
+    scout.SOPInstanceUID, scout.ImageType = "2.25.77", ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    scout.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    visit = convert(study(tmp_path / "in", ct=[scout, *ct]))
+    want = np.stack([stored(k, CT_SHAPE, 0).T - 1000 for k in range(CT_SHAPE[0])], axis=-1)
+    np.testing.assert_array_equal(visit.data("ct.nii.gz"), want)
+
+
+def test_unflagged_scout_in_the_series(convert, tmp_path):
+    ct = ct_series()
+    scout = copy.deepcopy(ct[0])
+    scout.SOPInstanceUID, scout.ImageOrientationPatient = "2.25.77", [1, 0, 0, 0, 0, -1]
+    refused(convert, study(tmp_path / "in", ct=[*ct, scout]), "orientation", "1 of 6")
+
+
+def test_jitter_is_taken_and_irregular_steps_are_not(convert, tmp_path):
+    pet = pet_series()
+    for k, shift in enumerate((0, 0.08, -0.07, 0.05, -0.08, 0)):
+        x, y, z = pet[k].ImagePositionPatient
+        pet[k].ImagePositionPatient = [x, y, float(z) + shift]
+    right(convert, study(tmp_path / "a", pet))
+    x, y, z = pet[2].ImagePositionPatient
+    pet[2].ImagePositionPatient = [x, y, float(z) + 0.5]
+    refused(convert, study(tmp_path / "b", pet), "irregular")
+
+
+def test_slice_pushed_sideways(convert, tmp_path):
+    pet = pet_series()
+    x, y, z = pet[2].ImagePositionPatient
+    pet[2].ImagePositionPatient = [float(x) + 5, y, z]
+    refused(convert, study(tmp_path / "in", pet), "sideways")
+
+
+def test_dimension_bomb(convert, tmp_path):
+    refused(convert, study(tmp_path / "a", pet_series(Rows=65535, Columns=65535)), "Rows (0028,0010) = 65535")
+    refused(convert, study(tmp_path / "b", pet_series(Rows=4096, Columns=4096)), "its matrix needs 33554432")
+
+
+def test_intercept_in_pet(convert, tmp_path):
+    refused(convert, study(tmp_path / "in", pet_series(RescaleIntercept="-10")), "RescaleIntercept", "6 slices")
+
+
+@pytest.mark.parametrize("slope", ["0", "-1", "x", "nan", "1e99"])
+def test_slopes_that_are_no_scale(convert, tmp_path, slope):
+    pet = pet_series()
+    pet[1]["RescaleSlope"]._value = slope if slope in ("x", "nan") else pet[1]["RescaleSlope"].value
+    if slope not in ("x", "nan"):
+        pet[1].RescaleSlope = slope
+    refused(convert, study(tmp_path / "in", pet), "RescaleSlope", "IM0001")
+
+
+def test_two_patients(convert, tmp_path):
+    refused(convert, study(tmp_path / "a", ct=ct_series(PatientID="ANOTHER")), "different PatientID")
+    pet = pet_series()
+    pet[3].PatientID = "ANOTHER"
+    refused(convert, study(tmp_path / "b", pet), "PatientID")
+
+
+def test_ct_in_another_frame_of_reference(convert, tmp_path):
+    visit = convert(study(tmp_path / "in", ct=ct_series(FrameOfReferenceUID="2.25.8")))
+    assert any("frame of reference" in w for w in visit.warnings)
+
+
+def test_feet_first_and_decubitus(convert, tmp_path):
+    # Feet first: columns run to the patient's right, slices towards the head are read in reverse.
+    pet = pet_series(ImageOrientationPatient=[-1, 0, 0, 0, 1, 0], PatientPosition="FFS")
+    visit = convert(study(tmp_path / "a", pet))
+    np.testing.assert_allclose(visit.data()[:, :, ::-1], expected_suv(), rtol=1e-6)
+    np.testing.assert_allclose(visit.image().affine @ [1, 0, 0, 1], [25, 30, -85, 1], atol=1e-6)
+    pet = pet_series(ImageOrientationPatient=[0, 1, 0, -1, 0, 0], PatientPosition="HFDR")
+    visit = convert(study(tmp_path / "b", pet), "b")
+    np.testing.assert_allclose(visit.data(), expected_suv(), rtol=1e-6)
+    np.testing.assert_allclose(visit.image().affine @ [1, 2, 0, 1], [20 + 8, 30 - 5, -100, 1], atol=1e-6)
+
+
+def test_single_image(convert, tmp_path):
+    refused(convert, study(tmp_path / "in", pet_series()[:1]), "not a volume")
+
+
+def test_high_bits_beyond_those_stored(convert, tmp_path):
+    ct = ct_series((2, 6, 7), BitsStored=12, HighBit=11, PixelRepresentation=0)
+    convert(study(tmp_path / "a", ct=ct))
+    image = stored(0, (2, 6, 7), 0).astype(np.uint16)
+    image[0, 0] |= 0x8000
+    ct[0].PixelData = image.tobytes()
+    refused(convert, study(tmp_path / "b", ct=ct), "BitsStored", "ct/IM0000.dcm")
+
+
+def test_absent_bits(convert, tmp_path):
+    source = study(tmp_path / "in")
+    path = source / "pet" / "IM0001.dcm"
+    path.write_bytes(path.read_bytes().replace(b"\x28\x00\x00\x01US\x02\x00\x10", b"\x28\x00\x00\x01US\x02\x00\x0c"))
+    refused(convert, source, "BitsAllocated (0028,0100) is 12")
+
+
+def test_nothing_there(convert, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(convert, tmp_path / "empty", "no PT series")
+    refused(convert, tmp_path / "absent", "does not exist")
+    refused(convert, study(tmp_path / "in", pet=[]), "no PT series")
