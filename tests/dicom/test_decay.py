@@ -1,0 +1,172 @@
+"""Which moment a series was decay corrected to: the rules one by one, then real vendor headers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dicom.test_suv import AVERAGE_S, DAY_S, GOOD, HALF_LIFE_S, NOON
+from petflame.dicom import clock
+from petflame.dicom.decay import BACK, EARLIEST, GE, SERIES, choose_injection, choose_reference
+from petflame.dicom.petheader import PetHeader
+from petflame.dicom.suv import suv_of
+
+
+def reference(start=True, **changes):
+    return choose_reference(replace(GOOD, **changes), HALF_LIFE_S, start)
+
+
+def test_series_time_first_with_two_seconds_grace():
+    assert (reference().source, reference().warnings) == (SERIES, ())
+    assert reference(series_s=NOON + 2.0).source == SERIES
+    assert reference(series_s=NOON + 2.5).source == BACK
+
+
+def test_late_series_time_with_ge_private_time():
+    late = {"series_s": NOON + 2700.0, "frame_reference_s": (0.0, 0.0)}
+    chosen = reference(ge_scan_s=NOON, **late)
+    assert (chosen.source, chosen.moment_s, chosen.warnings) == (GE, NOON, ())
+    assert reference(**late).source == EARLIEST
+    assert reference(**late).reasons == ()
+    assert reference(ge_scan_s=NOON + 30.0, **late).source == EARLIEST
+
+
+def test_back_computed_when_constant():
+    chosen = reference(series_s=None)
+    assert chosen.source == BACK
+    assert chosen.moment_s == pytest.approx(NOON)
+    assert reference(series_s=None, frame_reference_s=(AVERAGE_S, 200.0 + AVERAGE_S)).source == EARLIEST
+
+
+def test_later_bed_alone_is_no_reason_to_doubt():
+    chosen = reference(acquisition_s=(NOON + 1200.0,) * 2, frame_reference_s=(1200.0 + AVERAGE_S,) * 2)
+    assert (chosen.source, chosen.warnings, chosen.reasons) == (SERIES, (), ())
+    assert chosen.candidates_s[EARLIEST] == NOON + 1200.0
+
+
+def test_rules_that_disagree_warn():
+    chosen = reference(ge_scan_s=NOON - 120.0)
+    assert chosen.source == SERIES
+    assert "120 s before SeriesTime" in chosen.warnings[0]
+    assert "+1.3 %" in chosen.warnings[0]
+    assert reference(ge_scan_s=NOON - 59.0).warnings == ()
+    assert reference(start=False, ge_scan_s=NOON - 120.0).warnings == ()
+
+
+def test_refused_only_where_nothing_decides():
+    wild = {"series_s": None, "frame_reference_s": (1500.0, 3000.0)}
+    assert "not known" in reference(**wild).reasons[0]
+    assert reference(start=False, **wild).reasons == ()
+    assert reference(**(wild | {"series_s": NOON})).reasons == ()
+
+
+def test_ge_start_offsets():
+    ge = {"manufacturer": "GE MEDICAL SYSTEMS", "series_s": NOON + 900.0}
+    offsets = {"frame_reference_s": (0.0, 120.0)}
+    chosen = reference(**ge, **offsets)
+    assert (chosen.source, chosen.moment_s) == (BACK, NOON)
+    same = reference(**ge, frame_reference_s=(0.0, 1215.0), acquisition_s=(NOON, NOON))
+    assert (same.source, same.moment_s, same.reasons, same.warnings) == (EARLIEST, NOON, (), ())
+
+
+def test_missing_acquisition_times_need_a_vendor_to_vouch():
+    none = {"acquisition_s": (None, None)}
+    assert "AcquisitionTime is missing" in reference(**none).reasons[0]
+    assert reference(siemens_decay_s=NOON, **none).source == SERIES
+    assert reference(acquisition_s=(NOON, None)).reasons
+
+
+def test_placeholders():
+    assert "placeholder" in reference(placeholder_times=True).reasons[0]
+
+
+def test_decay_factor_is_a_check():
+    rate = 0.6931471805599453 / HALF_LIFE_S
+    factor = 2 ** (1200.0 / HALF_LIFE_S) * rate * 180 / (1 - 2 ** (-180 / HALF_LIFE_S))
+    chosen = reference(acquisition_s=(NOON,) * 2, frame_reference_s=(None, None), decay_factor=(factor,) * 2)
+    assert chosen.source == SERIES
+    assert "1200 s before" in chosen.warnings[0]
+    assert reference(frame_reference_s=(None, None), decay_factor=(1.0, 1.0)).warnings == ()
+
+
+def test_injection():
+    def chosen(**changes):
+        return choose_injection(replace(GOOD, **changes), NOON)
+
+    assert chosen().moment_s == NOON - 3600.0
+    assert chosen(injection_s=None).moment_s == NOON - 3600.0
+    assert chosen(injection_s=None, injection_time_s=None).reasons
+    wrong_day = chosen(injection_s=NOON - 3600.0 + DAY_S, injection_time_s=None)
+    assert wrong_day.moment_s == NOON - 3600.0
+    assert "date does not fit" in wrong_day.warnings[0]
+    assert chosen(injection_s=NOON - 3600.0 - DAY_S).moment_s == NOON - 3600.0
+    apart = chosen(injection_time_s=11 * 3600.0 - 300.0)
+    assert apart.moment_s == NOON - 3600.0
+    assert "differ by 5 min" in apart.warnings[0]
+    private = chosen(injection_s=None, injection_time_s=None, ge_injection_s=NOON - 4000.0)
+    assert private.moment_s == NOON - 4000.0
+    assert private.warnings
+
+
+# Header file: reference moment by the published evaluation (seconds after SeriesTime), or a private factor.
+VENDORS = {
+    "SIEMENS": 0.0,
+    "BQML_AC_DT_lessThan_S_DT_SIEMENS": 0.0,
+    "RADIOPHARM_DATETIME_UNDEFINED": 0.0,
+    "GE_MEDICAL_AND_BQML": 0.0,
+    "PHILIPS_BQML": 0.0,
+    "CPS_AND_BQML_AC_DT_-_S_DT": -(45 * 60 + 29.766),
+    "PHILIPS_CNTS_AND_BQML_SUV": 0.000551,
+    "PHILIPS_CNTS_AND_SUV": 0.000728,
+}
+
+
+def vendor_header(rows: list[dict]) -> PetHeader:
+    first = rows[0]
+    private = first["PhilipsPETPrivateGroup"]
+
+    def moment(row, name):
+        return clock.parse_date(row[f"{name}Date"]) + clock.parse_time(row[f"{name}Time"])
+
+    stamped = clock.parse_datetime(first.get("RadiopharmaceuticalStartDateTime", ""))
+    return PetHeader(
+        units=first["Units"],
+        decay_correction=first["DecayCorrection"],
+        manufacturer="",
+        corrections=tuple(first["CorrectedImage"]),
+        dose=first["RadionuclideTotalDose"],
+        half_life_s=first["RadionuclideHalfLife"],
+        weight=first["PatientWeight"],
+        sex=first["PatientSex"],
+        series_s=moment(first, "Series"),
+        acquisition_s=tuple(moment(r, "Acquisition") for r in rows),
+        frame_reference_s=tuple(r["FrameReferenceTime"] / 1e3 for r in rows),
+        frame_duration_s=tuple(r["ActualFrameDuration"] / 1e3 for r in rows),
+        decay_factor=(None,) * len(rows),
+        injection_s=stamped[0] if stamped else None,
+        injection_time_s=clock.parse_time(first["RadiopharmaceuticalStartTime"]),
+        philips_suv=float(private["SUVScaleFactor"]) if "SUVScaleFactor" in private else None,
+        philips_activity=float(private["ActivityConcentrationScaleFactor"])
+        if "ActivityConcentrationScaleFactor" in private
+        else None,
+    )
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", VENDORS)
+def test_vendor_headers(reference, name):
+    rows = json.loads((reference("vendor_headers") / f"{name}-instances.json").read_text())
+    header = vendor_header(rows)
+    result = suv_of(header)
+    assert result.reasons == ()
+    if header.units == "CNTS":
+        assert result.factor == VENDORS[name]
+        if header.philips_activity:
+            assert result.philips["activity_scale_factor_7053_1009"] == pytest.approx(VENDORS[name], rel=1e-3)
+        return
+    started = clock.parse_time(rows[0]["SeriesTime"]) + VENDORS[name]
+    uptake = started - clock.parse_time(rows[0]["RadiopharmaceuticalStartTime"])
+    want = header.weight * 1e3 / header.dose * 2 ** (uptake / header.half_life_s)
+    assert result.factor == pytest.approx(want, rel=1e-3)
