@@ -46,7 +46,7 @@ def golden() -> dict[str, float]:
 
 @pytest.fixture(scope="session")
 def golden_tables(tmp_path_factory) -> dict[str, Path]:
-    """Return the golden data in the project's tables: patients, vessels, allocation, participants, readings, outcomes."""
+    """Return the golden data as the project's tables."""
     writer = Tables(tmp_path_factory.mktemp("golden"))
     patients, vessels = pd.read_csv(GOLDEN / "patients.csv"), pd.read_csv(GOLDEN / "vessels.csv")
     outcomes = pd.read_csv(GOLDEN / "outcomes.csv")

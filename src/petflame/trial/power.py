@@ -260,7 +260,7 @@ def power(
             "SD, divided by the share that is followed up.",
         },
         "definitions": {
-            "power": "Share of simulated trials with two-sided p < 0.05, index vessel chosen at baseline in each trial.",
+            "power": "Share of simulated trials with two-sided p < 0.05, index vessel chosen anew in each trial.",
             "coverage": "Share of 95 % intervals that hold the truth.",
             "control_change_without_drug": "Mean change of the index vessel without any drug: regression to the "
             "mean from choosing the highest vessel.",

@@ -1,0 +1,274 @@
+"""Methods on trials whose answer a reader can see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+
+from petflame.trial.analyse import analyse
+from petflame.trial.ancova import adjusted_percent, ancova, hc3, make_arms
+from petflame.trial.batch import batch_ancova
+from petflame.trial.events import horizon_counts
+from petflame.trial.missing import Imputer, imputation_blocks
+from petflame.trial.power import Design, power, run_trials
+from petflame.trial.resample import bootstrap, leave_one_out, permutation_test, permuted_arms
+from petflame.trial.vessels import target_rows
+
+
+@pytest.fixture
+def arms(tables):
+    trial = tables.trial(40)
+    return make_arms(trial["patients"].merge(trial["allocation"]), "tbr_max_baseline", "tbr_max_followup")
+
+
+def test_batch_fit_is_the_primary_model(arms):
+    whole, many = ancova(arms), batch_ancova(arms.baseline[None], arms.followup[None], arms.active)
+    assert many.coef[0] == pytest.approx(whole.coef)
+    assert many.percent()["low"][0] == pytest.approx(adjusted_percent(whole)["adjusted_percent_low"])
+
+
+def test_permutation_keeps_strata_and_repeats_with_the_seed(arms):
+    block = (np.arange(40) >= 30).astype(int)
+    drawn = permuted_arms(arms.active, block, 200, np.random.default_rng(1))
+    assert (drawn[:, :30].sum(axis=1) == arms.active[:30].sum()).all()
+    first, again = permutation_test(arms, 500, 7), permutation_test(arms, 500, 7)
+    assert first == again
+    assert first["p"] == pytest.approx(1 / 501)
+
+
+def test_permutation_p_is_uniform_without_an_effect():
+    rng = np.random.default_rng(4)
+    active = np.repeat([1.0, 0.0], 10)
+    p = []
+    for _ in range(200):
+        table = pd.DataFrame({"participant_id": range(20), "arm": np.where(active == 1, "active", "control")})
+        table["b"] = rng.normal(2, 0.2, 20)
+        table["f"] = table["b"] + rng.normal(0, 0.1, 20)
+        p.append(permutation_test(make_arms(table, "b", "f"), 99, 1)["p"])
+    assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.10
+
+
+def test_bootstrap_agrees_with_the_delta_method(arms):
+    found, delta = bootstrap(arms, 4000, 2), adjusted_percent(ancova(arms))
+    assert found["adjusted_percent_low"] == pytest.approx(delta["adjusted_percent_low"], abs=0.6)
+    assert found["adjusted_percent_high"] == pytest.approx(delta["adjusted_percent_high"], abs=0.6)
+
+
+def test_leave_one_out_finds_the_outlier(arms):
+    outlier = replace(arms, followup=arms.followup + 2.0 * (arms.ids == "017"))
+    summary, table = leave_one_out(outlier)
+    assert summary["most_influential"] == "017"
+    assert len(table) == 40
+
+
+def test_hc3_widens_where_the_noisy_arm_is_the_smaller():
+    rng = np.random.default_rng(8)
+    arm = np.array(["active"] * 8 + ["control"] * 40)
+    base = rng.normal(2.2, 0.2, 48)
+    noise = rng.normal(0, np.where(arm == "active", 0.5, 0.1))
+    table = pd.DataFrame({"participant_id": range(48), "arm": arm, "b": base, "f": base + noise})
+    arms = make_arms(table, "b", "f")
+    assert hc3(arms)["se"] > 1.5 * float(np.sqrt(ancova(arms).cov[1, 1]))
+
+
+def test_nothing_missing_is_said(tables):
+    trial = tables.trial()
+    paths = {name: tables.write(name, table) for name, table in trial.items()}
+    found = analyse(paths["patients"], tables.folder / "o", allocation=paths["allocation"], permutations=50)
+    assert found["sensitivity"]["multiple_imputation"]["difference"] is None
+    assert "no follow-up is missing" in found["sensitivity"]["tipping_point"]["reason"]
+
+
+def test_tipping_point_takes_p_to_five_percent(arms):
+    lost = np.isin(np.arange(40), [0, 2, 4, 6, 9])
+    holed = replace(arms, followup=np.where(lost, np.nan, arms.followup))
+    found = imputation_blocks(holed, 3, 100)
+    assert found["multiple_imputation"]["imputed"] == {"active": 4, "control": 1}
+    delta = found["tipping_point"]["delta"]
+    imputer = Imputer(holed, 100, 3)
+    assert delta > 0
+    assert imputer.estimate(delta)["p"] == pytest.approx(0.05, abs=1e-6)
+    assert imputer.estimate(delta * 0.9)["p"] < 0.05
+
+
+def test_imputation_widens_the_interval(arms):
+    lost = np.isin(np.arange(40), range(0, 40, 4))
+    pooled = Imputer(replace(arms, followup=np.where(lost, np.nan, arms.followup)), 200, 1).estimate()
+    assert pooled["se"] > float(np.sqrt(ancova(arms).cov[1, 1]))
+    assert pooled["df"] < 37
+    assert 0 < pooled["fraction_missing"] < 1
+
+
+def test_early_censoring_is_counted_apart():
+    time = np.array([1.0, 1.0, 2.0, 3.0, 2.0])
+    event = np.array([True, False, True, True, False])
+    counts = horizon_counts(time, event, np.array([True, True, True, False, False]), 2.0)
+    assert (counts.active_events, counts.active_free, counts.active_early) == (2, 0, 1)
+    assert (counts.control_events, counts.control_free, counts.control_early) == (0, 2, 0)
+
+
+def test_blinded_result_says_nothing_by_arm(golden_tables, tmp_path):
+    found = analyse(golden_tables["patients"], tmp_path, vessels=golden_tables["vessels"])
+    assert found["primary"] is None
+    assert found["pooled"]["n"] == 44
+    text = "".join(p.read_text() for p in tmp_path.iterdir())
+    assert "control" not in text.replace("negative_controls", "")
+    assert '"active"' not in text
+    assert "TRT01P" not in text
+
+
+def test_same_input_same_bytes(golden_tables, tmp_path):
+    t = golden_tables
+    for name in ("a", "b"):
+        analyse(t["patients"], tmp_path / name, vessels=t["vessels"], allocation=t["allocation"], permutations=99)
+    names = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "b").iterdir())
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_every_result_carries_its_definition(golden_tables, tmp_path):
+    t = golden_tables
+    found = analyse(t["patients"], tmp_path, vessels=t["vessels"], allocation=t["allocation"], permutations=99)
+    for name, block in {**found["sensitivity"], "mixed": found["mixed"], "primary": found["primary"]}.items():
+        assert not block or "definition" in block or "reason" in block, name
+
+
+def test_negative_controls_endpoints_and_covariates(tables):
+    trial = tables.trial(30)
+    rng = np.random.default_rng(9)
+    patients = trial["patients"].copy()
+    for name, level in (("uptake_min", 90.0), ("blood_pool_suv", 1.6), ("mds", 2.6)):
+        patients[f"{name}_baseline"] = level * rng.normal(1, 0.05, 30)
+        if name != "mds":
+            patients[f"{name}_followup"] = level * rng.normal(1, 0.05, 30)
+    patients["mds_locked_followup"] = patients["mds_baseline"] * 0.95 + rng.normal(0, 0.05, 30)
+    patients["scanner"] = ["one", "two", "three"] * 10
+    paths = {
+        "patients": tables.write("patients", patients),
+        "allocation": tables.write("allocation", trial["allocation"]),
+    }
+    found = analyse(paths["patients"], tables.folder / "o", allocation=paths["allocation"], permutations=50)
+    assert set(found["negative_controls"]) == {"uptake_min", "blood_pool_suv", "definition"}
+    assert all(found["negative_controls"][k]["p"] > 0.01 for k in ("uptake_min", "blood_pool_suv"))
+    assert set(found["endpoints"]) == {"mds_locked", "definition"}
+    assert set(found["sensitivity"]["covariates"]) == {"uptake_difference", "scanner", "all", "definition"}
+
+
+def test_withheld_vessels_are_not_analysed(golden_tables, tables):
+    from petflame.trial.cohort import load_cohort
+
+    rows = pd.read_csv(golden_tables["vessels"], sep="\t")
+    rows["withheld"] = rows["vessel"] == "carotid_left"
+    cohort = load_cohort(golden_tables["patients"], tables.write("vessels", rows), golden_tables["allocation"])
+    assert set(target_rows(cohort, ("aorta_ascending", "carotid_left"))["vessel"]) == {"aorta_ascending"}
+
+
+COLUMN = {
+    "type": "object",
+    "required": ["itemOID", "name", "label", "dataType"],
+    "additionalProperties": False,
+    "properties": {
+        "itemOID": {"type": "string", "minLength": 1},
+        "name": {"type": "string", "minLength": 1, "maxLength": 8, "pattern": "^[A-Z][A-Z0-9]*$"},
+        "label": {"type": "string", "maxLength": 40},
+        "dataType": {
+            "enum": ["string", "integer", "decimal", "float", "double", "boolean", "datetime", "date", "time"]
+        },
+        "targetDataType": {"enum": ["integer", "decimal"]},
+        "length": {"type": "integer", "minimum": 1},
+        "displayFormat": {"type": "string"},
+        "keySequence": {"type": "integer", "minimum": 1},
+    },
+}
+# The top level of Dataset-JSON 1.1 as its specification words it; names and labels also keep ADaM's limits.
+DATASET = {
+    "type": "object",
+    "required": [
+        "datasetJSONCreationDateTime",
+        "datasetJSONVersion",
+        "itemGroupOID",
+        "records",
+        "name",
+        "label",
+        "columns",
+    ],
+    "additionalProperties": False,
+    "properties": {
+        "datasetJSONCreationDateTime": {
+            "type": "string",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$",
+        },
+        "datasetJSONVersion": {"type": "string", "pattern": r"^1\.1(\.(0|[1-9]\d*))?$"},
+        "fileOID": {"type": "string", "minLength": 1},
+        "originator": {"type": "string"},
+        "sourceSystem": {
+            "type": "object",
+            "required": ["name", "version"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+        },
+        "studyOID": {"type": "string", "minLength": 1},
+        "itemGroupOID": {"type": "string", "minLength": 1},
+        "records": {"type": "integer", "minimum": 0},
+        "name": {"type": "string", "minLength": 1},
+        "label": {"type": "string"},
+        "columns": {"type": "array", "items": COLUMN},
+        "rows": {"type": "array", "items": {"type": "array", "items": {"type": ["string", "number", "null"]}}},
+    },
+}
+
+
+def test_datasets_keep_the_schema(golden_tables, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    t = golden_tables
+    analyse(
+        t["patients"],
+        tmp_path,
+        vessels=t["vessels"],
+        allocation=t["allocation"],
+        participants=t["participants"],
+        strata=("site",),
+        permutations=50,
+        study_id="GOLDEN",
+    )
+    kinds = {"string": str, "integer": int, "double": float}
+    for name, keys in (("adsl", ["USUBJID"]), ("adtbr", ["USUBJID", "PARAMCD", "AVISITN"])):
+        document = json.loads((tmp_path / f"{name}.json").read_text())
+        jsonschema.validate(document, DATASET)
+        assert document["datasetJSONCreationDateTime"] == "2023-11-14T22:13:20Z"
+        assert document["records"] == len(document["rows"]) > 0
+        columns = [c["name"] for c in document["columns"]]
+        frame = pd.DataFrame(document["rows"], columns=columns)
+        assert not frame.duplicated(keys).any()
+        for column in document["columns"]:
+            values = [v for v in (row[columns.index(column["name"])] for row in document["rows"]) if v is not None]
+            assert all(isinstance(v, kinds[column["dataType"]]) for v in values), column["name"]
+    changed = frame[(frame["PARAMCD"] == "TBRINDEX") & (frame["AVISIT"] == "Follow-up")]
+    assert changed["CHG"].to_numpy() == pytest.approx((changed["AVAL"] - changed["BASE"]).to_numpy())
+
+
+def test_power_finds_effect_size_and_regression_to_the_mean(tmp_path):
+    found = power(tmp_path, trials=400, patients_per_arm=30)
+    assert json.loads((tmp_path / "power.json").read_text())["trials"] == 400
+    assert found["implied"]["baseline_mean"] == pytest.approx(2.31, abs=0.03)
+    assert found["implied"]["residual_sd"] == pytest.approx(0.257, abs=0.015)
+    assert found["implied"]["control_change_without_drug"] < -0.02
+    assert found["power"]["index_adjusted_percent"]["estimate_mean"] == pytest.approx(-7.7, abs=0.6)
+    assert 0.02 <= found["type_i_error"]["index_ancova"]["rejection"] <= 0.08
+
+
+def test_more_patients_give_more_power():
+    few, many = (run_trials(Design(patients_per_arm=n), 300, 1)["index_ancova"]["rejection"] for n in (15, 80))
+    assert few < many
+
+
+def test_reliability_study_sets_the_measurement_cv(tmp_path):
+    (tmp_path / "reliability.json").write_text('{"within_subject_cv": 0.08}')
+    found = power(reliability=tmp_path / "reliability.json", trials=100)
+    assert found["design"]["measurement_cv"] == 0.08
