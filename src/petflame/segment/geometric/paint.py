@@ -1,0 +1,66 @@
+"""Labels carried over to the grid of the CT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import ndimage
+
+from petflame.grid import Array, Volume, ras_to_lps
+from petflame.segment.geometric.surface import Tube, rasterise
+from petflame.segment.geometric.work import Work
+
+
+def paint(labels: Volume, tube: Tube, parts: Array, lowest_mm: Mapping[int, float] | None = None) -> None:
+    """Write the label of the nearest section into every voxel of a tube, in place.
+
+    Parameters
+    ----------
+    labels : Volume
+        Canonical uint8 label map; changed.
+    tube : Tube
+        Contours.
+    parts : (n,) uint8 array
+        Label of each section; 0 paints nothing.
+    lowest_mm : mapping of label to float, optional
+        Height (LPS z) below which a label is not painted: an axial cut, so that end slices hold the whole vessel.
+    """
+    for box, inside, section in rasterise(tube, labels):
+        value = np.where(inside, parts[section], 0).astype(np.uint8)
+        for label, lowest in (lowest_mm or {}).items():
+            index = np.argwhere(value == label)
+            z = labels.grid.to_ras(index + [s.start for s in box])[:, 2]
+            value[tuple(index[z < lowest].T)] = 0
+        target = labels.data[box]
+        target[value > 0] = value[value > 0]
+
+
+def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:
+    """Carry labels of the working grid over to the CT grid, nearest voxel, in place."""
+    present = np.argwhere(neighbours > 0)
+    if len(present) == 0:
+        return
+    low, high = work.to_mm(present.min(axis=0) - 1), work.to_mm(present.max(axis=0) + 1)
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    ijk = labels.grid.to_ijk(ras_to_lps(corners))
+    first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
+    last = np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, labels.grid.shape), first)
+    axes = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
+    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    directions = labels.grid.affine[:3, :3]
+    if np.abs(directions - np.diag(np.diag(directions))).max() < 1e-6:
+        at = []
+        for axis, index in enumerate(axes):
+            line = np.zeros((len(index), 3))
+            line[:, axis] = index
+            place = work.to_index(ras_to_lps(labels.grid.to_ras(line)))[:, axis]
+            at.append(np.clip(np.round(place).astype(int), 0, neighbours.shape[axis] - 1))
+        labels.data[box] = neighbours[np.ix_(*at)]
+        return
+    for k in axes[2]:
+        plane = np.stack(np.meshgrid(axes[0], axes[1], [k], indexing="ij"), axis=-1)[:, :, 0]
+        place = work.to_index(ras_to_lps(labels.grid.to_ras(plane)))
+        labels.data[box[0], box[1], k] = ndimage.map_coordinates(
+            neighbours, np.moveaxis(place, -1, 0), order=0, mode="constant"
+        )

@@ -1,0 +1,161 @@
+"""Rough centrelines of the aorta and the superior vena cava on the working grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from petflame.grid import Array
+from petflame.segment.geometric.airway import Airway
+from petflame.segment.geometric.arch import Arch, follow_arch
+from petflame.segment.geometric.axial import Prior, track_axial
+from petflame.segment.geometric.blood import Blood
+from petflame.segment.geometric.body import Chest
+from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
+from petflame.segment.geometric.tracks import Track
+from petflame.segment.geometric.work import STEP_MM
+
+# Offsets are leftwards and backwards, mm: general chest anatomy, wide enough for any adult.
+DESCENDING = Prior((18.0, -20.0), (15.0, 14.0), 36.0, (8.0, 20.0), (12.0, 3.0))
+ASCENDING = Prior((6.0, -35.0), (14.0, 12.0), 32.0, (11.0, 25.0), (16.0, 3.5))
+CAVA = Prior((-19.0, 11.0), (9.0, 9.0), 20.0, (5.0, 13.0), (9.0, 2.5))
+ROOT_BELOW_CARINA_MM = 34.0
+ASCENDING_TRACK_MM = 46.0
+CAVA_BELOW_MM, CAVA_ABOVE_MM = 18.0, 18.0
+LUNG_REACH_MM = 14.0
+END_EXTRA_MM = 10.0
+LIKENESS_HU = 25.0
+LEAST_SCORE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Rough centrelines; positions are mm within the working grid (index times step).
+
+    Attributes
+    ----------
+    aorta_mm : (n, 3) float array
+        From the ascending aorta's lower end over the arch to the descending aorta's lower end.
+    aorta_radius_mm : (n,) float array
+        Circle radius.
+    ends_mm : (float, float)
+        Height of the lower ends of the ascending and the descending aorta; the line goes on a little beyond them.
+    cava_mm, cava_radius_mm : (m, 3), (m,) float arrays
+        From the head downwards; m = 0 where not found.
+    ascending, descending : Track
+        Axial tracks, whole.
+    """
+
+    aorta_mm: Array
+    aorta_radius_mm: Array
+    ends_mm: tuple[float, float]
+    cava_mm: Array
+    cava_radius_mm: Array
+    ascending: Track
+    descending: Track
+
+
+def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina: Array, blood: Blood) -> Paths:
+    """Track the limbs of the aorta, join them over the arch, and track the superior vena cava.
+
+    Parameters
+    ----------
+    chest : Chest
+        Working image and lungs.
+    smooth : (I, J, K) float array
+        The image, lightly smoothed.
+    spine : (K, 2) float array
+        Vertebral centres.
+    airway : Airway
+        Trachea.
+    carina : (3,) float array
+        Index of the carina.
+    blood : Blood
+        Density of blood.
+    """
+    clipped = clip_around_blood(smooth, blood.hu)
+    likeness = blood_likeness(smooth, blood.hu, LIKENESS_HU)
+    inside = np.flatnonzero(chest.work.inside)
+    bottom = max(int(inside[0]), chest.lung_span[0])
+    top = int(inside[-1])
+    level = int(carina[2])
+
+    down = np.arange(min(level + 2, top), bottom - 1, -1)
+    descending = track_axial(clipped, likeness, down, spine[down], DESCENDING)
+    limb = down[down >= level - int(ASCENDING_TRACK_MM / STEP_MM)]
+    trachea = np.array([airway.at(max(float(k), float(airway.centre[-1, 2]) + 1.0)) for k in limb.tolist()])
+    ascending = track_axial(clipped, likeness, limb, trachea, ASCENDING)
+
+    join = _joining_slice(ascending, descending, level)
+    (a, radius_a), (d, radius_d) = ascending.at(join), descending.at(join)
+    height = join * STEP_MM
+    arch = follow_arch(clipped, likeness, np.array([*a, height]), np.array([*d, height]), (radius_a, radius_d))
+    root = max(level - int(ROOT_BELOW_CARINA_MM / STEP_MM), int(ascending.plane.min()))
+    ends = (root, _descending_end(chest, descending, bottom))
+    aorta, radius = _joined(ascending, descending, arch, join, ends)
+
+    cava_slices = np.arange(
+        min(level + int(CAVA_ABOVE_MM / STEP_MM), top), max(level - int(CAVA_BELOW_MM / STEP_MM), bottom) - 1, -1
+    )
+    beside = np.array([ascending.at(min(k, join + 3))[0] for k in cava_slices.tolist()]) / STEP_MM
+    cava = track_axial(clipped, likeness, cava_slices, beside, CAVA)
+    keep = _longest_run(ndimage.uniform_filter1d(cava.score, 3, mode="nearest") >= LEAST_SCORE)
+    cava_mm = np.column_stack([cava.centre_mm, cava.plane * STEP_MM])[keep]
+    ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
+    return Paths(aorta, radius, ends_mm, cava_mm, cava.radius_mm[keep], ascending, descending)
+
+
+def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
+    """Choose the slice near the carina in which both limbs are seen best as circles: just below the arch."""
+    options = np.arange(max(level - 9, int(ascending.plane.min())), level + 2)
+    total = np.zeros(len(options))
+    for track in (ascending, descending):
+        score = ndimage.uniform_filter1d(track.score, 3, mode="nearest")
+        total += np.interp(options, track.plane[::-1], score[::-1])
+    return int(options[total.argmax()])
+
+
+def _descending_end(chest: Chest, descending: Track, bottom: int) -> int:
+    """Return the lowest slice in which the descending aorta still lies against lung."""
+    end = int(descending.plane[0])
+    reach = int(LUNG_REACH_MM / STEP_MM)
+    for k, centre, radius in zip(descending.plane, descending.centre_mm, descending.radius_mm, strict=True):
+        i, j = np.round(centre / STEP_MM).astype(int)
+        wide = reach + int(radius / STEP_MM)
+        around = chest.lungs[max(i, 0) : i + wide + 1, max(j - wide, 0) : j + wide + 1, k]
+        if around.any():
+            end = int(k)
+        elif end - k > int(20.0 / STEP_MM):
+            break
+    return max(end, bottom)
+
+
+def _joined(ascending: Track, descending: Track, arch: Arch, join: int, ends: tuple[int, int]) -> tuple[Array, Array]:
+    """Join limbs and arch; both limbs go on beyond their ends, which the caller cuts in an axial plane."""
+    spare = int(END_EXTRA_MM / STEP_MM)
+    limbs = []
+    for track, end in zip((ascending, descending), ends, strict=True):
+        use = np.flatnonzero((track.plane <= join) & (track.plane >= end - spare))
+        points = np.column_stack([track.centre_mm[use], track.plane[use] * STEP_MM])
+        radius = track.radius_mm[use]
+        missing = spare - (end - int(track.plane[use[-1]]))
+        if missing > 0:
+            slope = (points[-1] - points[max(-6, -len(points))]) / max(min(5, len(points) - 1), 1)
+            slope[2] = -STEP_MM
+            points = np.concatenate([points, points[-1] + slope * np.arange(1, missing + 1)[:, None]])
+            radius = np.concatenate([radius, np.full(missing, radius[-1])])
+        limbs.append((points, radius))
+    (up, up_radius), (down, down_radius) = limbs
+    points = np.concatenate([up[:0:-1], arch.centre_mm, down[1:]])
+    radius = np.concatenate([up_radius[:0:-1], arch.radius_mm, down_radius[1:]])
+    return points, np.asarray(ndimage.median_filter(radius, 5, mode="nearest"))
+
+
+def _longest_run(flags: Array) -> Array:
+    labels, count = ndimage.label(flags)
+    if count == 0:
+        return np.zeros(len(flags), bool)
+    sizes = np.bincount(labels)[1:]
+    return np.asarray(labels == 1 + int(sizes.argmax()))

@@ -1,0 +1,156 @@
+"""Checks of each vessel: does it look like one, and is all of it in the scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from petflame.grid import Array, Volume, ras_to_lps
+from petflame.segment.geometric.blood import Blood
+from petflame.segment.geometric.result import Check, VesselFinding
+from petflame.segment.geometric.surface import RAYS, Tube
+from petflame.segment.geometric.work import sample
+
+LEAST_COVERAGE = 0.35
+FULL_COVERAGE = 0.75
+BLOOD_TOLERANCE_HU = 18.0
+MOST_JUMP_MM = 3.0
+MOST_METAL_SHARE = 0.15
+MOST_AIR_SHARE = 0.03
+WALL_METAL_HU = 350.0
+TOP_MARGIN_MM = 15.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a vessel must keep to.
+
+    Attributes
+    ----------
+    radius_mm : (float, float)
+        Smallest and largest median radius.
+    length_mm : float
+        Least length.
+    """
+
+    radius_mm: tuple[float, float]
+    length_mm: float
+
+
+LIMITS: dict[str, Limits] = {
+    "aorta_ascending": Limits((9.0, 24.0), 15.0),
+    "aorta_arch": Limits((7.5, 22.0), 20.0),
+    "aorta_descending": Limits((7.0, 20.0), 40.0),
+    "svc": Limits((4.0, 14.0), 15.0),
+}
+
+
+def judge(name: str, tube: Tube, ct: Volume, blood: Blood, trachea_lps_mm: Array, aorta: Tube) -> VesselFinding:
+    """Make every check of one vessel and decide whether a reader must look at it.
+
+    Parameters
+    ----------
+    name : str
+        Vessel of `petflame.anatomy`.
+    tube : Tube
+        Its contours.
+    ct : Volume
+        Canonical CT, HU.
+    blood : Blood
+        Density of blood.
+    trachea_lps_mm : (n, 3) float array
+        Centres of the trachea's lumen.
+    aorta : Tube
+        The whole aorta.
+    """
+    limits = LIMITS[name]
+    length = 2.0 * len(tube.centre_lps_mm)
+    if length < limits.length_mm:
+        return VesselFinding.missing(f"only {length:.0f} mm of it were found, {limits.length_mm:.0f} mm are needed")
+    radius = tube.mean_radius_mm
+    inner, wall, air = _samples(tube, ct, blood.hu)
+    checks = [
+        _at_least("edge coverage", float(np.median(tube.coverage)), LEAST_COVERAGE, "of the boundary has a clear edge"),
+        _within("radius", float(np.median(radius)), limits.radius_mm, "mm median radius"),
+        _at_most("radius jump", float(np.abs(np.diff(radius)).max()), MOST_JUMP_MM, "mm from section to section"),
+        _at_most("blood density", abs(inner - blood.hu), BLOOD_TOLERANCE_HU, f"HU from the blood's {blood.hu:.0f} HU"),
+        _at_most("dense wall", wall, MOST_METAL_SHARE, "of the boundary is as dense as metal (stent, heavy calcium)"),
+        _at_most("air inside", air, MOST_AIR_SHARE, "of the inside is lung or airway"),
+        _at_least("length", length, limits.length_mm, "mm long"),
+    ]
+    if name in ("aorta_arch", "svc"):
+        checks.append(_top_margin(tube, ct))
+    if name == "aorta_arch":
+        checks.append(_left_of_trachea(tube, trachea_lps_mm))
+    if name == "svc":
+        side = float(_right_of(tube, aorta).mean())
+        checks.append(_at_least("side", side, 5.0, "mm to the right of the ascending aorta"))
+    failed = [check for check in checks if not check.passed]
+    edge = min(float(np.median(tube.coverage)) / FULL_COVERAGE, 1.0)
+    confidence = edge * (1.0 - len(failed) / len(checks))
+    reason = "; ".join(f"{check.name}: {check.message}" for check in failed)
+    return VesselFinding(tube.centre_lps_mm, radius, round(confidence, 3), tuple(checks), bool(failed), reason)
+
+
+def _samples(tube: Tube, ct: Volume, blood_hu: float) -> tuple[float, float, float]:
+    """Return the core's median HU, the share of metal in the wall and the share of air inside."""
+    turn = np.arange(RAYS) * 2 * np.pi / RAYS
+    ray = np.cos(turn)[:, None] * tube.frame[:, None, 0] + np.sin(turn)[:, None] * tube.frame[:, None, 1]
+
+    def at(share: float, extra_mm: float = 0.0) -> Array:
+        distance = share * tube.radius_mm + extra_mm
+        points = tube.centre_lps_mm[:, None] + distance[..., None] * ray
+        return sample(ct.data, ct.grid.to_ijk(ras_to_lps(points)), outside=blood_hu)
+
+    core = np.concatenate([at(0.2), at(0.4), at(0.6)])
+    wall = np.maximum.reduce([at(1.0, -1.5), at(1.0), at(1.0, 1.0)])
+    inside = np.stack([at(0.4), at(0.7), at(0.85)])
+    return float(np.median(core)), float((wall > WALL_METAL_HU).mean()), float((inside < -250).mean())
+
+
+def _top_margin(tube: Tube, ct: Volume) -> Check:
+    """Distance from the vessel's highest point to the scan's last slice."""
+    top = float((tube.centre_lps_mm[:, 2] + tube.mean_radius_mm * np.hypot(*tube.frame[:, :2, 2].T)).max())
+    point = tube.centre_lps_mm[tube.centre_lps_mm[:, 2].argmax()]
+    k = float(ct.grid.to_ijk(ras_to_lps(np.array([point[0], point[1], top])))[2])
+    margin = (ct.data.shape[2] - 1 - k) * ct.grid.spacing_mm[2]
+    return _at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
+
+
+def _left_of_trachea(tube: Tube, trachea_lps_mm: Array) -> Check:
+    """How far left of the trachea the arch passes where it is beside it."""
+    order = np.argsort(trachea_lps_mm[:, 2])
+    known = trachea_lps_mm[order]
+    x, y = (np.interp(tube.centre_lps_mm[:, 2], known[:, 2], known[:, axis]) for axis in (0, 1))
+    beside = np.abs(tube.centre_lps_mm[:, 1] - y) < 12.0
+    if not beside.any():
+        beside = np.abs(tube.centre_lps_mm[:, 1] - y) == np.abs(tube.centre_lps_mm[:, 1] - y).min()
+    left = float((tube.centre_lps_mm[:, 0] - x)[beside].mean())
+    return _at_least("side of the trachea", left, 5.0, "mm to the left of the trachea")
+
+
+def _right_of(tube: Tube, aorta: Tube) -> Array:
+    rising = aorta.part(aorta.frame[:, 2, 2] > 0.5).centre_lps_mm
+    if len(rising) == 0:
+        return np.zeros(1)
+    near = np.abs(tube.centre_lps_mm[:, None, 2] - rising[None, :, 2]).argmin(axis=1)
+    return np.asarray(rising[near, 0] - tube.centre_lps_mm[:, 0])
+
+
+def _at_least(name: str, value: float, limit: float, words: str) -> Check:
+    passed = value >= limit
+    sign = "at least" if not passed else "limit"
+    return Check(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+
+
+def _at_most(name: str, value: float, limit: float, words: str) -> Check:
+    passed = value <= limit
+    sign = "at most" if not passed else "limit"
+    return Check(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+
+
+def _within(name: str, value: float, limits: tuple[float, float], words: str) -> Check:
+    passed = limits[0] <= value <= limits[1]
+    nearest = limits[0] if value < sum(limits) / 2 else limits[1]
+    return Check(name, value, nearest, passed, f"{value:.2f} {words} (between {limits[0]:g} and {limits[1]:g})")

@@ -1,0 +1,101 @@
+"""What the geometric segmenter hands over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from petflame.errors import Fault
+from petflame.grid import Array
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one vessel.
+
+    Attributes
+    ----------
+    name : str
+        Name of the check.
+    value : float
+        Measured figure; its unit is part of the message.
+    limit : float
+        Figure that `value` is held against.
+    passed : bool
+        Whether the vessel passes.
+    message : str
+        What was measured, with figure and unit.
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    message: str
+
+    def as_dict(self) -> dict[str, str | float | bool]:
+        """Return the check as a plain mapping."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "limit": self.limit,
+            "passed": self.passed,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class VesselFinding:
+    """What was found of one vessel.
+
+    Attributes
+    ----------
+    centreline_lps_mm : (n, 3) array
+        Centres of the sections; from the heart outwards for the aorta, from the head downwards for the SVC. n = 0 where
+        nothing was found.
+    radius_mm : (n,) array
+        Radius of the circle of equal area, per section.
+    confidence : float
+        0 to 1: share of the boundary with an edge, times the share of the checks that pass.
+    checks : tuple of Check
+        Every check made.
+    withheld : bool
+        True where a reader must look before the vessel is measured.
+    reason : str
+        Why it is withheld, or empty.
+    """
+
+    centreline_lps_mm: Array
+    radius_mm: Array
+    confidence: float
+    checks: tuple[Check, ...]
+    withheld: bool
+    reason: str
+
+    @classmethod
+    def missing(cls, reason: str) -> VesselFinding:
+        """Make the finding of a vessel that was not found."""
+        return cls(np.zeros((0, 3)), np.zeros(0), 0.0, (), True, reason)
+
+
+@dataclass(frozen=True, eq=False)
+class GeometricResult:
+    """Label map and findings.
+
+    Attributes
+    ----------
+    labels : (I, J, K) uint8 array
+        Numbers of `petflame.anatomy`, on the grid of the CT that was given.
+    vessels : dict
+        Finding of ``aorta_ascending``, ``aorta_arch``, ``aorta_descending`` and ``svc``, found or not.
+    landmarks_lps_mm : dict
+        Name to (x, y, z): ``carina`` and ``right_pulmonary_artery_level`` where found.
+    scope_faults : tuple of Fault
+        Reasons why the scan is outside what this method is made for; then nothing is measured.
+    """
+
+    labels: Array
+    vessels: dict[str, VesselFinding]
+    landmarks_lps_mm: dict[str, tuple[float, float, float]]
+    scope_faults: tuple[Fault, ...]
