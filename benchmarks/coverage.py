@@ -47,8 +47,8 @@ def main() -> int:
         implied = found.pop("index")
         print(
             f"\n{title}: {options.trials} trials, {design.patients_per_arm} patients an arm; index vessel at baseline "
-            f"{implied['baseline_mean']:.3f} (SD {implied['baseline_sd']:.3f}), residual SD {implied['residual_sd']:.3f}, "
-            f"control arm's change {implied['control_change_without_drug']:+.3f}"
+            f"{implied['baseline_mean']:.3f} (SD {implied['baseline_sd']:.3f}), residual SD "
+            f"{implied['residual_sd']:.3f}, control arm's change {implied['control_change_without_drug']:+.3f}"
         )
         print(f"{'endpoint':32s} {'rejected %':>10s} {'coverage %':>10s} {'mean':>9s} {'SD':>8s} {'mean SE':>8s}")
         for name, row in found.items():

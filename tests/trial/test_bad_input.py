@@ -140,6 +140,18 @@ def test_constant_stratum(tables):
     assert "same for every" in said
 
 
+def test_nobody_measured_at_follow_up(tables):
+    trial = tables.trial()
+    patients = trial["patients"].assign(tbr_max_followup=np.nan)
+    vessels = tables.write("vessels", patients.assign(vessel="carotid_left"))
+    people = tables.write("participants", patients[["participant_id"]].assign(site=["a", "b"] * 10))
+    options = {"vessels": vessels, "participants": people, "strata": ("site",)}
+    found = run(tables, patients, trial["allocation"], **options)
+    assert found["primary"] is None
+    assert found["analysis_set"]["measured_baseline"]["total"] == 20
+    assert all("reason" in found["sensitivity"][name] for name in ("interaction", "tertiles", "bootstrap"))
+
+
 def test_empty_and_headless_tables(tables):
     path = tables.folder / "patients.tsv"
     path.write_text("")

@@ -127,7 +127,7 @@ def make_arms(
     parts = [pd.get_dummies(used[s].astype(str), prefix=s, drop_first=True, dtype=float) for s in strata]
     parts += [used[[c]].astype(float) for c in covariates]
     wide = pd.concat(parts, axis=1) if parts else pd.DataFrame(index=used.index)
-    labels = used[list(strata)].astype(str).agg("/".join, axis=1) if strata else pd.Series("", index=used.index)
+    labels = np.array(["/".join(map(str, row)) for row in used[list(strata)].to_numpy()], dtype=object)
     return Arms(
         used["participant_id"].to_numpy(dtype=object),
         (used["arm"] == "active").to_numpy(dtype=float),

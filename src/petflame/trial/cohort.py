@@ -153,7 +153,7 @@ def _join_strata(
             faults.add(
                 f"`{stratum}` is missing for {_names(list(empty))}", where, "give it for every measured participant"
             )
-        elif table.loc[measured, stratum].nunique() < 2:
+        elif measured.sum() > 1 and table.loc[measured, stratum].nunique() < 2:
             faults.add(f"`{stratum}` is the same for every measured participant", where, "leave it out of the strata")
     return table
 

@@ -75,11 +75,11 @@ def interaction(arms: Arms) -> dict[str, Any]:
 
 def tertiles(arms: Arms) -> dict[str, Any]:
     """Return the arm difference in each third of baseline with the interaction p and the regression to the mean."""
-    cuts = np.percentile(arms.baseline, [100 / 3, 200 / 3])
-    third = np.digitize(arms.baseline, cuts, right=True)
     control = arms.active == 0
     if is_constant(arms.baseline[control]) or control.sum() < 3:
         raise NotEstimable("the control arm is too small or its baseline constant: no regression to the mean figure")
+    cuts = np.percentile(arms.baseline, [100 / 3, 200 / 3])
+    third = np.digitize(arms.baseline, cuts, right=True)
     slope, intercept = np.polyfit(arms.baseline[control], arms.followup[control], 1)
     overall = float(arms.baseline.mean())
     p = attempt(lambda: interaction(arms), ("p",))["p"]
