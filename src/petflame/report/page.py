@@ -1,0 +1,212 @@
+"""Assembling the report: one offline HTML file, made from the results and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from petflame import __version__
+from petflame.anatomy import title
+from petflame.files import sha256, write_text
+from petflame.protocol import Protocol
+from petflame.provenance import write_provenance
+from petflame.report import figures, panels, tables, words
+from petflame.report.participants import draw_all, panel, picture_orders, table_row
+from petflame.report.pictures import colour_stops
+from petflame.report.read import Results, Row, read_results
+from petflame.report.svg import span_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+# The allocation is the analysis's input alone; its hash stands in arms.json.
+STUDY_TABLES = ("participants", "visits", "outcomes")
+# Blocks that a blinded, small or older analysis leaves out; the templates ask for them by name.
+OPTIONAL_BLOCKS = (
+    *("notes", "patients", "responders", "mixed", "vessel_mean", "vessels", "strata", "primary", "primary_reason"),
+    *("analysis_set", "sensitivity", "provenance"),
+)
+OPTIONAL_SENSITIVITY = ("tertiles", "tipping_point")
+OPTIONAL_OUTCOMES = ("label", "horizon_years", "fisher", "firth_cox", "rate_ratio", "sample_needed", "log_rank_p")
+
+
+def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_file: Path | None, cores: int = 1) -> Path:
+    """Write ``provenance.json`` and ``report.html`` of a finished study.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results.
+    study : Path or None
+        Folder of the study's tables, to hash them.
+    protocol : Protocol
+    protocol_file : Path or None
+        Where the protocol came from, to hash it.
+    cores : int
+        Processes that draw pictures.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputRefused
+        When ``arms.json`` or ``patients.tsv`` is absent or unreadable.
+    """
+    results = read_results(out, study)
+    inputs = {f"{name}.tsv": study / f"{name}.tsv" for name in STUDY_TABLES} if study is not None else {}
+    if protocol_file is not None:
+        inputs["protocol"] = protocol_file
+    provenance = write_provenance(out, inputs, dict(protocol.stamp))
+    page = render(results, protocol, provenance, sha256(results.out.provenance), cores)
+    write_text(results.out.report, page)
+    return results.out.report
+
+
+def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha256: str, cores: int = 1) -> str:
+    """Return the page's HTML; every value is escaped unless this package drew it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "p_value": words.p_value,
+        "p_clause": words.p_clause,
+        "between": words.between,
+        "nopath": words.without_folders,
+        "vessel": title,
+        "count": words.count,
+    }
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        policy=content_policy(style, script),
+        **trial_context(results, protocol),
+        **patient_context(results, protocol, cores),
+        provenance=provenance,
+        provenance_sha256=provenance_sha256,
+        version=__version__,
+    )
+
+
+def content_policy(style: str, script: str) -> str:
+    """Return the content security policy: nothing loads; this style and this script alone may act."""
+
+    def digest(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
+    """Return what the page says of the trial as a whole."""
+    arms, measured = results.arms, results.measured
+    primary = arms.get("primary")
+    patients = arms.get("patients")
+    effect = primary["adjusted_percent"] if primary else None
+    span = span_of([v for p in measured for v in (p.value("tbr_max_baseline"), p.value("tbr_max_followup"))])
+    groups: list[str | None] = ["active", "control"] if not results.blinded else [None]
+    of_arm: dict[str | None, Any] = {**(arms.get("arms") or {}), None: arms.get("pooled") or {}}
+    drawn = [figures.paired([p for p in measured if p.arm == a], a, span, of_arm.get(a) or {}) for a in groups]
+    outcomes = results.outcomes
+    return {
+        "arms": _filled(arms),
+        "primary": primary,
+        "blinded": results.blinded,
+        "simulated": results.simulated,
+        "headline": words.effect_headline(primary) if primary else "",
+        "detail": words.effect_detail(primary) if primary else "",
+        "noise": words.noise_sentence(effect, patients),
+        "percentages": tables.percentages(arms),
+        "waterfall": figures.waterfall(measured, (patients or {}).get("no_change_band_percent")) if measured else "",
+        "paired": drawn if measured else [],
+        "scatter": figures.scatter(measured, arms) if measured else "",
+        "interaction": words.interaction_sentence((arms.get("sensitivity") or {}).get("interaction")),
+        "percentiles": tables.percentiles(arms),
+        "vessel_table": tables.vessels(arms),
+        "sensitivity": tables.sensitivity(arms),
+        "endpoints": tables.endpoints(arms),
+        "controls": tables.negative_controls(arms),
+        "stations": (arms.get("consort") or {}).get("stations") or [],
+        "flow": panels.flow((arms.get("consort") or {}).get("stations") or []),
+        "outcomes": None if outcomes is None else {**dict.fromkeys(OPTIONAL_OUTCOMES), **outcomes},
+        "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes.get("horizon_years"))
+        if outcomes and outcomes.get("kaplan_meier_curves")
+        else "",
+        "measured_count": len(measured),
+        "failed_count": sum(p.value("comparability") == "fail" for p in measured),
+        "protocol": protocol,
+        "choices": protocol.as_dict(),
+    }
+
+
+def _filled(arms: Row) -> dict[str, Any]:
+    blocks = {**dict.fromkeys(OPTIONAL_BLOCKS), **arms}
+    blocks["sensitivity"] = {**dict.fromkeys(OPTIONAL_SENSITIVITY), **(blocks["sensitivity"] or {})}
+    blocks["analysis_set"] = {"name": "", "definition": "", "left_out": [], **(blocks["analysis_set"] or {})}
+    blocks["provenance"] = {"inputs": {}, **(blocks["provenance"] or {})}
+    return blocks
+
+
+def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[str, Any]:
+    """Return what the page says of each participant, with pictures."""
+    top_tbr = 2.0 * protocol.summary.active_threshold
+    people = results.participants
+    orders = [picture_orders(p, protocol, top_tbr) for p in people]
+    with _mapper(cores) as run:
+        drawn = list(run(draw_all, orders))
+    shown = [
+        panel(p, pictures, failure, order, protocol, top_tbr)
+        for p, order, (pictures, failure) in zip(people, orders, drawn, strict=True)
+        if any(v.code for v in p.visits.values()) or p.vessels
+    ]
+    return {
+        "rows": [table_row(p) for p in people],
+        "panels": shown,
+        "linked": {p["id"] for p in shown},
+        "any_pictures": any(pictures for pictures, _ in drawn),
+        "refused": [e for e in results.exclusions if e["kind"] == "refused"],
+        "flagged": [e for e in results.exclusions if e["kind"] != "refused"],
+        "grades": _grades(results),
+        "colours": colour_stops(),
+        "top_tbr": top_tbr,
+    }
+
+
+@contextmanager
+def _mapper(cores: int) -> Iterator[Any]:
+    if cores <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(cores) as pool:
+        yield pool.map
+
+
+def _grades(results: Results) -> list[dict[str, Any]]:
+    """Count the grades of every comparability item over the pairs, items with a doubt first."""
+    counts: dict[str, dict[str, int]] = {}
+    for p in results.participants:
+        for item in p.items:
+            row = counts.setdefault(str(item["item"]), dict.fromkeys(("pass", "warn", "fail", "unknown"), 0))
+            row[str(item["grade"])] = row.get(str(item["grade"]), 0) + 1
+    rows = [{"item": name.replace("_", " "), **row} for name, row in counts.items()]
+    return sorted(rows, key=lambda r: (-r["fail"], -r["warn"], -r["unknown"], r["item"]))

@@ -1,0 +1,305 @@
+"""Fused PET/CT pictures of a visit: CT in grey, PET in a hot colour map, contours and marks as vector lines.
+
+The raster carries no text; it is a JPEG inside an SVG that adds contours, sides and a scale bar. Nothing in a picture
+tells date, identity or where the images came from.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from petflame.anatomy import ARTERIES, BY_NAME, title
+from petflame.files import read_nifti
+from petflame.grid import Array, Grid, Volume
+from petflame.report.svg import Drawing, polyline
+from petflame.report.views import (
+    AXIAL_WIDTH_MM,
+    View,
+    axial_view,
+    curve_extent,
+    curved_view,
+    region_outline,
+    sample,
+    sample_slab,
+)
+from petflame.segment.orientation import to_canonical
+from petflame.segment.product import Segmentation, read_segmentation
+from petflame.study import VisitFolder
+
+CT_WINDOW_HU = (-150.0, 250.0)
+# Below this ratio PET is not painted at all; above the second it is painted in full strength.
+FADE_TBR = (0.9, 1.7)
+STRENGTH = 0.78
+JPEG_QUALITY = 86
+SLAB_CT_MM = np.array([-2.0, 0.0, 2.0])
+SLAB_PET_MM = np.array([-6.0, -3.0, 0.0, 3.0, 6.0])
+_COLOURS = np.array(
+    [[0, 0, 0], [70, 0, 30], [170, 20, 20], [235, 85, 0], [255, 165, 20], [255, 230, 110], [255, 255, 235]], float
+)
+
+
+@dataclass(frozen=True)
+class PictureOrder:
+    """What to draw of one visit.
+
+    Attributes
+    ----------
+    folder : VisitFolder
+    name : str
+        'Baseline' or 'Follow-up', for the alternative text.
+    vessel : str
+        Vessel to emphasise: the index vessel where there is one.
+    targets : tuple of str
+        Vessels that the curved view passes through.
+    section_z_mm : float or None
+        Height of the axial picture, z mm; None leaves it out.
+    background : float or None
+        Blood pool of `vessel`, in the image's unit; None takes `peak_tbr`.
+    peak_tbr : float
+        Largest TBR of `vessel`; with `background` None it scales an image without SUV.
+    top_tbr : float
+        Upper end of the colour window.
+    margin_mm : float
+        Margin of the measured regions.
+    """
+
+    folder: VisitFolder
+    name: str
+    vessel: str
+    targets: tuple[str, ...]
+    section_z_mm: float | None
+    background: float | None
+    peak_tbr: float
+    top_tbr: float
+    margin_mm: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: the element, what it shows in words, and the size of its raster in bytes."""
+
+    svg: Markup
+    caption: str
+    raster_bytes: int
+
+
+def hot(value: Array) -> Array:
+    """Map 0 to 1 onto a black, red, yellow, white scale, shape (..., 3), 0 to 255."""
+    stops = np.linspace(0, 1, len(_COLOURS))
+    return np.stack([np.interp(value, stops, _COLOURS[:, c]) for c in range(3)], axis=-1)
+
+
+def colour_stops(count: int = 7) -> list[tuple[int, str]]:
+    """Percent along the scale and colour, for a legend."""
+    places = np.linspace(0, 1, count)
+    colours = np.round(hot(places)).astype(int)
+    return [
+        (round(100 * p), "#" + "".join(f"{c:02x}" for c in colour)) for p, colour in zip(places, colours, strict=True)
+    ]
+
+
+def fuse(hu: Array | None, tbr: Array, top_tbr: float) -> Array:
+    """Blend CT (grey) and PET (hot) into RGB bytes, shape (rows, columns, 3).
+
+    Parameters
+    ----------
+    hu : array or None
+        CT numbers; None paints PET alone on black.
+    tbr : array
+        PET over blood pool.
+    top_tbr : float
+        Ratio painted white.
+    """
+    colour = hot(np.clip(tbr / top_tbr, 0, 1))
+    if hu is None:
+        return np.round(colour).astype(np.uint8)
+    grey = 255 * np.clip((hu - CT_WINDOW_HU[0]) / (CT_WINDOW_HU[1] - CT_WINDOW_HU[0]), 0, 1)[..., None]
+    fade = np.clip((tbr - FADE_TBR[0]) / (FADE_TBR[1] - FADE_TBR[0]), 0, 1)
+    strength = (STRENGTH * fade * fade * (3 - 2 * fade))[..., None]
+    return np.round(grey * (1 - strength) + colour * strength).astype(np.uint8)
+
+
+def jpeg(rgb: Array) -> bytes:
+    """Compress RGB bytes; no metadata, the same bytes for the same picture."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    pet: Volume
+    ct: Volume | None
+    segmentation: Segmentation
+    labels: Volume
+    boxes: Mapping[str, tuple[slice, ...]]
+    background: float
+
+
+def draw_participant(orders: Sequence[PictureOrder]) -> list[dict[str, Picture]]:
+    """Draw the visits of one participant: 'curved', of equal height, and 'axial' where a section is named.
+
+    Raises
+    ------
+    InputRefused
+        When an image of a visit folder cannot be read.
+    """
+    scenes = [_open(order) for order in orders]
+    extents = [_extent(scene, order) for scene, order in zip(scenes, orders, strict=True)]
+    height = max((high - low for low, high in filter(None, extents)), default=0.0)
+    drawn = []
+    for order, scene, extent in zip(orders, scenes, extents, strict=True):
+        pictures = {}
+        if extent is not None:
+            view = curved_view(target_lines(scene.segmentation, order.targets), extent[1] - height, extent[1])
+            pictures["curved"] = _curved(scene, view, order)
+        axial = _axial(scene, order) if order.section_z_mm is not None else None
+        if axial is not None:
+            pictures["axial"] = axial
+        drawn.append(pictures)
+    return drawn
+
+
+def _extent(scene: _Scene, order: PictureOrder) -> tuple[float, float] | None:
+    """Lowest and highest z of the curved view, mm: where there are vessels and images."""
+    lines = target_lines(scene.segmentation, order.targets)
+    if not lines:
+        return None
+    low, high = curve_extent(lines)
+    images = [scene.pet.grid] + ([scene.ct.grid] if scene.ct is not None else [])
+    ends = [np.sort(g.to_ras(np.array([[0, 0, 0], np.array(g.shape) - 1]))[:, 2]) for g in images]
+    return max(low, *(float(e[0]) for e in ends)), min(high, *(float(e[1]) for e in ends))
+
+
+def target_lines(segmentation: Segmentation, targets: Sequence[str]) -> dict[str, Array]:
+    """Centrelines of the target vessels that have one, each (n, 3), LPS mm."""
+    found = {name: segmentation.vessels[name].centreline_lps_mm for name in targets if name in segmentation.vessels}
+    return {name: line for name, line in found.items() if len(line) > 1}
+
+
+def _open(order: PictureOrder) -> _Scene:
+    from scipy import ndimage
+
+    segmentation = read_segmentation(order.folder)
+    pet = to_canonical(read_nifti(order.folder.pet))
+    labels = to_canonical(segmentation.labels)
+    ct = read_nifti(order.folder.ct) if order.folder.ct.exists() else None
+    found = ndimage.find_objects(labels.data, max(BY_NAME[n].label for n in BY_NAME))
+    boxes = {n: found[r.label - 1] for n, r in BY_NAME.items() if found[r.label - 1] is not None}
+    background = order.background
+    if background is None:
+        mask = Volume((labels.data == BY_NAME[order.vessel].label).astype(np.float32), labels.grid)
+        inside = sample(mask, _centres(pet), 0.0) > 0.5
+        background = float(pet.data[inside].max(initial=1.0)) / order.peak_tbr
+    return _Scene(pet, ct, segmentation, labels, boxes, background)
+
+
+def _centres(volume: Volume) -> Array:
+    ijk = np.stack(np.meshgrid(*[np.arange(n) for n in volume.grid.shape], indexing="ij"), axis=-1)
+    return volume.grid.to_ras(ijk) * np.array([-1.0, -1.0, 1.0])
+
+
+def _mask(scene: _Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
+    """The region's own box, cut to a range of heights; None where nothing is left."""
+    box = scene.boxes.get(name)
+    if box is None:
+        return None
+    start = np.array([s.start for s in box])
+    data = scene.labels.data[box] == BY_NAME[name].label
+    affine = scene.labels.grid.affine.copy()
+    affine[:3, 3] = scene.labels.grid.to_ras(start)
+    heights = affine[2, 3] + affine[2, 2] * np.arange(data.shape[2])
+    keep = np.flatnonzero((heights >= low_z_mm) & (heights <= high_z_mm))
+    if not len(keep):
+        return None
+    data = data[..., keep[0] : keep[-1] + 1]
+    affine[:3, 3] += affine[:3, 2] * keep[0]
+    shape = (int(data.shape[0]), int(data.shape[1]), int(data.shape[2]))
+    return Volume(data, Grid(shape, affine)) if data.any() else None
+
+
+def _curved(scene: _Scene, view: View, order: PictureOrder) -> Picture:
+    hu = None if scene.ct is None else sample_slab(scene.ct, view, SLAB_CT_MM, -1000.0, largest=False)
+    tbr = sample_slab(scene.pet, view, SLAB_PET_MM, 0.0, largest=True) / scene.background
+    drawing, size = _raster(fuse(hu, tbr, order.top_tbr), view, "")
+    for name in ARTERIES:
+        mask = _mask(scene, name)
+        if mask is not None:
+            _contour(drawing, region_outline(mask, view, order.margin_mm), _contour_class(name, order.vessel))
+    _furniture(drawing, view, 50)
+    drawing.title = (
+        f"{order.name}: curved coronal PET/CT through {_listed([title(n).lower() for n in order.targets])}; "
+        f"{title(order.vessel).lower()} outlined; PET as ratio to blood, 0 to {order.top_tbr:g}"
+    )
+    return Picture(drawing.markup(), "Curved coronal view", size)
+
+
+def _axial(scene: _Scene, order: PictureOrder) -> Picture | None:
+    z = float(order.section_z_mm or 0.0)
+    reach = 2.0 * scene.labels.grid.spacing_mm[2] + 1.0
+    mask = _mask(scene, order.vessel, z - reach, z + reach)
+    if mask is None:
+        return None
+    middle = mask.grid.to_ras(np.argwhere(mask.data)).mean(axis=0) * np.array([-1.0, -1.0, 1.0])
+    width = AXIAL_WIDTH_MM["carotid" if order.vessel.startswith("carotid") else "aorta"]
+    view = axial_view(np.array([middle[0], middle[1], z]), width)
+    hu = None if scene.ct is None else sample(scene.ct, view.points_lps_mm, -1000.0)
+    tbr = sample(scene.pet, view.points_lps_mm, 0.0) / scene.background
+    drawing, size = _raster(fuse(hu, tbr, order.top_tbr), view, "")
+    for name in scene.boxes:
+        kind = BY_NAME[name].kind
+        part = mask if name == order.vessel else _mask(scene, name, z - reach, z + reach)
+        if part is None or kind == "neighbour":
+            continue
+        margin = order.margin_mm if kind == "artery" else 0.0
+        _contour(drawing, region_outline(part, view, margin), _contour_class(name, order.vessel))
+    _furniture(drawing, view, 20)
+    drawing.title = (
+        f"{order.name}: axial PET/CT at the section of {title(order.vessel).lower()} that was hottest at baseline; "
+        f"arteries and veins outlined; PET as ratio to blood, 0 to {order.top_tbr:g}"
+    )
+    return Picture(drawing.markup(), "Axial view", size)
+
+
+def _contour_class(name: str, chosen: str) -> str:
+    if name == chosen:
+        return "contour chosen"
+    return "contour artery" if BY_NAME[name].kind == "artery" else "contour vein"
+
+
+def _raster(rgb: Array, view: View, words: str) -> tuple[Drawing, int]:
+    width, height = view.size
+    data = jpeg(rgb)
+    drawing = Drawing(width, height, words, "scan")
+    address = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    drawing.add("image", href=address, width=width, height=height)
+    return drawing, len(data)
+
+
+def _contour(drawing: Drawing, outlines: list[Array], class_: str) -> None:
+    words = "".join(polyline(map(tuple, line), closed=bool(np.allclose(line[0], line[-1]))) for line in outlines)
+    if words:
+        drawing.add("path", d=words, class_=class_)
+
+
+def _furniture(drawing: Drawing, view: View, bar_mm: int) -> None:
+    """Add sides and a scale bar; the patient's right is on the left."""
+    width, height = view.size
+    drawing.text(8, height / 2, "R", "side")
+    drawing.text(width - 8, height / 2, "L", "side", "end")
+    length = bar_mm / view.pixel_mm
+    x, y = width - 12 - length, height - 14
+    drawing.add("path", d=f"M{x:.1f} {y - 4:.1f}v4h{length:.1f}v-4", class_="scalebar")
+    drawing.text(x + length / 2, y - 7, f"{bar_mm // 10} cm", "scaletext", "middle")
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,254 @@
+"""Reading a finished study into one frozen value; images stay on disk until a picture needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petflame.errors import InputRefused
+from petflame.files import read_json, read_tsv
+from petflame.study import VISITS, PairFolder, StudyOut, VisitFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, Any]
+TEXT = (
+    "participant_id",
+    "code",
+    "visit",
+    "vessel",
+    "reason",
+    "scanner",
+    "index_seal",
+    "what",
+    "where",
+    "remedy",
+    "arm",
+)
+SIMULATED_FORMAT = "petflame-simulated-truth"
+
+
+@dataclass(frozen=True, eq=False)
+class VisitResult:
+    """What is known about one visit.
+
+    Attributes
+    ----------
+    code : str
+        Folder name; empty where the visit has no row.
+    visit : {'baseline', 'followup'}
+    folder : VisitFolder or None
+    sidecar, details : mapping
+        ``pet.json`` and ``measure.json``; empty where they do not exist.
+    slices, vessels : tuple of mapping
+        Rows of the visit's tables; empty where it was not measured.
+    """
+
+    code: str
+    visit: str
+    folder: VisitFolder | None
+    sidecar: Row
+    details: Row
+    slices: tuple[Row, ...]
+    vessels: tuple[Row, ...]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether image, labels and sections exist."""
+        return (
+            bool(self.slices) and self.folder is not None and self.folder.pet.exists() and self.folder.labels.exists()
+        )
+
+    def rows_of(self, vessel: str) -> list[Row]:
+        """Sections of a vessel, lowest first."""
+        return [row for row in self.slices if row["vessel"] == vessel]
+
+
+@dataclass(frozen=True, eq=False)
+class Participant:
+    """One participant with everything that was measured.
+
+    Attributes
+    ----------
+    id : str
+    arm : str or None
+        None where the trial is blinded or the allocation does not hold the participant.
+    row : mapping
+        Row of ``patients.tsv``; columns that are absent or empty give None.
+    change : mapping
+        Row of the analysis's ``patient_changes.tsv``; empty where the participant is not analysed.
+    vessels : tuple of mapping
+        Rows of ``vessels.tsv``.
+    visits : dict
+        'baseline' and 'followup'.
+    items : tuple of mapping
+        Graded items of comparability.
+    sections : tuple of mapping
+        Sections of both visits side by side.
+    exclusions : tuple of mapping
+        Refusals and flags of this participant.
+    """
+
+    id: str
+    arm: str | None
+    row: Row
+    change: Row
+    vessels: tuple[Row, ...]
+    visits: Mapping[str, VisitResult]
+    items: tuple[Row, ...]
+    sections: tuple[Row, ...]
+    exclusions: tuple[Row, ...]
+
+    def value(self, column: str) -> Any:
+        """Value of ``patients.tsv``, or of the analysis where only that has it."""
+        found = self.row.get(column)
+        return self.change.get(column) if found is None else found
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a change between two visits."""
+        return self.value("percent_change") is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A finished study.
+
+    Attributes
+    ----------
+    out : StudyOut
+    arms : mapping
+        ``arms.json``.
+    outcomes : mapping or None
+        ``outcomes.json``.
+    participants : tuple of Participant
+        Sorted by id; randomised participants without scans too.
+    exclusions : tuple of mapping
+    simulated : bool
+        Whether the study's own truth table says that it is constructed.
+    """
+
+    out: StudyOut
+    arms: Row
+    outcomes: Row | None
+    participants: tuple[Participant, ...]
+    exclusions: tuple[Row, ...]
+    simulated: bool
+
+    @property
+    def blinded(self) -> bool:
+        """Whether no arm is known."""
+        return all(p.arm is None for p in self.participants)
+
+    @property
+    def measured(self) -> list[Participant]:
+        """Participants with a change."""
+        return [p for p in self.participants if p.measured]
+
+
+def records(table: pd.DataFrame) -> tuple[Row, ...]:
+    """Return the rows as mappings; missing cells are None and absent columns stay absent."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return tuple({str(k): v for k, v in row.items()} for row in rows)
+
+
+def _optional(path: Path) -> tuple[Row, ...]:
+    return records(read_tsv(path, text=TEXT)) if path.exists() else ()
+
+
+def _json(path: Path) -> Row:
+    return read_json(path) if path.exists() else {}
+
+
+def _grouped(rows: tuple[Row, ...]) -> dict[str, tuple[Row, ...]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row["participant_id"]), []).append(row)
+    return {name: tuple(group) for name, group in groups.items()}
+
+
+def read_results(out: Path, study: Path | None = None) -> Results:
+    """Read the results of a finished run.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results. Only ``arms.json`` and ``patients.tsv`` must exist; what else is absent leaves its
+        part of the report out.
+    study : Path, optional
+        Folder of the study's tables; it tells whether the trial is simulated.
+
+    Raises
+    ------
+    InputRefused
+        When a needed file is absent or unreadable.
+    """
+    results = StudyOut(out)
+    arms = read_json(results.arms, "run `petflame analyse` first")
+    patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
+    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv")}
+    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv")}
+    exclusions = _optional(results.exclusions)
+    vessels, faults = _grouped(_optional(results.vessels)), _grouped(exclusions)
+    codes = {(str(r["participant_id"]), str(r["visit"])): str(r["code"]) for r in _optional(results.key_table)}
+    participants = []
+    for name in sorted(set(patients) | set(changes) | set(outside)):
+        arm = changes.get(name, outside.get(name, {})).get("arm")
+        pair = codes.get((name, "pair"))
+        folder = results.pair(pair) if pair else None
+        participants.append(
+            Participant(
+                name,
+                arm if arm in ("active", "control") else None,
+                patients.get(name, {"participant_id": name, "status": "not scanned", "reason": "no scans"}),
+                changes.get(name, {}),
+                vessels.get(name, ()),
+                {visit: _read_visit(results, codes.get((name, visit)), visit) for visit in VISITS},
+                _items(folder),
+                _optional(folder.sections) if folder else (),
+                faults.get(name, ()),
+            )
+        )
+    return Results(
+        results,
+        arms,
+        _json(results.outcomes) or None,
+        tuple(participants),
+        exclusions,
+        _is_simulated(study),
+    )
+
+
+def _items(folder: PairFolder | None) -> tuple[Row, ...]:
+    return tuple(_json(folder.pair_json).get("comparability_items", ())) if folder else ()
+
+
+def _read_visit(results: StudyOut, code: str | None, visit: str) -> VisitResult:
+    if code is None:
+        return VisitResult("", visit, None, {}, {}, (), ())
+    folder = results.visit(code)
+    outcome = _json(folder.step("measure"))
+    # A refused measurement may leave tables of an earlier run behind; they are not this run's.
+    usable = outcome.get("status", "ok") == "ok"
+    return VisitResult(
+        code,
+        visit,
+        folder,
+        _json(folder.pet_json),
+        _json(folder.measure_json) if usable else {},
+        _optional(folder.slices) if usable else (),
+        _optional(folder.vessels) if usable else (),
+    )
+
+
+def _is_simulated(study: Path | None) -> bool:
+    if study is None or not (study / "truth.json").exists():
+        return False
+    try:
+        document = read_json(study / "truth.json")
+    except InputRefused:
+        return False
+    return str(document.get("format", "")).startswith(SIMULATED_FORMAT)

@@ -1,0 +1,166 @@
+"""Sentences and figures in words: what the numbers of a trial let one say, and no more."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+DASH = "–"
+HARD_SPACE = "\u00a0"
+# The published effect on the index vessel (measurement definitions, section 5): the size a reader has in mind.
+PUBLISHED_PERCENT = -7.7
+_PATH = re.compile(r"(?<![\w<.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/:;,'\"()]+)+[\\/](?=[^\s\\/])")
+
+
+def number(value: Any, digits: int = 2, signed: bool = False) -> str:
+    """Write a number with a true minus sign; a dash where there is none.
+
+    >>> number(-0.17099, 3), number(None), number(4.0, 1, signed=True)
+    ('−0.171', '–', '+4.0')
+    """
+    if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def percent(value: Any, digits: int = 1, signed: bool = True) -> str:
+    """Write a percentage.
+
+    >>> percent(-7.7) == f"−7.7{HARD_SPACE}%", percent(None)
+    (True, '–')
+    """
+    text = number(value, digits, signed)
+    return text if text == DASH else f"{text}{HARD_SPACE}%"
+
+
+def between(low: Any, high: Any, digits: int = 1, signed: bool = False) -> str:
+    """Write an interval.
+
+    >>> between(-13.63, -1.77), between(None, 2)
+    ('−13.6 to −1.8', '– to 2.0')
+    """
+    if low is None and high is None:
+        return DASH
+    return f"{number(low, digits, signed)} to {number(high, digits, signed)}"
+
+
+def p_value(p: Any) -> str:
+    """Write a p value: two significant digits, never below 0.001.
+
+    >>> [p_value(v) for v in (0.0153, 0.00002, 0.4234, 0.96, None)]
+    ['0.015', '< 0.001', '0.42', '0.96', '–']
+    """
+    if p is None or not math.isfinite(p):
+        return DASH
+    if p < 0.001:
+        return "< 0.001"
+    if p < 0.01:
+        return f"{p:.3f}"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_clause(p: Any) -> str:
+    """Write a p value with its letter.
+
+    >>> p_clause(0.0153), p_clause(1e-6)
+    ('p = 0.015', 'p < 0.001')
+    """
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def without_folders(text: Any) -> str:
+    """Drop folder names from paths inside a text: a folder may be named after a person.
+
+    >>> without_folders("cannot read /data/Doe^John/scan 1.dcm; mend it")
+    'cannot read …/scan 1.dcm; mend it'
+    """
+    return _PATH.sub("…/", "" if text is None else str(text))
+
+
+def effect_headline(primary: Mapping[str, Any]) -> str:
+    """Say the effect in one sentence; a direction is claimed only where the interval leaves zero out.
+
+    >>> effect_headline({"adjusted_percent": -7.7, "ci_low": -0.3, "ci_high": -0.03}).replace(HARD_SPACE, " ")
+    'Arterial inflammation was 7.7 % lower with active treatment than with control.'
+    """
+    size = percent(abs(primary["adjusted_percent"]), signed=False)
+    if primary["ci_high"] < 0:
+        return f"Arterial inflammation was {size} lower with active treatment than with control."
+    if primary["ci_low"] > 0:
+        return f"Arterial inflammation was {size} higher with active treatment than with control."
+    way = "lower" if primary["adjusted_percent"] < 0 else "higher"
+    return f"No clear difference: arterial inflammation was {size} {way} with active treatment, as chance can explain."
+
+
+def effect_detail(primary: Mapping[str, Any], level: str = "95 %") -> str:
+    """Give the difference, its interval, p and the numbers of patients."""
+    n = primary["n"]
+    return (
+        f"Adjusted difference in mean TBRmax of the index vessel at follow-up, active minus control: "
+        f"{number(primary['difference'], 3)} ({level} confidence interval "
+        f"{between(primary['ci_low'], primary['ci_high'], 3)}; {p_clause(primary['p'])}; "
+        f"{n['active']} active and {n['control']} control patients)."
+    )
+
+
+def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any] | None) -> str:
+    """Say what the effect's size would mean in one patient.
+
+    Parameters
+    ----------
+    effect_percent : float or None
+        The estimated effect; None where the trial is blinded, and the published one is taken.
+    patients : mapping or None
+        The ``patients`` block of ``arms.json``: within_subject_cv, no_change_band_percent, published_bands_percent.
+    """
+    size = PUBLISHED_PERCENT if effect_percent is None else effect_percent
+    which = "the published average effect" if effect_percent is None else "the average effect"
+    facts = patients or {}
+    band = facts.get("no_change_band_percent")
+    published = facts.get("published_bands_percent") or [9.5, 15.0, 27.0]
+    others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in published)
+    if not band:
+        low, high = -min(published), min(published)
+        basis = "published repeatability alone"
+    else:
+        (low, high), cv = band, facts.get("within_subject_cv")
+        basis = f"a within-subject coefficient of variation of {number(100 * cv, 1)} %" if cv else "repeat scans"
+    inside = low <= size <= high
+    verdict = (
+        f"A change of {percent(size)} in a single patient lies within measurement noise"
+        if inside
+        else f"A change of {percent(size)} in a single patient lies beyond the assumed measurement noise"
+    )
+    return (
+        f"{verdict}: {which} is a mean over many patients and says nothing about one. With {basis}, two scans of an "
+        f"unchanged patient differ by {between(low, high, 1, signed=True)}{HARD_SPACE}% in 95 of 100 cases; "
+        f"published figures imply limits of {others}."
+    )
+
+
+def interaction_sentence(interaction: Mapping[str, Any] | None) -> str:
+    """Say whether the effect depended on baseline inflammation, from the interaction alone."""
+    p = (interaction or {}).get("p")
+    if p is None:
+        return "Whether the effect depends on baseline inflammation could not be estimated."
+    start = "There is evidence" if p < 0.05 else "There is no clear evidence"
+    return (
+        f"{start} that the effect depends on baseline inflammation (arm × baseline interaction "
+        f"{number((interaction or {})['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). High baselines fall and low "
+        "ones rise without any drug (regression to the mean), so only the distance between the two lines counts."
+    )
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun.
+
+    >>> count(1, "patient"), count(3, "patient"), count(2, "is", "are")
+    ('1 patient', '3 patients', '2 are')
+    """
+    return f"{n} {one if n == 1 else many or one + 's'}"
