@@ -280,3 +280,17 @@ def test_nothing_there(convert, tmp_path):
     refused(convert, tmp_path / "empty", "no PT series")
     refused(convert, tmp_path / "absent", "does not exist")
     refused(convert, study(tmp_path / "in", pet=[]), "no PT series")
+
+
+def test_a_fault_of_every_image_is_said_once(convert, tmp_path):
+    told = refused(convert, study(tmp_path / "in", pet_series(RescaleSlope=None)), "RescaleSlope", "and 5 more images")
+    assert len(told.splitlines()) == 1
+
+
+def test_patient_id_missing_from_the_ct_is_no_contradiction(convert, tmp_path):
+    convert(study(tmp_path / "in", ct=ct_series(PatientID=None)))
+
+
+def test_declared_dynamic_with_one_frame(convert, tmp_path):
+    visit = convert(study(tmp_path / "in", pet_series(SeriesType=["DYNAMIC", "IMAGE"])))
+    assert "dynamic" in visit.warnings[0]

@@ -277,3 +277,9 @@ def test_tracer():
     assert tracer_faults(fdg, "FDG", 4057.0)[0]
     assert tracer_faults(replace(fdg, nuclide="C-131A3"), "FDG", None)[0]
     assert tracer_faults(replace(GOOD, tracer_text="Ga68-PSMA"), "any", 4057.0) == ([], [])
+
+
+def test_override_that_cannot_be_placed_is_not_ignored():
+    result = suv({"reference_time": "12:00"}, series_s=None, acquisition_s=(None, None))
+    assert result.factor is None
+    assert "overridden" in result.reasons[0].what

@@ -97,6 +97,8 @@ def plan_visit(
         faults += objections
         faults += _pet_values(pet.taken)
         warnings += doubts
+        if any("DYNAMIC" in h.values.text(t.SERIES_TYPE).upper() for h in pet.taken.headers):
+            warnings.append("the PET is declared dynamic and has a single frame; it was taken as static")
         header = read_pet_header(pet_stack.headers if pet_stack else pet.taken.headers)
         faults += [
             _conflict(tag) for tag in header.conflicts if tag in (t.UNITS, t.DECAY_CORRECTION, t.CORRECTED_IMAGE)
@@ -160,7 +162,7 @@ def _one_patient(pet: Series | None, ct: Series | None) -> list[Fault]:
     for series in (pet, ct):
         if series is None:
             continue
-        own = {h.values.text(t.PATIENT_ID) for h in series.headers}
+        own = {h.values.text(t.PATIENT_ID) for h in series.headers} - {""}
         if len(own) > 1:
             what = f"{t.name(t.PATIENT_ID)} is not the same in every image"
             faults.append(Fault(what, series.label, "keep the images of one patient in the series"))

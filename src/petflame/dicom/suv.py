@@ -55,12 +55,10 @@ def suv_of(
     dose_bq = _dose(work, header, given)
     reference, injection, uptake = _times(work, header, given, life)
     needs_time = header.units == "BQML" or (header.units == "CNTS" and header.philips_suv is None)
-    work.warnings += doubts
-    if objections and needs_time:
+    if needs_time:
+        work.warnings += doubts
         for objection in objections:
             work.refuse(objection, t.name(t.HALF_LIFE), "half_life_s")
-    elif objections:
-        work.warnings += objections
     _gate(work, uptake, uptake_warn_min, uptake_refuse_above_min)
     base = SuvResult(
         None,
@@ -112,7 +110,11 @@ def _times(
     work: Findings, header: PetHeader, given: Overrides, life: float | None
 ) -> tuple[Reference, Injection, float | None]:
     reference = choose_reference(header, life, start_corrected=header.decay_correction == "START")
-    override = given.moment("reference_time", header.series_s)
+    near = header.series_s if header.series_s is not None else header.earliest_acquisition_s
+    override = given.moment("reference_time", near)
+    if given.text("reference_time") and override is None:
+        what = "the reference time is overridden by a time of day, and the series has no date to go with it"
+        work.refuse(what, "the overrides", "reference_time` with its date, or `uptake_min")
     if override is not None:
         reference = Reference(override, OVERRIDE, reference.candidates_s)
     work.warnings += reference.warnings

@@ -1,0 +1,93 @@
+"""Checking this installation against the published SUV digital reference objects.
+
+The objects (Image Biomarker Standardisation Initiative, oncoray/suv_computation) hold the same phantom under different
+header conventions: in each, SUVbw inside the mask must be 0.20 at least, 1.00 in the median and 4.00 at most.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from petflame.dicom.convert import convert_visit
+from petflame.errors import InputRefused, PetflameError
+from petflame.files import read_nifti
+from petflame.grid import Array
+from petflame.protocol import ConversionRules, Protocol
+
+EXPECTED = ((0.20, 1.00, 4.00), 0.005)
+# Its stored values are quantised so coarsely that the exact figures cannot be reached.
+EXPECTED_QUANTISED = {"DRO_2_3": ((0.1894, 0.9848, 3.9770), 5e-4)}
+
+
+@dataclass(frozen=True)
+class ReferenceCheck:
+    """One reference object.
+
+    Attributes
+    ----------
+    name : str
+    expected, found : (float, float, float)
+        SUVbw inside the mask: minimum, median, maximum; `found` is NaN where the object was refused.
+    right : bool
+    told : str
+        Why it was refused, or empty.
+    """
+
+    name: str
+    expected: tuple[float, float, float]
+    found: tuple[float, float, float]
+    right: bool
+    told: str = ""
+
+
+def check_reference_objects(folder: Path) -> list[ReferenceCheck]:
+    """Convert every SUV reference object below a folder and compare it with its published values.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder per object, each with its PET as DICOM (``PT``) and a NIfTI mask.
+
+    Raises
+    ------
+    InputRefused
+        When the folder holds no such object.
+    """
+    objects = sorted(p for p in folder.iterdir() if (p / "PT").is_dir()) if folder.is_dir() else []
+    if not objects:
+        remedy = "unpack the objects of oncoray/suv_computation there: a folder each, with PT and a mask"
+        raise InputRefused.of("it holds no SUV reference objects", str(folder), remedy)
+    return [_check(p) for p in objects]
+
+
+def _check(folder: Path) -> ReferenceCheck:
+    expected, tolerance = EXPECTED_QUANTISED.get(folder.name, EXPECTED)
+    missing = (float("nan"),) * 3
+    try:
+        inside = _suv_inside(folder)
+    except PetflameError as error:
+        return ReferenceCheck(folder.name, expected, missing, False, str(error))
+    found = (float(inside.min()), float(np.median(inside)), float(inside.max()))
+    right = all(abs(a - b) <= tolerance for a, b in zip(found, expected, strict=True))
+    return ReferenceCheck(folder.name, expected, found, right)
+
+
+def _suv_inside(folder: Path) -> Array:
+    masks = sorted(folder.rglob("*mask*.nii.gz"))
+    if not masks:
+        raise InputRefused.of("its mask is missing", str(folder), "unpack the whole object")
+    protocol = Protocol(conversion=ConversionRules(tracer="any"))
+    with tempfile.TemporaryDirectory() as scratch:
+        convert_visit(folder / "PT", Path(scratch) / "visit", protocol=protocol, require_suv=True)
+        pet = read_nifti(Path(scratch) / "visit" / "pet.nii.gz")
+    mask = read_nifti(masks[0])
+    ijk = np.argwhere(mask.data > 0)
+    at = np.rint(pet.grid.to_ijk(mask.grid.to_ras(ijk))).astype(int)
+    if not len(at) or (at < 0).any() or (at >= pet.data.shape).any():
+        raise InputRefused.of("its mask does not lie in the PET", str(folder), "unpack the whole object")
+    inside: Array = pet.data[tuple(at.T)]
+    return inside
