@@ -71,7 +71,7 @@ rule convert:
     params:
         dicom=lambda w: visit(w).dicom_dir,
         changed=lambda w: when_changed(visit(w).dicom_dir),
-        folder=OUT.visit("{code}").root,
+        folder=lambda w: OUT.visit(w.code).root,
         overrides=lambda w: f"--overrides {visit(w).overrides}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
         protocol=run.protocol_option,
@@ -93,7 +93,7 @@ rule segment:
     output:
         OUT.visit("{code}").step("segment"),
     params:
-        folder=OUT.visit("{code}").root,
+        folder=lambda w: OUT.visit(w.code).root,
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {run.source_of(visit(w))}" if run.source_of(visit(w)) else "",
         changed=lambda w: when_changed(run.source_of(visit(w))) if run.source_of(visit(w)) else 0,
@@ -114,7 +114,7 @@ rule measure:
     output:
         OUT.visit("{code}").step("measure"),
     params:
-        folder=OUT.visit("{code}").root,
+        folder=lambda w: OUT.visit(w.code).root,
         protocol=run.protocol_option,
         record=run.record_option,
     log:
@@ -138,7 +138,7 @@ rule pair:
         OUT.pair("{code}").status,
     params:
         visits=lambda w: [folder.root for folder in folders_of_pair(w)],
-        folder=OUT.pair("{code}").root,
+        folder=lambda w: OUT.pair(w.code).root,
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
         protocol=run.protocol_option,

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petflame.errors import FaultList, InputRefused
-from petflame.files import read_tsv, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -313,6 +312,8 @@ def load_study(root: Path, out: Path) -> Study:
     InputRefused
         With every fault of the table, or when it has no rows.
     """
+    from petflame.files import read_tsv
+
     path = root / "visits.tsv"
     table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
     if table.empty:
@@ -322,6 +323,8 @@ def load_study(root: Path, out: Path) -> Study:
 
 def blinding_key(root: Path, out: Path) -> bytes:
     """Return the study's key; without one, make a random one under ``out/key`` once."""
+    from petflame.files import write_atomically
+
     for path in (root / "blinding.key", out / "key" / "blinding.key"):
         if path.exists():
             text = path.read_text(encoding="ascii", errors="replace").strip()

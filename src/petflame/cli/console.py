@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from petflame.errors import Fault, PetflameError, UpstreamRefused
-from petflame.files import read_json, write_json
 from petflame.study import VisitFolder
 
 Record = Annotated[
@@ -79,6 +78,8 @@ def step(verb: str, folder: Path, record: bool, console: Console) -> Iterator[No
     ``status.json`` holds the latest outcome, ``steps/VERB.json`` that of each verb. An older outcome is removed
     first, so that it cannot speak for files it does not describe.
     """
+    from petflame.files import write_json
+
     visit = VisitFolder(folder)
     visit.step(verb).unlink(missing_ok=True)
     visit.status.unlink(missing_ok=True)
@@ -103,6 +104,8 @@ def require_upstream(folder: Path, *verbs: str) -> None:
     UpstreamRefused
         With the reasons that the earlier verb gave.
     """
+    from petflame.files import read_json
+
     for verb in verbs:
         path = VisitFolder(folder).step(verb)
         if path.exists():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile
-from petflame.protocol import Protocol, load_protocol
+
+if TYPE_CHECKING:
+    from petflame.protocol import Protocol
 
 StudyDir = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder with visits.tsv.")]
 StudyOutDir = Annotated[Path, typer.Argument(metavar="STUDY_OUT", help="Folder of the results.")]
@@ -33,7 +35,7 @@ def simulate(
 
     console = Console(log_json)
     with console.progress("visits written", 2 * patients) as advance:
-        simulate_trial(out, patients, size, DEFAULT_SEED if seed is None else seed, cores, advance)
+        simulate_trial(out, patients, size, DEFAULT_SEED if seed is None else seed, cores, lambda *_: advance())
     console.say(f"simulated trial of {patients} participants in {out}")
 
 
@@ -66,6 +68,7 @@ def check(
     Example: petflame check study
     """
     from petflame.intake import check_study
+    from petflame.protocol import load_protocol
 
     console = Console(log_json)
     report = check_study(study, load_protocol(protocol), require_suv, console.progress)
@@ -110,6 +113,7 @@ def report(
 
     Example: petflame report results
     """
+    from petflame.protocol import load_protocol
     from petflame.report.page import write_report
 
     path = write_report(out, study, load_protocol(protocol), protocol)
@@ -140,6 +144,8 @@ def show(file: Annotated[Path | None, typer.Argument(metavar="FILE")] = None) ->
     """
     import yaml
 
+    from petflame.protocol import load_protocol
+
     protocol = load_protocol(file)
     print(f"# sha256 {protocol.digest}")
     print(yaml.safe_dump(protocol.as_dict(), sort_keys=False), end="")
@@ -151,6 +157,8 @@ def diff(first: ProtocolPath, second: ProtocolPath) -> None:
 
     Example: petflame protocol diff config/protocols/ivory.yaml config/protocols/reference.yaml
     """
+    from petflame.protocol import load_protocol
+
     a, b = (_flat(load_protocol(path)) for path in (first, second))
     for key in sorted(set(a) | set(b)):
         if a.get(key) != b.get(key):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, Record, step
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record, step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
@@ -26,8 +26,13 @@ def analyse(
     strata: Annotated[str, typer.Option(metavar="COLUMN,...", help="Columns of PARTICIPANTS to adjust for.")] = "",
     exclusions: Annotated[Path | None, typer.Option(help="exclusions.tsv, to count reasons.")] = None,
     analysis_set: Annotated[
-        Literal["all_measured", "comparable"], typer.Option(help="Pairs that enter the primary analysis.")
-    ] = "all_measured",
+        Literal["all_measured", "comparable"] | None,
+        typer.Option(help="Pairs that enter the primary analysis; default is the protocol's."),
+    ] = None,
+    protocol: ProtocolFile = None,
+    reliability_file: Annotated[
+        Path | None, typer.Option("--reliability", help="reliability.json: replaces the protocol's within-subject CV.")
+    ] = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -35,8 +40,10 @@ def analyse(
 
     Example: petflame analyse patients.tsv --vessels vessels.tsv --allocation allocation.tsv --out arms
     """
+    from petflame.protocol import load_protocol
     from petflame.trial.analyse import analyse as run
 
+    choices = load_protocol(protocol)
     console = Console(log_json)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console):
@@ -48,11 +55,16 @@ def analyse(
             participants=participants,
             strata=columns,
             exclusions=exclusions,
-            analysis_set=analysis_set,
+            analysis_set=analysis_set or choices.analysis_set,
+            target_vessels=choices.summary.target_vessels,
+            within_subject_cv=choices.change.within_subject_cv,
+            reliability=reliability_file,
+            provenance=choices.stamp,
         )
         primary = result["primary"]
         if primary is None:
-            console.say(f"pooled and blinded: {out / 'arms.json'}")
+            why = result.get("primary_reason") or "without an allocation the result is pooled and blinded"
+            console.say(f"no effect per arm: {why}; {out / 'arms.json'}")
         else:
             console.say(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
@@ -103,4 +115,38 @@ def reliability(
         console.say(
             f"ICC(A,1) {result['icc']['A,1']['estimate']:.3f}, repeatability coefficient "
             f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
+        )
+
+
+@app.command()
+def power(
+    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = 30,
+    effect_percent: Annotated[float, typer.Option(help="True change of TBRmax by the drug, per cent.")] = -7.7,
+    dropout: Annotated[float, typer.Option(help="Share without follow-up.")] = 0.0,
+    trials: Annotated[int, typer.Option(min=100, help="Simulated trials.")] = 2000,
+    reliability_file: Annotated[
+        Path | None, typer.Option("--reliability", help="reliability.json: gives the measurement's variation.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for power.json.")] = None,
+    log_json: LogJson = False,
+) -> None:
+    """Design a trial: power by simulation, with the index vessel chosen anew in every trial.
+
+    Example: petflame power --patients-per-arm 40 --effect-percent -6
+    """
+    from petflame.trial.power import power as run
+
+    console = Console(log_json)
+    result = run(
+        out,
+        patients_per_arm=patients_per_arm,
+        effect_percent=effect_percent,
+        dropout=dropout,
+        trials=trials,
+        reliability=reliability_file,
+    )
+    for name, item in result["power"].items():
+        console.say(
+            f"{name}: power {100 * item['rejection']:.1f} % (Monte Carlo SE {100 * item['monte_carlo_se']:.1f}), "
+            f"type I error {100 * result['type_i_error'][name]['rejection']:.1f} %"
         )

@@ -9,7 +9,6 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, require_upstream, step
-from petflame.protocol import load_protocol
 
 VisitDir = Annotated[Path, typer.Argument(metavar="VISIT_DIR", help="Folder of a visit.")]
 
@@ -36,6 +35,7 @@ def convert(
     Example: petflame convert scans/P001/baseline --out visits/V1
     """
     from petflame.dicom.convert import convert_visit
+    from petflame.protocol import load_protocol
 
     console = Console(log_json)
     with step("convert", out, record, console):
@@ -92,6 +92,7 @@ def measure(
     Example: petflame measure visits/V1
     """
     from petflame.measure.visit import measure_visit
+    from petflame.protocol import load_protocol
 
     console = Console(log_json)
     with step("measure", visit_dir, record, console):
@@ -121,6 +122,7 @@ def pair(
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
     from petflame.pair.run import glucose_from_visits, pair_visits
+    from petflame.protocol import load_protocol
 
     console = Console(log_json)
     with step("pair", out, record, console):

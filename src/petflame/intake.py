@@ -1,0 +1,225 @@
+"""Before a run: drafting a study's tables from DICOM, and finding every fault of a study early."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petflame.errors import Fault, InputRefused, PetflameError
+from petflame.files import read_tsv, write_tsv
+from petflame.protocol import Protocol
+from petflame.study import VISIT_TEXT, VISITS, Study, Visit, read_visits
+
+if TYPE_CHECKING:
+    from petflame.dicom.inspection import StudyFolder, StudyReport
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], Any]]]
+
+PARTICIPANT_MEANINGS = {"participant_id": ("study code of the participant", "")}
+VISIT_MEANINGS = {
+    "participant_id": ("study code of the participant", ""),
+    "visit": ("baseline or followup", ""),
+    "dicom_dir": ("folder of the visit's DICOM, relative to this table", ""),
+    "labels": ("label map of a reader, relative to this table", ""),
+    "seeds": ("vessel seeds, relative to this table", ""),
+    "glucose_mmol_l": ("blood glucose at the scan", "mmol/L"),
+    "overrides": ("table of header values to replace, relative to this table", ""),
+}
+KEY_MEANINGS = {
+    "participant_id": ("study code of the participant", ""),
+    "patient_id": ("PatientID of the DICOM: keep this table local", ""),
+    "visit": ("visit as drafted, in order of study date", ""),
+    "study_date": ("StudyDate of the DICOM", ""),
+}
+
+
+def draft_study(dicom_root: Path, out: Path) -> list[str]:
+    """Draft ``participants.tsv`` and ``visits.tsv`` from the PET/CT studies below a folder.
+
+    Studies of a patient are taken in order of date: the first is baseline, the second follow-up. Participants get the
+    codes P001, P002, ... in order of PatientID; which is whose stands in ``identity_key.tsv``, which stays local.
+
+    Parameters
+    ----------
+    dicom_root : Path
+        Folder with the DICOM of many patients and visits, however nested.
+    out : Path
+        Folder to write; existing tables are never overwritten.
+
+    Returns
+    -------
+    list of str
+        What was drafted, and what needs a decision by the user.
+
+    Raises
+    ------
+    InputRefused
+        When tables are there already, no PET study is found, or a folder mixes visits.
+    """
+    import pandas as pd
+
+    from petflame.dicom.inspection import find_studies
+
+    present = [p for p in (out / "participants.tsv", out / "visits.tsv") if p.exists()]
+    if present:
+        raise InputRefused(
+            Fault("the table exists already", str(p), "name another folder, or remove it") for p in present
+        )
+    studies, unreadable = find_studies(dicom_root)
+    with_pet = [s for s in studies if s.pet_images]
+    if not with_pet:
+        told = f"{len(studies)} studies without PET" if studies else "no PET or CT image"
+        what = f"no PET study was found ({told}; {len(unreadable)} unreadable files)"
+        raise InputRefused.of(what, str(dicom_root), "name the folder that holds the trial's PET/CT")
+    _refuse_shared(with_pet)
+    lines = [f"left aside: {fault}" for fault in unreadable]
+    lines += [f"left aside: {s.folder} holds no PET ({s.ct_images} CT images)" for s in studies if not s.pet_images]
+    visits, key = [], []
+    patients = sorted({s.patient_id for s in with_pet})
+    for number, patient in enumerate(patients, start=1):
+        code = f"P{number:03d}"
+        own = sorted((s for s in with_pet if s.patient_id == patient), key=lambda s: (s.study_date, str(s.folder)))
+        if len(own) != 2:
+            lines.append(f"{code} has {len(own)} PET studies where two are expected: check its rows")
+        for name, study in zip(VISITS, own, strict=False):
+            relative = _relative(study.folder, out)
+            visits.append({"participant_id": code, "visit": name, "dicom_dir": relative})
+            key.append({"participant_id": code, "patient_id": patient, "visit": name, "study_date": study.study_date})
+        lines += [f"{code}: {s.folder} was not entered as a visit" for s in own[2:]]
+    people = pd.DataFrame({"participant_id": [f"P{n:03d}" for n in range(1, len(patients) + 1)]})
+    write_tsv(out / "participants.tsv", people, PARTICIPANT_MEANINGS)
+    write_tsv(out / "visits.tsv", pd.DataFrame(visits, columns=list(VISIT_MEANINGS)), VISIT_MEANINGS)
+    write_tsv(out / "identity_key.tsv", pd.DataFrame(key, columns=list(KEY_MEANINGS)), KEY_MEANINGS)
+    (out / "identity_key.tsv").chmod(0o600)
+    lines.append(f"{len(patients)} participants and {len(visits)} visits drafted in {out}")
+    lines.append("baseline and follow-up were told by study date alone: check them; identity_key.tsv stays local")
+    lines.append(f"next: petflame check {out}")
+    return lines
+
+
+def _refuse_shared(studies: list[StudyFolder]) -> None:
+    shared = [s for s in studies if s.shared]
+    if shared:
+        raise InputRefused(
+            Fault("the folder holds images of more than one study", str(s.folder), "give each visit its own folder")
+            for s in shared
+        )
+
+
+def _relative(folder: Path, out: Path) -> str:
+    import os
+
+    return os.path.relpath(folder.resolve(), out.resolve())
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check_study` found."""
+
+    visits: int
+    faults: tuple[Fault, ...]
+    warnings: tuple[str, ...]
+
+
+def check_study(root: Path, protocol: Protocol, require_suv: bool, progress: Progress) -> CheckReport:
+    """Check tables, label maps and the header of every DICOM file of a study; no pixel is read.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with ``visits.tsv``.
+    protocol : Protocol
+    require_suv : bool
+        Count a refused SUV as a fault and not as a warning.
+    progress : callable
+        Context manager factory (title, total) that yields a function to call after each visit.
+    """
+    from petflame.workflow import check_tables
+
+    path = root / "visits.tsv"
+    faults: list[Fault] = []
+    warnings: list[str] = []
+    visits: tuple[Visit, ...] = ()
+    try:
+        table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
+        visits = read_visits(table, root, str(path))
+        if not visits:
+            raise InputRefused.of("it has no rows", str(path), "add a row a visit, or draft it with `petflame init`")
+    except PetflameError as error:
+        faults += error.faults
+    try:
+        check_tables(Study(root, visits, b""))
+    except PetflameError as error:
+        faults += error.faults
+    alone = sorted({v.participant_id for v in visits if sum(w.participant_id == v.participant_id for w in visits) < 2})
+    warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
+    identities: dict[str, dict[str, str]] = {}
+    with progress("visits checked", len(visits)) as advance:
+        for visit in visits:
+            found, doubts, report = _check_visit(visit, protocol, require_suv)
+            faults += found
+            warnings += doubts
+            if report is not None:
+                identities[visit.row] = {"patient": report.patient_id, "date": report.study_date}
+            advance()
+    faults += _identity_faults(visits, identities)
+    return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)))
+
+
+def _check_visit(
+    visit: Visit, protocol: Protocol, require_suv: bool
+) -> tuple[list[Fault], list[str], StudyReport | None]:
+    from petflame.dicom.inspection import inspect_study
+
+    faults: list[Fault] = []
+    warnings: list[str] = []
+    report = None
+    try:
+        report = inspect_study(visit.dicom_dir, protocol, overrides=visit.overrides, require_suv=require_suv)
+        faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in report.faults]
+        warnings += [f"{visit.row}: {text}" for text in report.warnings]
+        warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
+    except PetflameError as error:
+        faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
+    for name, path in (("labels", visit.labels), ("seeds", visit.seeds), ("overrides", visit.overrides)):
+        if path is not None and not path.is_file():
+            faults.append(Fault(f"the file of column {name} is missing ({path})", visit.row, "mend the path"))
+    if report is not None and visit.labels is not None and visit.labels.is_file():
+        faults += _label_faults(visit, report)
+    return faults, warnings, report
+
+
+def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:
+    from petflame.segment.run import image_grid
+
+    shapes = [shape for shape in (report.ct_shape, report.pet_shape) if shape is not None]
+    try:
+        shape = image_grid(Path(str(visit.labels))).shape
+    except Exception as error:
+        return [Fault(f"the label map cannot be read ({error})", visit.row, "give a NIfTI label map")]
+    if shapes and shape not in shapes:
+        known = " and ".join(" x ".join(map(str, s)) for s in shapes)
+        what = f"the label map has {' x '.join(map(str, shape))} voxels, the visit's images have {known}"
+        return [Fault(what, visit.row, "export the labels on the grid of this visit's CT or PET")]
+    return []
+
+
+def _identity_faults(visits: tuple[Visit, ...], identities: dict[str, dict[str, str]]) -> list[Fault]:
+    """Compare the identities that the two visits of a participant carry; the message names no identity."""
+    faults = []
+    for participant in sorted({v.participant_id for v in visits}):
+        first, second = (identities.get(f"{participant} {name}") for name in VISITS)
+        if first is None or second is None:
+            continue
+        if first["patient"] and second["patient"] and first["patient"] != second["patient"]:
+            what = "baseline and follow-up carry different PatientID (0010,0020)"
+            faults.append(Fault(what, participant, "check that both folders are of this participant"))
+        dates = first["date"], second["date"]
+        if all(re.fullmatch(r"\d{8}", d) for d in dates) and dates[0] > dates[1]:
+            what = "the follow-up scan is dated before the baseline scan"
+            faults.append(Fault(what, participant, "swap the two rows of visits.tsv"))
+    return faults
