@@ -13,12 +13,13 @@ _TORSO = [
     (-160, 0, 14, 160, 112),
     (-90, 0, 12, 164, 114),
     (-20, 0, 12, 164, 108),
-    (30, 0, 16, 158, 97),
-    (58, 0, 20, 140, 84),
-    (78, 0, 22, 100, 72),
-    (96, 0, 22, 68, 62),
-    (112, 0, 19, 59, 59),
-    (150, 0, 16, 57, 60),
+    (30, 0, 15, 158, 98),
+    (56, 0, 17, 146, 88),
+    (72, 0, 17, 116, 77),
+    (88, 0, 14, 80, 69),
+    (102, 0, 12, 63, 65),
+    (116, 0, 11, 58, 64),
+    (150, 0, 12, 57, 64),
     (185, 0, 17, 60, 66),
     (215, 0, 20, 68, 78),
     (300, 0, 20, 66, 80),
@@ -53,9 +54,9 @@ _MEDIASTINUM = [
 ]
 _NECK_SPACE = [
     (66, 0, 14, 62, 46),
-    (84, 0, 16, 56, 48),
-    (105, 0, 14, 49, 48),
-    (150, 0, 11, 47, 49),
+    (84, 0, 10, 56, 54),
+    (105, 0, 8, 49, 54),
+    (150, 0, 8, 47, 53),
     (190, 0, 8, 50, 54),
     (225, 0, 12, 54, 58),
 ]
@@ -87,7 +88,7 @@ def outline(morph: Morph, fat_mm: float) -> Outline:
     arm = [(158, 20, 58), (180, 20, 28), (191, 22, -30), (194, 22, -100), (196, 18, -190)]
     others: list[tuple[Shape, float]] = [(morph.stack(_FACE, 2.3), 16.0)]
     for mirror in (list, mirrored):
-        others.append((morph.tube(mirror(side), [24 + extra, 24 + extra, 27 + extra, 34 + extra]), 45.0))
+        others.append((morph.tube(mirror(side), [18 + extra, 23 + extra, 27 + extra, 34 + extra]), 32.0))
         others.append((morph.tube(mirror(arm), [35 + extra, 40 + extra, 38 + extra, 35 + extra, 32 + extra]), 14.0))
     return Outline(morph.stack(_TORSO, 2.35, grow_mm=extra), tuple(others), fat_mm)
 
@@ -103,7 +104,7 @@ def compartments(morph: Morph) -> list[Part]:
 
 def muscles(morph: Morph) -> list[Part]:
     """Return the muscles that lie in the fat of the neck and beside the spine."""
-    paired = {
+    paired: dict[str, tuple[list[tuple[float, float, float]], list[float]]] = {
         "sternomastoid": (
             [(14, -50, 62), (26, -36, 92), (40, -14, 125), (50, 12, 165), (54, 26, 195)],
             [6, 8, 9, 9, 8],
@@ -120,10 +121,11 @@ def muscles(morph: Morph) -> list[Part]:
         "strap": ([(8, -42, 72), (12, -44, 95), (13, -46, 120), (10, -46, 142)], [4, 4, 4.5, 5]),
         "pterygoid": ([(40, -10, 178), (42, -8, 200), (40, -6, 230)], [9, 11, 12]),
     }
-    parts = []
-    for name, (points, radii) in paired.items():
-        for mirror in (list, mirrored):
-            parts.append(Part(name, morph.tube(mirror(points), radii), "muscle"))
+    parts = [
+        Part(name, morph.tube(mirror(points), radii), "muscle")
+        for name, (points, radii) in paired.items()
+        for mirror in (list, mirrored)
+    ]
     parts.append(
         Part("paraspinal", morph.stack([(-260, 0, 66, 46, 34), (0, 0, 58, 42, 32), (72, 0, 50, 40, 30)], 2.4), "soft")
     )

@@ -9,7 +9,7 @@ from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
-from petflame.simulate.scene import blend, paint_body, paint_parts, paint_tube, paint_wall, wall_field
+from petflame.simulate.scene import WallField, blend, paint_body, paint_parts, paint_tube, paint_wall, wall_fields
 from petflame.simulate.shapes import Samples, fraction, stamp
 from petflame.simulate.tissues import TISSUES
 from petflame.simulate.vessels import Artery
@@ -18,7 +18,14 @@ _WATER_PER_MM = 0.0195
 _PITCH_MM = 40.0
 
 
-def draw_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose, rng: np.random.Generator, noise_hu: float = 14.0) -> Array:
+def draw_ct(
+    anatomy: Anatomy,
+    lattice: Lattice,
+    pose: Pose,
+    rng: np.random.Generator,
+    noise_hu: float = 14.0,
+    walls: dict[str, WallField] | None = None,
+) -> Array:
     """Draw a CT.
 
     Parameters
@@ -29,20 +36,22 @@ def draw_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose, rng: np.random.Gener
         Source of the noise.
     noise_hu : float
         Standard deviation behind 250 mm of water.
+    walls : dict or None
+        What `wall_fields` returns here, if it is known already.
 
     Returns
     -------
     (slices, rows, columns) int16 array
         Hounsfield units, -1024 to 3071.
     """
-    hu = clean_ct(anatomy, lattice, pose)
+    hu = clean_ct(anatomy, lattice, pose, walls)
     _add_table(hu, lattice)
     hu += ct_noise(hu, lattice, rng, noise_hu)
     np.rint(hu, out=hu)
     return np.clip(hu, -1024, 3071, out=hu).astype(np.int16)
 
 
-def clean_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose) -> Array:
+def clean_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose, walls: dict[str, WallField] | None = None) -> Array:
     """Return the CT without noise and table, float32 HU."""
     values = {name: tissue.hu for name, tissue in TISSUES.items()}
 
@@ -50,19 +59,16 @@ def clean_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose) -> Array:
         if name != "lung":
             return None
         # Dependent lung is denser: about 60 HU from front to back.
-        return np.float32(values["lung"] + 0.4 * (box.y - 10.0))[None, :, None]
+        return (values["lung"] + 0.4 * (box.y - 10.0)).astype(np.float32)[None, :, None]
 
     hu = paint_body(anatomy.outline, lattice, pose, values)
     paint_parts(hu, lattice, pose, anatomy.below, values, shade)
     for tube in anatomy.vessels.veins.values():
         paint_tube(hu, lattice, tube.field(lattice, pose, max(lattice.spacing_mm)), values["blood"])
     paint_parts(hu, lattice, pose, anatomy.above, values)
-    for artery in anatomy.vessels.arteries:
-        wall = wall_field(artery, lattice, pose)
-        if wall is None:
-            continue
+    for name, wall in (walls or wall_fields(anatomy, lattice, pose)).items():
         paint_wall(hu, lattice, wall, values["vessel_wall"], values["blood"])
-        for spot in _calcifications(artery, wall.samples):
+        for spot in _calcifications(anatomy.vessels.artery(name), wall.samples):
             field = stamp(spot, lattice, max(lattice.spacing_mm))
             if field is not None:
                 blend(hu, field.box, fraction(field.distance_mm, lattice.spacing_mm[0]), values["calcium"])
@@ -103,7 +109,7 @@ def ct_noise(hu: Array, lattice: Lattice, rng: np.random.Generator, noise_hu: fl
     The texture is white noise less its slow part, as of a soft kernel; streaks are long in x and follow the rows
     whose lateral path is longest.
     """
-    dx, dy, dz = lattice.spacing_mm
+    dx, dy, _ = lattice.spacing_mm
     dense = np.maximum(hu + 1000.0, 0.0) * np.float32(1e-3)
     lateral = dense.sum(axis=2) * dx
     frontal = dense.sum(axis=1).max(axis=1) * dy
@@ -114,7 +120,7 @@ def ct_noise(hu: Array, lattice: Lattice, rng: np.random.Generator, noise_hu: fl
     fine = max(1.3 / dx, 0.35)
     texture = gaussian_filter(noise, (0.0, fine, fine)) - gaussian_filter(noise, (0.0, 2.2 * fine, 2.2 * fine))
     texture *= np.float32(1.0) / texture[:: max(len(texture) // 8, 1)].std()
-    texture *= np.float32(sd)[:, None, None]
+    texture *= sd.astype(np.float32)[:, None, None]
     streak = gaussian_filter1d(rng.standard_normal(hu.shape, dtype=np.float32), _PITCH_MM / dx, axis=2)
     streak *= np.float32(1.0) / streak[:: max(len(streak) // 8, 1)].std()
     starved = gaussian_filter1d(np.clip(lateral - 330.0, 0.0, None), 8.0 / dy, axis=1)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from petflame.grid import Array
+from petflame.simulate.encode import encode, encoded, part10
 from petflame.simulate.headers import bed_times, ct_header, decimal, pet_header, philips_factors, timing
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.plan import VisitPlan
 from petflame.simulate.streams import stream, uid
 
-_IMPLEMENTATION_UID = "2.25.182903577610483029384756610293847566"
 _FULL_SCALE = 32767
 
 
@@ -47,7 +46,8 @@ def write_visit(folder: Path, plan: VisitPlan, ct: Lattice, ct_hu: Array, pet: L
 def _write_ct(folder: Path, plan: VisitPlan, lattice: Lattice, hu: Array, order: Array) -> None:
     base = ct_header(plan, lattice)
     vendor = plan.scanner.vendor
-    for k, z in enumerate(lattice.z):
+    series = _Series.of(folder, plan, lattice, base)
+    for k in range(lattice.shape[0]):
         stored = hu[k].astype(np.int32) - int(base.RescaleIntercept)
         if vendor == "ge":
             x, y = np.meshgrid(lattice.x, lattice.y - lattice.y.mean())
@@ -55,7 +55,7 @@ def _write_ct(folder: Path, plan: VisitPlan, lattice: Lattice, hu: Array, order:
             pixels = np.where(outside, -2000, stored).astype("<i2")
         else:
             pixels = np.clip(stored, 0, 4095).astype("<u2")
-        _save(folder, plan, base, lattice, k, float(z), pixels, int(order[k]), {})
+        series.save(k, pixels, int(order[k]), {})
 
 
 def _write_pet(folder: Path, plan: VisitPlan, lattice: Lattice, suv: Array, order: Array) -> Array:
@@ -66,7 +66,8 @@ def _write_pet(folder: Path, plan: VisitPlan, lattice: Lattice, suv: Array, orde
     count = lattice.shape[0]
     left_out = count // 2 + 3 if plan.missing_slice else -1
     as_written = np.empty(lattice.shape, float)
-    for k, z in enumerate(lattice.z):
+    series = _Series.of(folder, plan, lattice, base)
+    for k in range(count):
         value = suv[k].astype(float) / to_suv
         slope = decimal(float(f"{max(float(value.max()), 1e-3) / _FULL_SCALE:.9e}"))
         pixels = np.clip(np.rint(value / float(slope)), 0, _FULL_SCALE).astype("<i2")
@@ -74,44 +75,41 @@ def _write_pet(folder: Path, plan: VisitPlan, lattice: Lattice, suv: Array, orde
         if k == left_out:
             continue
         own = bed_times(plan, k, count) | {"RescaleSlope": slope, "ImageIndex": k + 1}
-        _save(folder, plan, base, lattice, k, float(z), pixels, int(order[k]), own)
+        series.save(k, pixels, int(order[k]), own)
     return as_written
 
 
-def _save(
-    folder: Path,
-    plan: VisitPlan,
-    base: Dataset,
-    lattice: Lattice,
-    k: int,
-    z_mm: float,
-    pixels: Array,
-    number: int,
-    own: dict[str, object],
-) -> None:
-    ds = Dataset()
-    ds.update(base)
-    for name, value in own.items():
-        setattr(ds, name, value)
-    ds.SOPInstanceUID = uid(plan.seed, plan.participant_id, plan.visit, base.Modality, k)
-    # Vendors number from the head downwards.
-    ds.InstanceNumber = lattice.shape[0] - k
-    x, y, _ = lattice.origin_mm
-    ds.ImagePositionPatient = [decimal(x), decimal(y), decimal(round(z_mm, 4))]
-    ds.SliceLocation = decimal(round(z_mm, 4))
-    ds.PixelData = pixels.tobytes()
-    ds["PixelData"].VR = "OW"
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "PETFLAME_SIM"
-    ds.file_meta = meta
-    path = folder / _file_name(plan, str(base.Modality), ds.SOPInstanceUID, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dcmwrite(path, ds, enforce_file_format=True)
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """What the files of a series share."""
+
+    folder: Path
+    plan: VisitPlan
+    lattice: Lattice
+    base: Dataset
+    elements: dict[int, bytes]
+
+    @classmethod
+    def of(cls, folder: Path, plan: VisitPlan, lattice: Lattice, base: Dataset) -> _Series:
+        return cls(folder, plan, lattice, base, encoded(base))
+
+    def save(self, k: int, pixels: Array, number: int, own: dict[str, object]) -> None:
+        """Write slice `k` (0 is the lowest) under the file number given."""
+        plan, modality = self.plan, str(self.base.Modality)
+        instance = uid(plan.seed, plan.participant_id, plan.visit, modality, k)
+        x, y, _ = self.lattice.origin_mm
+        z = decimal(round(float(self.lattice.z[k]), 4))
+        varying = {
+            "SOPInstanceUID": instance,
+            # Vendors number from the head downwards.
+            "InstanceNumber": self.lattice.shape[0] - k,
+            "ImagePositionPatient": [decimal(x), decimal(y), z],
+            "SliceLocation": z,
+            "PixelData": pixels.tobytes(),
+        }
+        path = self.folder / _file_name(plan, modality, instance, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(part10(self.elements, encode(varying | own), str(self.base.SOPClassUID), instance))
 
 
 def _file_name(plan: VisitPlan, modality: str, instance_uid: str, number: int) -> str:

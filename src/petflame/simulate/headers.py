@@ -141,7 +141,7 @@ def ct_header(plan: VisitPlan, lattice: Lattice) -> Dataset:
     ds.WindowCenter, ds.WindowWidth = "40", "400"
     if vendor == "ge":
         ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 15, 1
-        ds.PixelPaddingValue = -2000
+        ds.add_new(0x00280120, "SS", -2000)
     else:
         ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
     return ds

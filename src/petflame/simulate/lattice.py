@@ -45,6 +45,16 @@ class Lattice:
         return self.origin_mm[2] + self.spacing_mm[2] * np.arange(self.shape[0])
 
     @property
+    def low_mm(self) -> Array:
+        """Centre of the first voxel, LPS mm (x, y, z)."""
+        return np.array(self.origin_mm)
+
+    @property
+    def high_mm(self) -> Array:
+        """Centre of the last voxel, LPS mm (x, y, z)."""
+        return np.array(self.origin_mm) + np.array(self.spacing_mm) * (np.array(self.shape[::-1]) - 1)
+
+    @property
     def grid(self) -> Grid:
         """The same lattice as a `Grid`: voxel (column, row, slice) to RAS mm."""
         affine = np.diag([-self.spacing_mm[0], -self.spacing_mm[1], self.spacing_mm[2], 1.0])

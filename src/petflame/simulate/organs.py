@@ -32,22 +32,21 @@ def heart(morph: Morph) -> list[Part]:
 
 def airways(morph: Morph) -> list[Part]:
     """Return pharynx air, larynx, trachea and main bronchi; air is painted after the wall."""
-    trachea = [(0, -27, 122), (0, -24, 100), (-1, -10, 62), (-4, 0, 28), (0, 3, 2)]
-    right = [(0, 3, 4), (-17, 8, -14), (-36, 14, -27), (-50, 16, -45)]
-    left = [(0, 3, 4), (20, 9, -16), (42, 17, -31), (54, 20, -46)]
-    throat = [(0, -28, 120), (0, -18, 140), (0, -8, 165), (0, -4, 190), (0, -12, 215)]
-    tubes = [
+    trachea: list[tuple[float, float, float]] = [(0, -27, 122), (0, -24, 100), (-1, -10, 62), (-4, 0, 28), (0, 3, 2)]
+    right: list[tuple[float, float, float]] = [(0, 3, 4), (-17, 8, -14), (-36, 14, -27), (-50, 16, -45)]
+    left: list[tuple[float, float, float]] = [(0, 3, 4), (20, 9, -16), (42, 17, -31), (54, 20, -46)]
+    throat: list[tuple[float, float, float]] = [(0, -28, 120), (0, -18, 140), (0, -8, 165), (0, -4, 190), (0, -12, 215)]
+    tubes: list[tuple[list[tuple[float, float, float]], list[float]]] = [
         (trachea, [8.5, 9, 9.5, 9.5, 9]),
         (right, [8, 7.5, 6, 4.5]),
         (left, [7.5, 6.5, 5.5, 4]),
         (throat, [6, 8, 7, 9, 12]),
     ]
     parts = [Part("larynx", morph.ellipsoid((0, -30, 124), (19, 17, 17)), "cartilage", "soft", 3.0)]
-    made = [morph.tube(points, radii) for points, radii in tubes]
-    for shape, (points, radii) in zip(made, tubes, strict=True):
-        parts.append(Part("airway_wall", morph.tube(points, [r + 1.6 for r in radii]), "airway_wall"))
-        del shape
-    parts += [Part("airway", shape, "air") for shape in made]
+    parts += [
+        Part("airway_wall", morph.tube(points, [r + 1.6 for r in radii]), "airway_wall") for points, radii in tubes
+    ]
+    parts += [Part("airway", morph.tube(points, radii), "air") for points, radii in tubes]
     parts.append(Part("nose", morph.ellipsoid((0, -42, 224), (14, 34, 14)), "air"))
     return parts
 
@@ -63,11 +62,11 @@ def lung_vessels(morph: Morph, rng: np.random.Generator) -> list[Part]:
             away /= np.linalg.norm(away)
             bend = rng.normal(0, 6, (3, 3))
             line = [hilum + away * reach * t + bend[k] * t for k, t in enumerate((0.33, 0.66, 1.0))]
-            parts.append(Part("lung_vessel", morph.tube([hilum, *line], [3.6, 2.6, 1.8, 1.0]), "lung_vessel"))
+            parts.append(Part("lung_vessel", morph.tube(np.array([hilum, *line]), [4.6, 3.2, 2.2, 1.2]), "lung_vessel"))
             fork = line[0] + (line[1] - line[0]) * 0.4
             turn = away + rng.normal(0, 0.5, 3)
             twig = [fork, fork + turn * 16, fork + turn * 34 + rng.normal(0, 3, 3)]
-            parts.append(Part("lung_vessel", morph.tube(twig, [1.9, 1.4, 0.9]), "lung_vessel"))
+            parts.append(Part("lung_vessel", morph.tube(np.array(twig), [2.4, 1.8, 1.1]), "lung_vessel"))
     return parts
 
 

@@ -13,7 +13,7 @@ from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
-from petflame.simulate.scene import paint_body, paint_parts, paint_tube, paint_wall, wall_field
+from petflame.simulate.scene import paint_body, paint_parts, paint_tube, paint_wall, wall_fields
 from petflame.simulate.tissues import TISSUES
 
 _FWHM_PER_SIGMA = 2.3548
@@ -71,11 +71,9 @@ def true_uptake(anatomy: Anatomy, lattice: Lattice, pose: Pose, uptake: Uptake) 
     for tube in anatomy.vessels.veins.values():
         paint_tube(image, lattice, tube.field(lattice, pose, max(lattice.spacing_mm)), uptake.blood_suv)
     paint_parts(image, lattice, pose, anatomy.above, values)
-    for artery in anatomy.vessels.arteries:
-        wall = wall_field(artery, lattice, pose)
-        if wall is not None:
-            suv = uptake.blood_suv * (1.0 + uptake.excess[artery.group] * wall.gain)
-            paint_wall(image, lattice, wall, suv, uptake.blood_suv)
+    for name, wall in wall_fields(anatomy, lattice, pose).items():
+        excess = uptake.excess[anatomy.vessels.artery(name).group]
+        paint_wall(image, lattice, wall, uptake.blood_suv * (1.0 + excess * wall.gain), uptake.blood_suv)
     return image
 
 
@@ -104,9 +102,28 @@ def draw_pet(
     (slices, rows, columns) float32 array
         SUVbw, g/mL.
     """
+    fine = lattice.refined(*refine)
+    return seen(true_uptake(anatomy, fine, pose, uptake), lattice, camera, refine, breathing_mm)
+
+
+def wall_response(
+    anatomy: Anatomy, lattice: Lattice, pose: Pose, camera: Camera, refine: tuple[int, int] = (2, 2)
+) -> Array:
+    """Return what arterial walls alone add to a noiseless PET per unit of excess x blood SUV.
+
+    PET is linear in uptake: an image with any excess is the image without one plus this, scaled.
+    """
+    fine = lattice.refined(*refine)
+    image = np.zeros(fine.shape, np.float32)
+    for wall in wall_fields(anatomy, fine, pose).values():
+        paint_wall(image, fine, wall, wall.gain, 0.0)
+    return seen(image, lattice, camera, refine)
+
+
+def seen(image: Array, lattice: Lattice, camera: Camera, refine: tuple[int, int], breathing_mm: float = 4.0) -> Array:
+    """Return a true uptake, given on the refined lattice, as the scanner sees it on the lattice, without noise."""
     in_plane, axial = refine
     fine = lattice.refined(in_plane, axial)
-    image = true_uptake(anatomy, fine, pose, uptake)
     image = _breathe(image, fine, breathing_mm)
     sigma = [camera.fwhm_mm / _FWHM_PER_SIGMA / s for s in fine.spacing_mm[::-1]]
     image = gaussian_filter(image, sigma, truncate=3.0)

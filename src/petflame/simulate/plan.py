@@ -1,4 +1,4 @@
-"""The trial on paper: who takes part, on which scanner, with what biology, drawn from a seed before anything is made."""
+"""The trial on paper: who takes part, on which scanner, with what biology; drawn from a seed, nothing rendered."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DEFAULT_SEED = 20260108
 VISITS = ("baseline", "followup")
 
 # Set with benchmarks/calibrate_simulation.py: level, spread and effect as measured, not as painted.
-EXCESS = {"aorta": 2.35, "carotid": 3.9, "other": 1.6}
-PATIENT_SD = 0.13
-VESSEL_SD = 0.10
-VISIT_SD = 0.16
+EXCESS = {"aorta": 2.95, "carotid": 4.9, "other": 2.0}
+PATIENT_SD = 0.085
+VESSEL_SD = 0.075
+VISIT_SD = 0.135
 VISIT_VESSEL_SD = 0.05
 EXCESS_PER_MIN = 0.006
 EXCESS_PER_MMOL = -0.04
-EFFECT_ON_EXCESS = 0.85
+EFFECT_ON_EXCESS = 0.867
 EFFECT_SD = 0.04
 _GROUPS = ("aorta", "carotid_right", "carotid_left", "other")
 

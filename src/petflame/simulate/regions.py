@@ -11,7 +11,7 @@ from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
-from petflame.simulate.scene import wall_field
+from petflame.simulate.scene import WallField, wall_fields
 from petflame.simulate.shapes import Samples, Tube, stamp
 
 CORE_DEPTH_MM = 4.0
@@ -59,7 +59,14 @@ def stretches(anatomy: Anatomy, pose: Pose) -> dict[str, Stretch]:
     return out
 
 
-def label_map(anatomy: Anatomy, lattice: Lattice, pose: Pose, cores: bool = False, neighbours: bool = True) -> Array:
+def label_map(
+    anatomy: Anatomy,
+    lattice: Lattice,
+    pose: Pose,
+    cores: bool = False,
+    neighbours: bool = True,
+    walls: dict[str, WallField] | None = None,
+) -> Array:
     """Return the label map: voxel centres inside the outer wall of arteries, the lumen of veins, the neighbours.
 
     Parameters
@@ -71,6 +78,8 @@ def label_map(anatomy: Anatomy, lattice: Lattice, pose: Pose, cores: bool = Fals
         thinner) in place of the whole veins.
     neighbours : bool
         Whether to draw the neighbours too.
+    walls : dict or None
+        What `wall_fields` returns here, if it is known already.
 
     Returns
     -------
@@ -83,11 +92,9 @@ def label_map(anatomy: Anatomy, lattice: Lattice, pose: Pose, cores: bool = Fals
     extent = stretches(anatomy, pose)
     for name in _VEIN_NAMES:
         _draw_vein(labels, anatomy.vessels.veins[name], extent[name], lattice, pose, BY_NAME[name].label, cores)
-    for artery in anatomy.vessels.arteries:
+    for name, wall in (walls or wall_fields(anatomy, lattice, pose)).items():
+        artery = anatomy.vessels.artery(name)
         if artery.group == "other":
-            continue
-        wall = wall_field(artery, lattice, pose)
-        if wall is None:
             continue
         view = labels[wall.box]
         inside = wall.outer_mm < 0
@@ -97,8 +104,8 @@ def label_map(anatomy: Anatomy, lattice: Lattice, pose: Pose, cores: bool = Fals
             continue
         top = int(np.argmax(wall.samples.points_mm[:, 2]))
         before = wall.nearest < top
-        for name, side in (("aorta_ascending", before), ("aorta_descending", ~before)):
-            view[inside & side & _between(z, extent[name])] = BY_NAME[name].label
+        for part, side in (("aorta_ascending", before), ("aorta_descending", ~before)):
+            view[inside & side & _between(z, extent[part])] = BY_NAME[part].label
         view[inside & _between(z, extent["aorta_arch"])] = BY_NAME["aorta_arch"].label
     return labels
 

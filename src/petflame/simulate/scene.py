@@ -8,14 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from petflame.grid import Array
+from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.body import Outline
 from petflame.simulate.build import Part
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
-from petflame.simulate.shapes import FAR_MM, Field, Samples, fraction, smooth_union, stamp
+from petflame.simulate.shapes import Field, Samples, fraction, smooth_union, stamp
 from petflame.simulate.vessels import Artery
 
 SKIN_MM = 1.8
+_FAR_SKIN_MM = np.float32(60.0)
 Shade = Callable[[str, Lattice], Array | None]
 
 
@@ -45,9 +47,12 @@ class WallField(NamedTuple):
 
 def wall_field(artery: Artery, lattice: Lattice, pose: Pose) -> WallField | None:
     """Return an artery's surfaces and relative excess on a lattice, or None where it does not touch it."""
-    samples = artery.lumen.sampled(pose)
     thickest = artery.wall_mm + sum(p.thickening_mm for p in artery.plaques)
-    field = stamp(samples, lattice, thickest + 2 * max(lattice.spacing_mm), nearest=True)
+    margin_mm = thickest + max(lattice.spacing_mm)
+    if not artery.lumen.may_touch(lattice, pose, margin_mm):
+        return None
+    samples = artery.lumen.sampled(pose)
+    field = stamp(samples, lattice, margin_mm, nearest=True)
     if field is None or field.nearest is None:
         return None
     near = np.flatnonzero((field.nearest >= 0).ravel())
@@ -63,6 +68,12 @@ def wall_field(artery: Artery, lattice: Lattice, pose: Pose) -> WallField | None
     gains = np.ones(outer.shape, np.float32)
     gains.ravel()[near] = gain
     return WallField(field.box, field.distance_mm, outer, field.nearest, gains, samples)
+
+
+def wall_fields(anatomy: Anatomy, lattice: Lattice, pose: Pose) -> dict[str, WallField]:
+    """Return the surfaces of every artery that touches the lattice, in painting order."""
+    fields = {a.name: wall_field(a, lattice, pose) for a in anatomy.vessels.arteries}
+    return {name: field for name, field in fields.items() if field is not None}
 
 
 def _around(points: Array) -> tuple[Array, Array]:
@@ -88,16 +99,40 @@ def blend(image: Array, box: tuple[slice, slice, slice], share: Array, value: fl
 
 
 def body_distance(outline: Outline, lattice: Lattice, pose: Pose) -> Array:
-    """Return the signed distance to the skin on the whole lattice, float32."""
-    distance = np.full(lattice.shape, FAR_MM, np.float32)
-    trunk = outline.trunk.field(lattice, pose, 60.0)
+    """Return the signed distance to the skin on the whole lattice, float32.
+
+    The distance is smooth, so it is computed on about 5 mm in plane and interpolated.
+    """
+    step = max(round(5.0 / lattice.spacing_mm[0]), 1)
+    slices, rows, columns = lattice.shape
+    x, y, z = lattice.spacing_mm
+    coarse = Lattice(
+        lattice.origin_mm, (x * step, y * step, z), (slices, -(-rows // step) + 1, -(-columns // step) + 1)
+    )
+    distance = np.full(coarse.shape, _FAR_SKIN_MM, np.float32)
+    trunk = outline.trunk.field(coarse, pose, 60.0)
     if trunk is not None:
-        distance[trunk.box] = trunk.distance_mm
+        distance[trunk.box] = np.minimum(trunk.distance_mm, _FAR_SKIN_MM)
     for shape, seam_mm in outline.others:
-        field = shape.field(lattice, pose, seam_mm)
+        field = shape.field(coarse, pose, seam_mm + 2 * step * x)
         if field is not None:
-            distance[field.box] = smooth_union(distance[field.box], field.distance_mm, seam_mm)
+            near = np.minimum(field.distance_mm, _FAR_SKIN_MM)
+            distance[field.box] = smooth_union(distance[field.box], near, seam_mm)
+    for axis, count in ((1, rows), (2, columns)):
+        distance = _stretched(distance, axis, step, count)
     return distance
+
+
+def _stretched(values: Array, axis: int, step: int, count: int) -> Array:
+    """Interpolate linearly to `step` times as many samples along an axis, and keep the first `count`."""
+    if step == 1:
+        return np.take(values, range(count), axis)
+    values = np.moveaxis(values, axis, -1)
+    out = np.empty((*values.shape[:-1], (values.shape[-1] - 1) * step), np.float32)
+    for n in range(step):
+        share = np.float32(n / step)
+        out[..., n::step] = values[..., :-1] * (1 - share) + values[..., 1:] * share
+    return np.ascontiguousarray(np.moveaxis(out[..., :count], -1, axis))
 
 
 def paint_body(
@@ -107,11 +142,11 @@ def paint_body(
     distance = body_distance(outline, lattice, pose) if distance_mm is None else distance_mm
     size = lattice.spacing_mm[0]
     z = lattice.z - pose.shift_mm[2]
-    fat = outline.fat_mm * np.interp(z, [-100, 30, 85, 110, 200], [1.0, 0.85, 0.6, 0.35, 0.3])
+    fat: Array = outline.fat_mm * np.interp(z, [-100, 30, 85, 110, 200], [1.0, 0.85, 0.6, 0.35, 0.3])
     image = np.full(lattice.shape, values["air"], np.float32)
     for depth, tissue in ((0.0, "skin"), (SKIN_MM, "fat")):
         image += fraction(distance + np.float32(depth), size) * (np.float32(values[tissue]) - image)
-    image += fraction(distance + np.float32(fat)[:, None, None], size) * (np.float32(values["muscle"]) - image)
+    image += fraction(distance + fat.astype(np.float32)[:, None, None], size) * (np.float32(values["muscle"]) - image)
     return image
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from petflame.grid import Array
 from petflame.simulate.lattice import Lattice
@@ -56,20 +55,29 @@ class Tube:
     points_mm: Array
     radii_mm: Array
 
-    def sampled(self, pose: Pose, step_mm: float | None = None) -> Samples:
-        """Return samples of the posed tube, dense enough that a union of spheres is smooth to 0.04 mm."""
+    def sampled(self, pose: Pose, tolerance_mm: float = 0.04) -> Samples:
+        """Return samples of the posed tube, so dense that a union of spheres is smooth to the tolerance."""
         points = pose.apply(self.points_mm)
         chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-        step = step_mm or float(np.sqrt(0.32 * max(np.min(self.radii_mm), 0.8)))
-        t = np.linspace(0.0, chord[-1], max(int(np.ceil(chord[-1] / step)) + 1, 2))
-        line = CubicSpline(chord, points)(t) if len(points) > 2 else _line(points, t / chord[-1])
-        radii = PchipInterpolator(chord, self.radii_mm)(t)
-        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-        return Samples(line, radii, arc)
+        step = float(np.sqrt(8.0 * tolerance_mm * max(np.min(self.radii_mm), 0.8)))
+        at = np.linspace(0.0, chord[-1], max(int(np.ceil(chord[-1] / step)) + 1, 2))
+        line = smooth_curve(chord, np.column_stack([points, self.radii_mm]), at)
+        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line[:, :3], axis=0), axis=1))])
+        return Samples(line[:, :3], line[:, 3], arc)
 
-    def field(self, lattice: Lattice, pose: Pose, margin_mm: float, nearest: bool = False) -> Field | None:
+    def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:
         """Return the signed distance, or None where the tube does not touch the lattice."""
-        return stamp(self.sampled(pose), lattice, margin_mm, nearest)
+        if not self.may_touch(lattice, pose, margin_mm):
+            return None
+        return stamp(self.sampled(pose, max(0.04, 0.04 * lattice.spacing_mm[0])), lattice, margin_mm)
+
+    def may_touch(self, lattice: Lattice, pose: Pose, margin_mm: float) -> bool:
+        """Tell, from the control points alone, whether the tube can reach the lattice."""
+        points = pose.apply(self.points_mm)
+        # A smooth curve may leave the box of its control points by a part of their distance.
+        reach = margin_mm + self.radii_mm.max() + 0.15 * np.abs(np.diff(points, axis=0)).max()
+        low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
+        return bool((high >= lattice.low_mm).all() and (low <= lattice.high_mm).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +88,7 @@ class Ellipsoid:
     radii_mm: Array
     axes: Array
 
-    def field(self, lattice: Lattice, pose: Pose, margin_mm: float, nearest: bool = False) -> Field | None:
+    def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:
         """Return the signed distance (first order), or None where it does not touch the lattice."""
         centre = pose.apply(self.centre_mm)[0]
         axes = pose.rotation_at(self.centre_mm) @ self.axes
@@ -88,7 +96,8 @@ class Ellipsoid:
         part, box = lattice.cropped(centre - half, centre + half)
         if 0 in part.shape:
             return None
-        z, y, x = (np.float32(a - c) for a, c in zip((part.z, part.y, part.x), centre[::-1], strict=True))
+        offsets = zip((part.z, part.y, part.x), centre[::-1], strict=True)
+        z, y, x = ((axis - c).astype(np.float32) for axis, c in offsets)
         squared = np.zeros(part.shape, np.float32)
         slope = np.zeros(part.shape, np.float32)
         for axis, radius in zip(axes.T.astype(np.float32), self.radii_mm, strict=True):
@@ -122,11 +131,11 @@ class Stack:
     half_mm: Array
     power: float = 2.0
 
-    def field(self, lattice: Lattice, pose: Pose, margin_mm: float, nearest: bool = False) -> Field | None:
+    def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:
         """Return the in-plane signed distance (first order), or None where it does not touch the lattice."""
-        dense = np.linspace(self.z_mm[0], self.z_mm[-1], 4 * len(self.z_mm))
-        centre = PchipInterpolator(self.z_mm, self.centre_mm)(dense)
-        half = PchipInterpolator(self.z_mm, self.half_mm)(dense)
+        dense = np.linspace(self.z_mm[0], self.z_mm[-1], 8 * len(self.z_mm))
+        curve = smooth_curve(self.z_mm, np.column_stack([self.centre_mm, self.half_mm]), dense)
+        centre, half = curve[:, :2], curve[:, 2:]
         moved = pose.apply(np.column_stack([centre, dense]))
         reach = half.max() + margin_mm
         low = np.array([*(moved[:, :2].min(axis=0) - reach), moved[0, 2]])
@@ -134,10 +143,11 @@ class Stack:
         part, box = lattice.cropped(low, high)
         if 0 in part.shape:
             return None
-        at = PchipInterpolator(moved[:, 2], np.column_stack([moved[:, :2], half, pose.axial_angle_rad(dense)]))(part.z)
-        cx, cy, a, b, angle = (np.float32(column)[:, None, None] for column in at.T)
-        x = np.float32(part.x)[None, None, :] - cx
-        y = np.float32(part.y)[None, :, None] - cy
+        table = np.column_stack([moved[:, :2], half, pose.axial_angle_rad(dense)])
+        at = [np.interp(part.z, moved[:, 2], column).astype(np.float32) for column in table.T]
+        cx, cy, a, b, angle = (column[:, None, None] for column in at)
+        x = part.x.astype(np.float32)[None, None, :] - cx
+        y = part.y.astype(np.float32)[None, :, None] - cy
         u = np.abs(x * np.cos(angle) + y * np.sin(angle)) / a
         v = np.abs(y * np.cos(angle) - x * np.sin(angle)) / b
         if self.power == 2.0:
@@ -150,6 +160,22 @@ class Stack:
 
 
 Shape = Tube | Ellipsoid | Stack
+
+
+def smooth_curve(knots: Array, values: Array, at: Array) -> Array:
+    """Interpolate rows of `values` at the knots by cubic Hermite pieces with finite-difference tangents.
+
+    >>> smooth_curve(np.array([0.0, 1.0, 2.0]), np.array([[0.0], [1.0], [2.0]]), np.array([0.5])).tolist()
+    [[0.5]]
+    """
+    tangent = np.gradient(values, knots, axis=0)
+    i = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    width = (knots[i + 1] - knots[i])[:, None]
+    t = (at - knots[i])[:, None] / width
+    bulge = t * (1 - t)
+    line = values[i] * (1 - t) + values[i + 1] * t
+    slope = (values[i + 1] - values[i]) / width
+    return line + bulge * width * ((1 - t) * (tangent[i] - slope) - t * (tangent[i + 1] - slope))
 
 
 def stamp(samples: Samples, lattice: Lattice, margin_mm: float, nearest: bool = False) -> Field | None:
@@ -171,31 +197,78 @@ def stamp(samples: Samples, lattice: Lattice, margin_mm: float, nearest: bool = 
     """
     points, radii, _ = samples
     reach = radii + margin_mm
-    part, box = lattice.cropped((points - reach[:, None]).min(axis=0), (points + reach[:, None]).max(axis=0))
+    low, high = points - reach[:, None], points + reach[:, None]
+    part, box = lattice.cropped(low.min(axis=0), high.max(axis=0))
     if 0 in part.shape:
         return None
-    distance = np.full(part.shape, FAR_MM, np.float32)
-    index = np.full(part.shape, -1, np.int32) if nearest else None
-    axes = [np.float32(a) for a in (part.z, part.y, part.x)]
-    lower, upper = points - reach[:, None], points + reach[:, None]
-    first = np.column_stack([np.searchsorted(axes[k], lower[:, 2 - k]) for k in range(3)])
-    last = np.column_stack([np.searchsorted(axes[k], upper[:, 2 - k], side="right") for k in range(3)])
-    for i in np.flatnonzero((last > first).all(axis=1)):
-        (k0, j0, i0), (k1, j1, i1) = first[i], last[i]
-        cx, cy, cz = np.float32(points[i])
-        here = (axes[0][k0:k1, None, None] - cz) ** 2 + (
-            (axes[1][j0:j1, None] - cy) ** 2 + (axes[2][None, i0:i1] - cx) ** 2
+    touching = np.flatnonzero(((high >= part.low_mm) & (low <= part.high_mm)).all(axis=1))
+    spacing = np.array(lattice.spacing_mm[::-1])
+    size = 2 * np.ceil(reach.max() / spacing).astype(int) + 1
+    # Distance and sample share one integer, so that a single minimum finds both: distances in the upper bits.
+    packed = np.full(part.shape, _pack(np.array([FAR_MM]), np.array([_NOBODY]))[0])
+    if np.prod(size) <= _SMALL_BOX:
+        at_once = max(int(_BATCH / np.prod(size)), 1)
+        for i in range(0, len(touching), at_once):
+            _stamp_many(packed, part, samples, touching[i : i + at_once], size // 2, margin_mm)
+    else:
+        _stamp_each(packed, part, samples, touching, margin_mm)
+    distance = (packed >> 32).astype(np.float32)
+    distance *= np.float32(1.0 / _PER_MM)
+    return Field(box, distance, _index(packed) if nearest else None)
+
+
+_PER_MM = 2.0**20
+_NOBODY = 0xFFFFFFFF
+_SMALL_BOX = 6000
+_BATCH = 400_000
+
+
+def _pack(distance_mm: Array, index: Array) -> Array:
+    return (np.rint(distance_mm.astype(float) * _PER_MM).astype(np.int64) << 32) | index
+
+
+def _index(packed: Array) -> Array:
+    return (packed & _NOBODY).astype(np.uint32).astype(np.int32)
+
+
+def _stamp_many(packed: Array, part: Lattice, samples: Samples, which: Array, half: Array, margin_mm: float) -> None:
+    """Stamp small spheres all at once, each on the voxels of a box around it."""
+    points, radii = samples.points_mm[which], samples.radii_mm[which]
+    squares, indices, valid = [], [], []
+    for axis in range(3):
+        first, step, count = part.origin_mm[2 - axis], part.spacing_mm[2 - axis], part.shape[axis]
+        near = np.rint((points[:, 2 - axis] - first) / step).astype(np.int64)
+        index = near[:, None] + np.arange(-half[axis], half[axis] + 1)
+        squares.append((first + step * index - points[:, 2 - axis, None]) ** 2)
+        indices.append(index)
+        valid.append((index >= 0) & (index < count))
+    (dz, dy, dx), (k, j, i), (vk, vj, vi) = squares, indices, valid
+    distance = dz[:, :, None, None] + dy[:, None, :, None] + dx[:, None, None, :]
+    np.sqrt(distance, out=distance)
+    distance -= radii[:, None, None, None]
+    keep = (distance < margin_mm) & vk[:, :, None, None] & vj[:, None, :, None] & vi[:, None, None, :]
+    flat = (k[:, :, None, None] * part.shape[1] + j[:, None, :, None]) * part.shape[2] + i[:, None, None, :]
+    owner = np.broadcast_to(which[:, None, None, None], distance.shape)
+    np.minimum.at(packed.reshape(-1), flat[keep], _pack(distance[keep], owner[keep]))
+
+
+def _stamp_each(packed: Array, part: Lattice, samples: Samples, which: Array, margin_mm: float) -> None:
+    """Stamp large spheres one after the other."""
+    z, y, x = part.z, part.y, part.x
+    for n in which:
+        centre, radius = samples.points_mm[n], samples.radii_mm[n]
+        reach = radius + margin_mm
+        ks, js, is_ = (
+            slice(*np.searchsorted(axis, (c - reach, c + reach)))
+            for axis, c in zip((z, y, x), centre[::-1], strict=True)
+        )
+        here = (
+            ((z[ks] - centre[2]) ** 2)[:, None, None] + ((y[js] - centre[1]) ** 2)[:, None] + (x[is_] - centre[0]) ** 2
         )
         np.sqrt(here, out=here)
-        here -= np.float32(radii[i])
-        old = distance[k0:k1, j0:j1, i0:i1]
-        if index is None:
-            np.minimum(old, here, out=old)
-        else:
-            closer = here < old
-            np.copyto(old, here, where=closer)
-            index[k0:k1, j0:j1, i0:i1][closer] = i
-    return Field(box, distance, index)
+        here -= radius
+        view = packed[ks, js, is_]
+        np.minimum(view, _pack(here, n), out=view)
 
 
 def fraction(distance_mm: Array, voxel_mm: float) -> Array:
@@ -204,14 +277,10 @@ def fraction(distance_mm: Array, voxel_mm: float) -> Array:
     >>> fraction(np.array([-2.0, 0.0, 2.0]), 2.0).tolist()
     [1.0, 0.5, 0.0]
     """
-    return np.clip(0.5 - distance_mm / np.float32(voxel_mm), 0, 1)
+    return np.clip(0.5 - distance_mm * np.float32(1.0 / voxel_mm), 0, 1)
 
 
 def smooth_union(a: Array, b: Array, blend_mm: float) -> Array:
     """Join two signed distances with a rounded seam (polynomial blend)."""
     weight = np.maximum(np.float32(blend_mm) - np.abs(a - b), 0) / np.float32(blend_mm)
     return np.minimum(a, b) - weight * weight * np.float32(blend_mm / 4)
-
-
-def _line(points: Array, t: Array) -> Array:
-    return points[0] + t[:, None] * (points[1] - points[0])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from petflame.grid import Array
 from petflame.simulate.build import Morph, Part, mirrored
+from petflame.simulate.shapes import smooth_curve
 
 _SPINE = np.array(
     [(-270, 46), (-160, 46), (-80, 50), (0, 44), (40, 38), (75, 31), (110, 22), (150, 16), (190, 14), (225, 15)], float
@@ -18,7 +18,7 @@ _FIRST_THORACIC_Z = 66.0
 
 def spine_y(z_mm: Array) -> Array:
     """Return the y of the vertebral bodies' centres at reference heights."""
-    return np.asarray(PchipInterpolator(_SPINE[:, 0], _SPINE[:, 1])(z_mm))
+    return smooth_curve(_SPINE[:, 0], _SPINE[:, 1:], np.asarray(z_mm, float))[:, 0]
 
 
 def vertebra_heights() -> Array:
@@ -88,9 +88,9 @@ def girdle(morph: Morph) -> list[Part]:
         (48, 0, -52, 29, 7),
     ]
     parts = [Part("sternum", morph.stack(sternum, 2.6), "cortical_bone", "marrow", 1.5)]
-    clavicle = [(18, -52, 54), (58, -52, 64), (100, -24, 76), (142, 4, 84)]
-    blade = [((112, 76, 20), (5, 34, 62), (-0.55, 1.0, 0.0)), ((128, 54, 62), (7, 9, 30), (1.0, -0.6, 0.4))]
-    shaft = [(164, 20, 54), (180, 20, 20), (191, 22, -40), (195, 20, -190)]
+    clavicle = [(17, -46, 50), (52, -46, 57), (96, -22, 64), (142, 4, 72)]
+    blade = [((110, 76, 4), (5, 31, 54), (0.5, 1.0, 0.1)), ((126, 50, 54), (26, 7, 8), (-0.5, 0.3, 0.8))]
+    shaft = [(164, 19, 48), (180, 20, 16), (191, 22, -40), (195, 20, -190)]
     for side in (1, -1):
         mirror = list if side == 1 else mirrored
         parts.append(Part("clavicle", morph.tube(mirror(clavicle), 6.0), "cortical_bone", "rib_marrow", 1.8))
@@ -102,7 +102,7 @@ def girdle(morph: Morph) -> list[Part]:
             )
             parts.append(Part("scapula", flat, "cortical_bone", "rib_marrow", 1.6))
         parts.append(
-            Part("humerus", morph.ellipsoid((side * 158, 20, 60), (24, 23, 24)), "cortical_bone", "marrow_limb", 1.8)
+            Part("humerus", morph.ellipsoid((side * 158, 18, 54), (23, 22, 23)), "cortical_bone", "rib_marrow", 1.8)
         )
         parts.append(Part("humerus", morph.tube(mirror(shaft), [13, 11, 11, 11]), "cortical_bone", "marrow_limb", 3.5))
     return parts

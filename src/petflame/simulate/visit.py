@@ -15,6 +15,7 @@ from petflame.simulate.lattice import Lattice, centred
 from petflame.simulate.pet import Camera, Uptake, add_noise, draw_pet
 from petflame.simulate.plan import VisitPlan
 from petflame.simulate.regions import label_map, landmarks, seeds
+from petflame.simulate.scene import wall_fields
 from petflame.simulate.streams import stream
 
 SizeName = Literal["tiny", "fast", "full"]
@@ -38,12 +39,22 @@ class Size:
 
 
 SIZES: Mapping[str, Size] = {
-    "tiny": Size(centred(112, 76, 88, 3.9, 4.0, 22.0, -134.0), centred(96, 64, 88, 4.5, 4.0, 22.0, -134.0), (2, 1)),
-    "fast": Size(centred(192, 192, 124, 2.5, 3.0, 22.0, -144.0), centred(120, 120, 124, 4.0, 3.0, 22.0, -142.5), (2, 1)),
-    "full": Size(
-        centred(512, 512, 195, 0.9766, 2.0, 22.0, -150.0), centred(200, 200, 128, 4.0728, 3.0, 22.0, -147.0), (3, 2)
+    "tiny": Size(
+        ct=centred(112, 76, 88, 3.9, 4.0, 22.0, -134.0),
+        pet=centred(96, 64, 88, 4.5, 4.0, 22.0, -134.0),
+        refine=(2, 1),
     ),
-}  # fmt: skip
+    "fast": Size(
+        ct=centred(192, 192, 124, 2.5, 3.0, 22.0, -144.0),
+        pet=centred(120, 120, 124, 4.0, 3.0, 22.0, -142.5),
+        refine=(2, 1),
+    ),
+    "full": Size(
+        ct=centred(512, 512, 195, 0.9766, 2.0, 22.0, -150.0),
+        pet=centred(200, 200, 128, 4.0728, 3.0, 22.0, -147.0),
+        refine=(3, 2),
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +138,9 @@ def simulate_visit(plan: VisitPlan, size: SizeName = "tiny") -> SimulatedVisit:
     chosen = SIZES[size]
     anatomy = anatomy_of(plan)
     names = (plan.participant_id, plan.visit)
-    hu = draw_ct(
-        anatomy, chosen.ct, plan.ct_pose, stream(plan.seed, *names, "ct noise", size), plan.scanner.ct_noise_hu
-    )
+    walls = wall_fields(anatomy, chosen.ct, plan.ct_pose)
+    noise = stream(plan.seed, *names, "ct noise", size)
+    hu = draw_ct(anatomy, chosen.ct, plan.ct_pose, noise, plan.scanner.ct_noise_hu, walls)
     noisy, clean = pet_image(plan, anatomy, chosen.pet, chosen.refine)
     return SimulatedVisit(
         plan=plan,
@@ -137,7 +148,7 @@ def simulate_visit(plan: VisitPlan, size: SizeName = "tiny") -> SimulatedVisit:
         ct_hu=hu,
         pet_suv=noisy,
         noiseless_suv=clean,
-        labels=label_map(anatomy, chosen.ct, plan.ct_pose),
+        labels=label_map(anatomy, chosen.ct, plan.ct_pose, walls=walls),
         truth_labels=label_map(anatomy, chosen.pet, plan.pet_pose, cores=True),
         landmarks_lps_mm=landmarks(anatomy, plan.ct_pose),
         seeds_lps_mm=seeds(anatomy, plan.ct_pose, stream(plan.seed, *names, "seeds")),
