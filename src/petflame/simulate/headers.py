@@ -55,7 +55,7 @@ def decimal(value: float) -> str:
     """Write a number as a DICOM decimal string of at most 16 characters.
 
     >>> decimal(1.23456789012345e-05)
-    '1.234567890e-05'
+    '1.2345678901e-05'
     >>> decimal(2.5)
     '2.5'
     """
