@@ -40,8 +40,10 @@ def waterfall(participants: Sequence[Participant], band: Sequence[float] | None)
     order = sorted(participants, key=lambda p: (-p.value("percent_change"), p.id))
     values = [p.value("percent_change") for p in order]
     low, high = span_of([*values, *(band or ())], around=0.0)
-    drawing = Drawing(960, 380, f"Percent change of {len(order)} patients, largest rise to largest fall", "figure wide")
-    y, left, right = Scale(low, high, 340, 34), 48.0, 950.0
+    drawing = Drawing(
+        1060, 390, f"Percent change of {len(order)} patients, largest rise to largest fall", "figure wide"
+    )
+    y, left, right = Scale(low, high, 340, 34), 48.0, 1052.0
     if band:
         drawing.rect(left, y(band[1]), right - left, y(band[0]) - y(band[1]), "band")
         words = "within measurement noise for one patient"
@@ -55,7 +57,7 @@ def waterfall(participants: Sequence[Participant], band: Sequence[float] | None)
         failed = " failed" if p.value("comparability") == "fail" else ""
         drawing.rect(x - bar / 2, top, bar, max(bottom - top, 0.8), f"bar-{arm_of(p)}{failed}", _tip(p))
     drawing.line(left, y(0), right, y(0))
-    drawing.text((left + right) / 2, 366, "patients, ordered by change", "label", "middle")
+    drawing.text((left + right) / 2, 372, "patients, ordered by change", "label", "middle")
     return drawing.markup()
 
 
@@ -168,11 +170,11 @@ def survival(curves: Mapping[str, Mapping[str, Sequence[float]]], horizon_years:
     """
     last = max(t for c in curves.values() for t in c["time"])
     lowest = min(s for c in curves.values() for s in c["survival"])
-    drawing = Drawing(620, 400, "Kaplan-Meier curves of participants without an event, by arm, with numbers at risk")
-    x = Scale(0, max(last * 1.02, 1e-3), 84, 606)
+    drawing = Drawing(520, 400, "Kaplan-Meier curves of participants without an event, by arm, with numbers at risk")
+    x = Scale(0, max(last * 1.02, 1e-3), 76, 510)
     y = Scale(100 * max(0.0, min(lowest - 0.08, 0.7)), 100.0, 290, 40)
     drawing.axis_y(
-        y, 84, "Free of an event, % (axis does not start at zero)" if y.low > 0 else "Free of an event, %", 606
+        y, 76, "Free of an event, % (axis does not start at zero)" if y.low > 0 else "Free of an event, %", 510
     )
     drawing.axis_x(x, 290, "Years since randomisation", count=6)
     if horizon_years is not None and horizon_years <= x.high:

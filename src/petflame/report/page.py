@@ -19,7 +19,7 @@ from petflame.protocol import Protocol
 from petflame.provenance import write_provenance
 from petflame.report import figures, panels, tables, words
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
-from petflame.report.pictures import colour_stops
+from petflame.report.raster import FADE_TBR, colour_stops
 from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
 
@@ -87,7 +87,8 @@ def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha
         "p_value": words.p_value,
         "p_clause": words.p_clause,
         "between": words.between,
-        "nopath": words.without_folders,
+        "nopath": words.discreet,
+        "readable": words.readable,
         "vessel": title,
         "count": words.count,
     }
@@ -189,6 +190,7 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
         "grades": _grades(results),
         "colours": colour_stops(),
         "top_tbr": top_tbr,
+        "fade_tbr": FADE_TBR[1],
     }
 
 
@@ -208,5 +210,5 @@ def _grades(results: Results) -> list[dict[str, Any]]:
         for item in p.items:
             row = counts.setdefault(str(item["item"]), dict.fromkeys(("pass", "warn", "fail", "unknown"), 0))
             row[str(item["grade"])] = row.get(str(item["grade"]), 0) + 1
-    rows = [{"item": name.replace("_", " "), **row} for name, row in counts.items()]
+    rows = [{"item": words.readable(name), **row} for name, row in counts.items()]
     return sorted(rows, key=lambda r: (-r["fail"], -r["warn"], -r["unknown"], r["item"]))

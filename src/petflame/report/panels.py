@@ -9,7 +9,7 @@ from markupsafe import Markup
 from petflame.anatomy import title
 from petflame.report.read import Participant, Row
 from petflame.report.svg import Drawing, Scale, span_of
-from petflame.report.words import number
+from petflame.report.words import number, readable
 
 STATION_TITLES = {
     "screened": "Listed",
@@ -32,7 +32,7 @@ def flow(stations: Sequence[Row]) -> Markup:
     known = [s for s in stations if s.get("total") is not None]
     height = 66 * len(known) + 8
     drawing = Drawing(
-        720, height, "Flow of participants: " + "; ".join(_station_words(s) for s in known), "figure wide"
+        1060, height, "Flow of participants: " + "; ".join(_station_words(s) for s in known), "figure wide"
     )
     for n, station in enumerate(known):
         y = 6 + 66 * n
@@ -47,7 +47,7 @@ def flow(stations: Sequence[Row]) -> Markup:
         lost = station.get("lost") or []
         if lost and n:
             drawing.line(150, y - 11, 384, y - 11, "arrow")
-            shown = [f"{item['total']} {_short(item['reason'])}" for item in lost[:2]]
+            shown = [f"{item['total']} {_short(readable(item['reason']))}" for item in lost[:2]]
             rest = sum(item["total"] for item in lost[2:])
             shown += [f"and {rest} more (see the table)"] if rest else []
             for k, words in enumerate(shown):
@@ -59,7 +59,7 @@ def _station_words(station: Row) -> str:
     return f"{STATION_TITLES.get(station['station'], station['station'])} {station['total']}"
 
 
-def _short(reason: str, length: int = 64) -> str:
+def _short(reason: str, length: int = 96) -> str:
     return reason if len(reason) <= length else reason[: length - 1].rstrip() + "…"
 
 
@@ -79,7 +79,7 @@ def profiles(participant: Participant, vessels: Sequence[str], threshold: float,
     shown = [name for name in vessels if any(lines[name].values())]
     if not shown:
         return Markup("")
-    width, gap = 286, 18
+    width, gap = 338, 14
     drawing = Drawing(len(shown) * (width + gap), 214, f"TBRmax along {', '.join(map(title, shown))}", "figure wide")
     index = participant.value("index_vessel")
     for n, name in enumerate(shown):

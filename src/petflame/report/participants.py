@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,10 @@ from petflame.protocol import Protocol
 from petflame.report.panels import profiles
 from petflame.report.pictures import Picture, PictureOrder, draw_participant
 from petflame.report.read import Participant, Row, VisitResult
-from petflame.report.words import DASH, between, number, percent, without_folders
+from petflame.report.words import DASH, between, discreet, number, percent, readable
 
+# Sorts after every percentage.
+MISSING_LAST = 1e9
 VISIT_TITLES = {"baseline": "Baseline", "followup": "Follow-up"}
 STATUS_TITLES = {
     "refused": "refused",
@@ -31,7 +32,7 @@ def table_row(p: Participant) -> dict[str, Any]:
         difference = p.value("tbr_max_followup") - p.value("tbr_max_baseline")
     index = p.value("index_vessel") or next((v["vessel"] for v in p.vessels if v.get("index")), None)
     grade = p.value("comparability")
-    reasons = without_folders(p.value("comparability_reasons") or "")
+    reasons = readable(p.value("comparability_reasons"))
     status = str(p.value("status") or ("measured" if change is not None else "not measured"))
     return {
         "id": p.id,
@@ -41,14 +42,14 @@ def table_row(p: Participant) -> dict[str, Any]:
         "followup": number(p.value("tbr_max_followup")),
         "change": number(difference, 2, signed=True),
         "percent": percent(change),
-        "percent_key": change if change is not None else math.inf,
+        "percent_key": change if change is not None else MISSING_LAST,
         "band": between(p.value("percent_low"), p.value("percent_high"), signed=True),
         "beyond": _beyond(p),
         "grade": grade,
         "reasons": reasons,
         "measured": change is not None,
         "status": STATUS_TITLES.get(status, status),
-        "why": without_folders(p.value("reason") or ""),
+        "why": readable(p.value("reason")),
         "unit_note": unit_note(p),
     }
 
@@ -124,7 +125,7 @@ def draw_all(orders: dict[str, PictureOrder]) -> tuple[dict[str, dict[str, Pictu
     try:
         return dict(zip(orders, draw_participant(list(orders.values())), strict=True)), ""
     except PetflameError as error:
-        return {}, without_folders("; ".join(fault.what for fault in error.faults))
+        return {}, discreet("; ".join(fault.what for fault in error.faults))
 
 
 def panel(
@@ -149,8 +150,9 @@ def panel(
                 "title": VISIT_TITLES[name],
                 "pictures": pictures.get(name, {}),
                 "caption": caption,
+                "mean": _visit_mean(visit, order),
                 "why": _why_absent(p, visit, name, failure),
-                "warnings": [without_folders(w) for w in visit.details.get("warnings", ())],
+                "warnings": [discreet(w) for w in visit.details.get("warnings", ())],
             }
         )
     return {
@@ -159,16 +161,21 @@ def panel(
         "profiles": profiles(p, vessels, protocol.summary.active_threshold, top_tbr),
         "vessels": [_vessel_row(v) for v in p.vessels],
         "items": [_item(i) for i in p.items if i["grade"] in ("warn", "fail")],
-        "unknown_items": [str(i["item"]).replace("_", " ") for i in p.items if i["grade"] == "unknown"],
-        "verdict": str(p.change.get("sentence") or ""),
+        "unknown_items": [readable(i["item"]) for i in p.items if i["grade"] == "unknown"],
+        "verdict": readable(p.change.get("sentence")),
     }
+
+
+def _visit_mean(visit: VisitResult, order: PictureOrder | None) -> str:
+    row = next((r for r in visit.vessels if order is not None and r["vessel"] == order.vessel), None)
+    return f"{title(row['vessel'])}: mean TBRmax {number(row.get('mean_tbr_max'))}" if row else ""
 
 
 def _why_absent(p: Participant, visit: VisitResult, name: str, failure: str) -> str:
     if visit.has_pictures:
         return failure
     words = [str(e["what"]) for e in p.exclusions if e["visit"] == name and e["kind"] == "refused"]
-    return without_folders("; ".join(words)) or "no images of this visit in the results"
+    return readable("; ".join(words)) or "no images of this visit in the results"
 
 
 def _vessel_row(row: Row) -> dict[str, Any]:
@@ -181,7 +188,7 @@ def _vessel_row(row: Row) -> dict[str, Any]:
         "band": between(row.get("percent_low"), row.get("percent_high"), signed=True),
         "sections": f"{_whole(row.get('sections_baseline'))} / {_whole(row.get('sections_followup'))}",
         "area": number(row.get("area_ratio")),
-        "note": without_folders(row.get("reason") or ""),
+        "note": readable(row.get("reason")),
     }
 
 
@@ -193,13 +200,13 @@ def _item(item: Row) -> dict[str, str]:
     def say(value: Any) -> str:
         if isinstance(value, float):
             return number(value, 2)
-        return DASH if value is None else without_folders(value)
+        return DASH if value is None else discreet(value)
 
     return {
-        "item": str(item["item"]).replace("_", " "),
+        "item": readable(item["item"]),
         "baseline": say(item.get("baseline")),
         "followup": say(item.get("followup")),
         "value": say(item.get("value")),
         "grade": str(item["grade"]),
-        "limits": str(item.get("limits", "")),
+        "limits": readable(item.get("limits")),
     }

@@ -6,8 +6,6 @@ tells date, identity or where the images came from.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,32 +14,25 @@ from markupsafe import Markup
 
 from petflame.anatomy import ARTERIES, BY_NAME, title
 from petflame.files import read_nifti
-from petflame.grid import Array, Grid, Volume
-from petflame.report.svg import Drawing, polyline
+from petflame.grid import Array, Grid, Volume, ras_to_lps
+from petflame.report.raster import Canvas, fuse
 from petflame.report.views import (
     AXIAL_WIDTH_MM,
     View,
     axial_view,
     curve_extent,
     curved_view,
-    region_outline,
+    cut_region,
+    largest_in_slab,
+    mean_of_slab,
     sample,
-    sample_slab,
 )
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation, read_segmentation
 from petflame.study import VisitFolder
 
-CT_WINDOW_HU = (-150.0, 250.0)
-# Below this ratio PET is not painted at all; above the second it is painted in full strength.
-FADE_TBR = (0.9, 1.7)
-STRENGTH = 0.78
-JPEG_QUALITY = 86
 SLAB_CT_MM = np.array([-2.0, 0.0, 2.0])
 SLAB_PET_MM = np.array([-6.0, -3.0, 0.0, 3.0, 6.0])
-_COLOURS = np.array(
-    [[0, 0, 0], [70, 0, 30], [170, 20, 20], [235, 85, 0], [255, 165, 20], [255, 230, 110], [255, 255, 235]], float
-)
 
 
 @dataclass(frozen=True)
@@ -87,51 +78,6 @@ class Picture:
     svg: Markup
     caption: str
     raster_bytes: int
-
-
-def hot(value: Array) -> Array:
-    """Map 0 to 1 onto a black, red, yellow, white scale, shape (..., 3), 0 to 255."""
-    stops = np.linspace(0, 1, len(_COLOURS))
-    return np.stack([np.interp(value, stops, _COLOURS[:, c]) for c in range(3)], axis=-1)
-
-
-def colour_stops(count: int = 7) -> list[tuple[int, str]]:
-    """Percent along the scale and colour, for a legend."""
-    places = np.linspace(0, 1, count)
-    colours = np.round(hot(places)).astype(int)
-    return [
-        (round(100 * p), "#" + "".join(f"{c:02x}" for c in colour)) for p, colour in zip(places, colours, strict=True)
-    ]
-
-
-def fuse(hu: Array | None, tbr: Array, top_tbr: float) -> Array:
-    """Blend CT (grey) and PET (hot) into RGB bytes, shape (rows, columns, 3).
-
-    Parameters
-    ----------
-    hu : array or None
-        CT numbers; None paints PET alone on black.
-    tbr : array
-        PET over blood pool.
-    top_tbr : float
-        Ratio painted white.
-    """
-    colour = hot(np.clip(tbr / top_tbr, 0, 1))
-    if hu is None:
-        return np.round(colour).astype(np.uint8)
-    grey = 255 * np.clip((hu - CT_WINDOW_HU[0]) / (CT_WINDOW_HU[1] - CT_WINDOW_HU[0]), 0, 1)[..., None]
-    fade = np.clip((tbr - FADE_TBR[0]) / (FADE_TBR[1] - FADE_TBR[0]), 0, 1)
-    strength = (STRENGTH * fade * fade * (3 - 2 * fade))[..., None]
-    return np.round(grey * (1 - strength) + colour * strength).astype(np.uint8)
-
-
-def jpeg(rgb: Array) -> bytes:
-    """Compress RGB bytes; no metadata, the same bytes for the same picture."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
-    return stream.getvalue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +150,7 @@ def _open(order: PictureOrder) -> _Scene:
 
 def _centres(volume: Volume) -> Array:
     ijk = np.stack(np.meshgrid(*[np.arange(n) for n in volume.grid.shape], indexing="ij"), axis=-1)
-    return volume.grid.to_ras(ijk) * np.array([-1.0, -1.0, 1.0])
+    return ras_to_lps(volume.grid.to_ras(ijk))
 
 
 def _mask(scene: _Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
@@ -227,19 +173,19 @@ def _mask(scene: _Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float 
 
 
 def _curved(scene: _Scene, view: View, order: PictureOrder) -> Picture:
-    hu = None if scene.ct is None else sample_slab(scene.ct, view, SLAB_CT_MM, -1000.0, largest=False)
-    tbr = sample_slab(scene.pet, view, SLAB_PET_MM, 0.0, largest=True) / scene.background
-    drawing, size = _raster(fuse(hu, tbr, order.top_tbr), view, "")
-    for name in ARTERIES:
-        mask = _mask(scene, name)
-        if mask is not None:
-            _contour(drawing, region_outline(mask, view, order.margin_mm), _contour_class(name, order.vessel))
-    _furniture(drawing, view, 50)
-    drawing.title = (
+    hu = None if scene.ct is None else mean_of_slab(scene.ct, view, SLAB_CT_MM, -1000.0)
+    tbr = largest_in_slab(scene.pet, view, SLAB_PET_MM) / scene.background
+    words = (
         f"{order.name}: curved coronal PET/CT through {_listed([title(n).lower() for n in order.targets])}; "
         f"{title(order.vessel).lower()} outlined; PET as ratio to blood, 0 to {order.top_tbr:g}"
     )
-    return Picture(drawing.markup(), "Curved coronal view", size)
+    canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
+    for name in ARTERIES:
+        mask = _mask(scene, name)
+        if mask is not None:
+            canvas.contour(cut_region(mask, view, order.margin_mm).outlines, _contour_class(name, order.vessel))
+    canvas.furniture(50)
+    return Picture(canvas.drawing.markup(), "Curved coronal view", canvas.raster_bytes)
 
 
 def _axial(scene: _Scene, order: PictureOrder) -> Picture | None:
@@ -248,57 +194,33 @@ def _axial(scene: _Scene, order: PictureOrder) -> Picture | None:
     mask = _mask(scene, order.vessel, z - reach, z + reach)
     if mask is None:
         return None
-    middle = mask.grid.to_ras(np.argwhere(mask.data)).mean(axis=0) * np.array([-1.0, -1.0, 1.0])
+    middle = ras_to_lps(mask.grid.to_ras(np.argwhere(mask.data)).mean(axis=0))
     width = AXIAL_WIDTH_MM["carotid" if order.vessel.startswith("carotid") else "aorta"]
     view = axial_view(np.array([middle[0], middle[1], z]), width)
     hu = None if scene.ct is None else sample(scene.ct, view.points_lps_mm, -1000.0)
     tbr = sample(scene.pet, view.points_lps_mm, 0.0) / scene.background
-    drawing, size = _raster(fuse(hu, tbr, order.top_tbr), view, "")
+    words = (
+        f"{order.name}: axial PET/CT at the section of {title(order.vessel).lower()} that was hottest at baseline; "
+        f"arteries and veins outlined, highest uptake marked; PET as ratio to blood, 0 to {order.top_tbr:g}"
+    )
+    canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
     for name in scene.boxes:
         kind = BY_NAME[name].kind
         part = mask if name == order.vessel else _mask(scene, name, z - reach, z + reach)
         if part is None or kind == "neighbour":
             continue
-        margin = order.margin_mm if kind == "artery" else 0.0
-        _contour(drawing, region_outline(part, view, margin), _contour_class(name, order.vessel))
-    _furniture(drawing, view, 20)
-    drawing.title = (
-        f"{order.name}: axial PET/CT at the section of {title(order.vessel).lower()} that was hottest at baseline; "
-        f"arteries and veins outlined; PET as ratio to blood, 0 to {order.top_tbr:g}"
-    )
-    return Picture(drawing.markup(), "Axial view", size)
+        cut = cut_region(part, view, order.margin_mm if kind == "artery" else 0.0)
+        canvas.contour(cut.outlines, _contour_class(name, order.vessel))
+        if name == order.vessel and cut.inside.any():
+            canvas.peak(np.unravel_index(int(np.argmax(np.where(cut.inside, tbr, -np.inf))), tbr.shape))
+    canvas.furniture(20)
+    return Picture(canvas.drawing.markup(), "Axial view", canvas.raster_bytes)
 
 
 def _contour_class(name: str, chosen: str) -> str:
     if name == chosen:
         return "contour chosen"
     return "contour artery" if BY_NAME[name].kind == "artery" else "contour vein"
-
-
-def _raster(rgb: Array, view: View, words: str) -> tuple[Drawing, int]:
-    width, height = view.size
-    data = jpeg(rgb)
-    drawing = Drawing(width, height, words, "scan")
-    address = "data:image/jpeg;base64," + base64.b64encode(data).decode()
-    drawing.add("image", href=address, width=width, height=height)
-    return drawing, len(data)
-
-
-def _contour(drawing: Drawing, outlines: list[Array], class_: str) -> None:
-    words = "".join(polyline(map(tuple, line), closed=bool(np.allclose(line[0], line[-1]))) for line in outlines)
-    if words:
-        drawing.add("path", d=words, class_=class_)
-
-
-def _furniture(drawing: Drawing, view: View, bar_mm: int) -> None:
-    """Add sides and a scale bar; the patient's right is on the left."""
-    width, height = view.size
-    drawing.text(8, height / 2, "R", "side")
-    drawing.text(width - 8, height / 2, "L", "side", "end")
-    length = bar_mm / view.pixel_mm
-    x, y = width - 12 - length, height - 14
-    drawing.add("path", d=f"M{x:.1f} {y - 4:.1f}v4h{length:.1f}v-4", class_="scalebar")
-    drawing.text(x + length / 2, y - 7, f"{bar_mm // 10} cm", "scaletext", "middle")
 
 
 def _listed(words: list[str]) -> str:

@@ -15,8 +15,8 @@ from scipy import ndimage
 from petflame.grid import Array, Volume, ras_to_lps
 from petflame.measure.sections import contours_of, distance_at
 
-CURVE_WIDTH_MM = 200.0
-CURVE_PIXEL_MM = 0.55
+CURVE_WIDTH_MM = 180.0
+CURVE_PIXEL_MM = 0.5
 BELOW_MM, ABOVE_MM = 45.0, 15.0
 MAX_HEIGHT_MM = 330.0
 AXIAL_PIXEL_MM = 0.5
@@ -50,7 +50,7 @@ class View:
 
 def axial_view(centre_lps_mm: Array, width_mm: float) -> View:
     """Return a square axial plane round a point, shape (3,), LPS mm."""
-    n = round(width_mm / AXIAL_PIXEL_MM)
+    n = 2 * round(width_mm / AXIAL_PIXEL_MM / 2)
     steps = (np.arange(n) - (n - 1) / 2) * AXIAL_PIXEL_MM
     x, y = np.meshgrid(steps, steps)
     points = np.stack([x, y, np.zeros_like(x)], axis=-1) + centre_lps_mm
@@ -77,10 +77,10 @@ def curved_view(lines: Mapping[str, Array], low_mm: float, high_mm: float) -> Vi
     low_mm, high_mm : float
         Ends along z.
     """
-    rows = round((high_mm - low_mm) / CURVE_PIXEL_MM)
+    rows = 2 * round((high_mm - low_mm) / CURVE_PIXEL_MM / 2)
     z = high_mm - (np.arange(rows) + 0.5) * CURVE_PIXEL_MM
     middle = float(np.mean([line[:, 0].mean() for line in lines.values()]))
-    columns = round(CURVE_WIDTH_MM / CURVE_PIXEL_MM)
+    columns = 2 * round(CURVE_WIDTH_MM / CURVE_PIXEL_MM / 2)
     x = middle + (np.arange(columns) - (columns - 1) / 2) * CURVE_PIXEL_MM
     total, weights = np.zeros((rows, columns)), np.zeros((rows, columns))
     for line in lines.values():
@@ -103,14 +103,39 @@ def sample(volume: Volume, points_lps_mm: Array, outside: float) -> Array:
     return ndimage.map_coordinates(volume.data, np.moveaxis(ijk, -1, 0), np.float32, 1, "constant", outside)
 
 
-def sample_slab(volume: Volume, view: View, depths_mm: Array, outside: float, largest: bool) -> Array:
-    """Sample a slab about a view; return its mean, or the largest value over the depths, shape (rows, columns)."""
-    layers = [sample(volume, view.points_lps_mm + d * view.normal, outside) for d in depths_mm]
-    return np.max(layers, axis=0) if largest else np.mean(layers, axis=0)
+def mean_of_slab(volume: Volume, view: View, depths_mm: Array, outside: float) -> Array:
+    """Return the mean over a slab about a view, shape (rows, columns)."""
+    return np.mean([sample(volume, view.points_lps_mm + d * view.normal, outside) for d in depths_mm], axis=0)
 
 
-def region_outline(mask: Volume, view: View, margin_mm: float = 0.0) -> list[Array]:
-    """Return the outlines of a region on a view, in the same shape-based interpolation that the measurement uses.
+def largest_in_slab(volume: Volume, view: View, depths_mm: Array) -> Array:
+    """Return the largest value over a slab about a view, shape (rows, columns).
+
+    The slab is sampled at every second pixel, still several times finer than a PET voxel.
+    """
+    coarse = view.points_lps_mm.reshape(view.size[1] // 2, 2, view.size[0] // 2, 2, 3).mean(axis=(1, 3))
+    largest = np.max([sample(volume, coarse + d * view.normal, 0.0) for d in depths_mm], axis=0)
+    return ndimage.zoom(largest, 2, order=1, mode="nearest", grid_mode=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A region cut by a view.
+
+    Attributes
+    ----------
+    outlines : list of (n, 2) array
+        (x, y) in pixels from the picture's upper left corner.
+    inside : (rows, columns) bool array
+        Pixels whose centre lies in the region.
+    """
+
+    outlines: list[Array]
+    inside: Array
+
+
+def cut_region(mask: Volume, view: View, margin_mm: float = 0.0) -> Cut:
+    """Cut a region by a view, in the same shape-based interpolation that the measurement uses.
 
     Parameters
     ----------
@@ -119,27 +144,21 @@ def region_outline(mask: Volume, view: View, margin_mm: float = 0.0) -> list[Arr
     view : View
     margin_mm : float
         Margin of the measured region.
-
-    Returns
-    -------
-    list of (n, 2) array
-        Closed or open outlines as (x, y) pixel coordinates from the picture's upper left corner.
     """
     from skimage.measure import approximate_polygon, find_contours
 
     contours = contours_of(mask, margin_mm)
+    inside = np.zeros(view.points_lps_mm.shape[:2], bool)
     low, high = _window(contours.grid.to_ras(_corners(contours.grid.shape)), view)
     if low is None:
-        return []
-    part = view.points_lps_mm[low[0] : high[0], low[1] : high[1]]
-    distance = np.minimum(distance_at(contours, ras_to_lps(part)), 50.0)
+        return Cut([], inside)
+    window = (slice(low[0], high[0]), slice(low[1], high[1]))
+    distance = np.minimum(distance_at(contours, ras_to_lps(view.points_lps_mm[window])), 50.0)
+    inside[window] = distance <= margin_mm
     # Linear pieces of a signed distance leave small steps between slices; the outline need not show them.
-    distance = ndimage.gaussian_filter(distance, 0.8, mode="nearest")
-    return [
-        approximate_polygon(line, 0.35)[:, ::-1] + (low[1] + 0.5, low[0] + 0.5)
-        for line in find_contours(distance, margin_mm)
-        if len(line) > 5
-    ]
+    smooth = ndimage.gaussian_filter(distance, 0.8, mode="nearest")
+    lines = [line for line in find_contours(smooth, margin_mm) if len(line) > 5]
+    return Cut([approximate_polygon(line, 0.35)[:, ::-1] + (low[1] + 0.5, low[0] + 0.5) for line in lines], inside)
 
 
 def _corners(shape: tuple[int, int, int]) -> Array:

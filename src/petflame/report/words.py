@@ -12,6 +12,19 @@ HARD_SPACE = "\u00a0"
 # The published effect on the index vessel (measurement definitions, section 5): the size a reader has in mind.
 PUBLISHED_PERCENT = -7.7
 _PATH = re.compile(r"(?<![\w<.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/:;,'\"()]+)+[\\/](?=[^\s\\/])")
+_UID = re.compile(r"2\.25\.\d{9,}|\d+(?:\.\d+){4,}")
+_HYPHEN = re.compile(r"(?<![\w.-])-(?=\d)")
+# Columns whose unit would read badly once underscores become spaces.
+_NAMES = (
+    ("uptake_difference_min", "uptake difference in min"),
+    ("glucose_mmol_l", "glucose in mmol/L,"),
+    ("dose_per_kg_difference_percent", "dose per kg, difference in %"),
+    ("voxel_size_mm", "voxel size in mm"),
+    ("liver_suv_mean", "liver SUV,"),
+    ("area_ratio_", "area ratio, "),
+    ("followup", "follow-up"),
+)
+_COLUMN = re.compile(r"(?<=[a-z])_(?=[a-z])")
 
 
 def number(value: Any, digits: int = 2, signed: bool = False) -> str:
@@ -74,13 +87,27 @@ def p_clause(p: Any) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def without_folders(text: Any) -> str:
-    """Drop folder names from paths inside a text: a folder may be named after a person.
+def discreet(text: Any) -> str:
+    """Drop folder names and unique identifiers from a text: a folder may be named after a person.
 
-    >>> without_folders("cannot read /data/Doe^John/scan 1.dcm; mend it")
+    >>> discreet("cannot read /data/Doe^John/scan 1.dcm; mend it")
     'cannot read …/scan 1.dcm; mend it'
+    >>> discreet("after PT.2.25.26978708471106586958817343.dcm")
+    'after PT.….dcm'
     """
-    return _PATH.sub("…/", "" if text is None else str(text))
+    return _UID.sub("…", _PATH.sub("…/", "" if text is None else str(text)))
+
+
+def readable(text: Any) -> str:
+    """Set names of columns and signs of a machine's sentence as a reader expects them.
+
+    >>> readable("uptake_difference_min 5.83 (warn; pass <= 5); change -3.3 %")
+    'uptake difference in min 5.83 (warn; pass ≤ 5); change −3.3 %'
+    """
+    words = discreet(text).replace("<=", "≤").replace(">=", "≥")
+    for name, better in _NAMES:
+        words = words.replace(name, better)
+    return _HYPHEN.sub("−", _COLUMN.sub(" ", words))
 
 
 def effect_headline(primary: Mapping[str, Any]) -> str:

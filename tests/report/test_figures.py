@@ -1,0 +1,106 @@
+"""What the figures and sentences claim."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from petflame.protocol import Protocol
+from petflame.report import figures, tables, words
+from petflame.report.participants import hottest_section, picture_orders, sections_to_show, table_row
+from petflame.report.read import read_results
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return read_results(finished.out, finished.root)
+
+
+def test_reading_keeps_everybody_with_arm_and_visits(results):
+    assert [p.id for p in results.participants] == [f"P{n:02d}" for n in range(1, 9)]
+    assert not results.blinded
+    assert not results.simulated
+    assert len(results.measured) == 7
+    last = results.participants[-1]
+    assert last.visits["baseline"].has_pictures
+    assert not last.visits["followup"].has_pictures
+    assert "one slice is missing" in [e["what"] for e in last.exclusions if e["kind"] == "refused"]
+
+
+def test_a_study_with_its_own_truth_is_named_as_simulated(finished, tmp_path):
+    (tmp_path / "truth.json").write_text(json.dumps({"format": "petflame-simulated-truth/1"}))
+    assert read_results(finished.out, tmp_path).simulated
+
+
+def test_the_waterfall_has_a_bar_a_patient_in_the_colours_of_the_arms(results):
+    drawn = str(figures.waterfall(results.measured, (-12.9, 14.9)))
+    assert len(re.findall('class="bar-active', drawn)) == sum(p.arm == "active" for p in results.measured)
+    assert len(re.findall('class="bar-control', drawn)) == sum(p.arm == "control" for p in results.measured)
+    assert 'class="band"' in drawn
+
+
+def test_intervals_beyond_the_scale_are_clipped_and_a_missing_one_is_empty():
+    scale = figures.interval_scale([{"estimate": 1.0, "low": 0.0, "high": 2.0}])
+    assert scale.low < 0 < 2 < scale.high
+    assert figures.interval({"estimate": None}, scale) == ""
+    assert str(figures.interval({"estimate": 1.0, "low": -1e9, "high": 1e9}, scale)).count("<line") == 2
+
+
+def test_the_axial_picture_shows_the_section_hottest_at_baseline_and_its_match(results):
+    p = results.participants[0]
+    index = p.row["index_vessel"]
+    shown = sections_to_show(p, index)
+    assert shown["baseline"] == hottest_section(p.visits["baseline"], index)
+    (match,) = [r for r in p.sections if r["vessel"] == index and r["section_baseline"] == shown["baseline"]["section"]]
+    assert shown["followup"]["section"] == match["section_followup"]
+    orders = picture_orders(p, Protocol(), 4.0)
+    assert orders["baseline"].section_z_mm == shown["baseline"]["z_mm"]
+    assert orders["baseline"].vessel == index
+
+
+def test_a_visit_without_a_pair_is_still_drawn(results):
+    orders = picture_orders(results.participants[-1], Protocol(), 4.0)
+    assert list(orders) == ["baseline"]
+
+
+def test_a_row_of_the_table_carries_band_and_grade(results):
+    row = table_row(results.participants[2])
+    assert re.fullmatch(r"[+−]\d+\.\d\u00a0%", row["percent"])
+    assert " to " in row["band"]
+    last = table_row(results.participants[-1])
+    assert (last["status"], last["measured"]) == ("refused", False)
+    assert "one slice is missing" in last["why"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claim"),
+    [(-0.3, -0.1, "lower with active"), (0.1, 0.3, "higher with active"), (-0.3, 0.1, "No clear difference")],
+)
+def test_a_direction_is_claimed_only_where_the_interval_leaves_zero_out(low, high, claim):
+    assert claim in words.effect_headline({"adjusted_percent": 5.0, "ci_low": low, "ci_high": high})
+
+
+def test_the_noise_sentence_follows_the_band():
+    facts = {"no_change_band_percent": [-12.9, 14.9], "within_subject_cv": 0.05, "published_bands_percent": [9.5]}
+    assert "A change of −7.7\u00a0% in a single patient lies within measurement noise" in words.noise_sentence(
+        -7.7, facts
+    )
+    assert "beyond" in words.noise_sentence(-30.0, facts)
+    assert "published average effect" in words.noise_sentence(None, None)
+
+
+def test_tables_give_the_reason_where_there_is_no_number():
+    arms = {
+        "primary": None,
+        "vessels": {"aorta_arch": {"adjusted_percent": None, "p": None, "p_holm": None, "reason": "too few patients"}},
+        "sensitivity": {},
+    }
+    table = tables.vessels(arms)
+    assert table is not None
+    assert table.rows[0]["note"] == "too few patients"
+    assert table.rows[0]["estimate"] == words.DASH
+    assert tables.percentages(arms) is None
+    assert tables.sensitivity(arms) is None
+    assert tables.negative_controls(arms) is None

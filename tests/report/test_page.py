@@ -1,0 +1,188 @@
+"""The page as a whole: offline, escaped, complete, the same each time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from petflame.errors import InputRefused
+from petflame.protocol import Protocol
+from petflame.provenance import verify
+from petflame.report.page import write_report
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Reader(HTMLParser):
+    """Collects elements, checks that they nest, and keeps the visible text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page(finished) -> str:
+    return write_report(finished.out, finished.root, Protocol(), None).read_text(encoding="utf-8")
+
+
+def test_nothing_is_loaded_and_nothing_inline_escapes_the_policy(page):
+    without_pictures = re.sub(r"data:image/jpeg;base64,[A-Za-z0-9+/=]+", "", page)
+    assert not re.search(r"https?:|//[a-z]|url\((?!#)|@import", without_pictures)
+    elements = read(page).elements
+    assert {t for t, _ in elements} & {"link", "iframe", "object", "embed", "base", "form"} == set()
+    for tag, attributes in elements:
+        assert "style" not in attributes, tag
+        assert not [a for a in attributes if a.startswith("on")], tag
+        for name in ("src", "href"):
+            address = attributes.get(name)
+            assert address is None or address.startswith(("#", "data:image/jpeg;base64,")), address
+
+
+def test_the_policy_allows_this_style_and_script_alone(page):
+    policy = next(a["content"] for t, a in read(page).elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_pictures_and_tables_speak_to_those_who_do_not_see_them(page):
+    elements = read(page).elements
+    drawings = [a for t, a in elements if t == "svg" and a.get("aria-hidden") != "true"]
+    assert drawings
+    assert all(a.get("role") == "img" and a.get("aria-label") for a in drawings)
+    assert all(a.get("scope") for t, a in elements if t == "th")
+
+
+def test_effect_is_given_with_interval_and_three_named_percentages(finished, page):
+    text = " ".join(read(page).text)
+    primary = json.loads((finished.out / "arms.json").read_text())["primary"]
+    assert f"{abs(primary['adjusted_percent']):.1f}\u00a0% lower with active treatment" in text
+    for name in ("Adjusted percent (primary)", "Log-ratio percent", "Difference of mean percent changes"):
+        assert name in text
+    assert "One patient is not the average." in text
+    assert "Negative controls" in text
+    assert "exploratory" in text
+
+
+def test_everybody_is_named_and_a_refusal_says_why(page):
+    text = " ".join(read(page).text)
+    for n in range(1, 9):
+        assert f"P{n:02d}" in text
+    assert "No pictures: one slice is missing" in text
+    assert "…/x.dcm" in text
+    assert "Doe^Jane" not in page
+    assert "SUV refused, ratios measured on Bq/mL" in text
+
+
+def test_each_measured_visit_has_a_curved_and_an_axial_picture(page):
+    labels = [a["aria-label"] for t, a in read(page).elements if t == "svg" and a.get("class") == "scan"]
+    assert len([x for x in labels if x.startswith("Baseline: curved")]) == 8
+    assert len([x for x in labels if x.startswith("Follow-up: axial")]) == 7
+
+
+def test_no_code_of_a_visit_and_no_machine_path_reaches_the_page(finished, page):
+    assert not [code for code in finished.study.by_code if code in page]
+    assert str(finished.out) not in page
+    assert str(finished.root) not in page
+
+
+def test_same_results_same_bytes_with_one_process_or_two(finished, page):
+    again = write_report(finished.out, finished.root, Protocol(), None, cores=2).read_text(encoding="utf-8")
+    assert again == page
+
+
+def test_the_run_verifies_and_the_allocation_is_not_an_input(finished, page):
+    assert verify(finished.out) > 20
+    document = json.loads((finished.out / "provenance.json").read_text())
+    assert set(document["inputs"]) == {"participants.tsv", "visits.tsv", "outcomes.tsv"}
+    allocation = hashlib.sha256((finished.root / "allocation.tsv").read_bytes()).hexdigest()
+    assert allocation in page
+    assert hashlib.sha256((finished.out / "provenance.json").read_bytes()).hexdigest() in page
+
+
+def test_hostile_cells_are_text(own_copy):
+    bad = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'=cmd|' /C calc'!A0"
+    patients = pd.read_csv(own_copy.out / "patients.tsv", sep="\t")
+    patients["comparability_reasons"] = bad
+    patients.to_csv(own_copy.out / "patients.tsv", sep="\t", index=False)
+    row = {"participant_id": bad, "visit": bad, "code": "", "step": bad, "kind": "flagged"}
+    row |= {"what": bad, "where": bad, "remedy": bad}
+    pd.DataFrame([row]).to_csv(own_copy.out / "exclusions.tsv", sep="\t", index=False)
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    arms["notes"] = [bad]
+    arms["primary"]["definition"] = bad
+    arms["analysis_set"]["left_out"] = [{"participant_id": bad, "arm": bad, "reason": bad}]
+    arms["consort"]["stations"][1]["lost"] = [{"reason": bad, "total": 1}]
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    reader = read(page)
+    assert len([t for t, _ in reader.elements if t == "script"]) == 1
+    assert "img" not in {t for t, _ in reader.elements}
+    assert "<script>alert" in "".join(reader.text)
+
+
+def test_without_arms_the_page_compares_nothing(own_copy, reanalyse):
+    reanalyse(own_copy, blinded=True)
+    (own_copy.out / "outcomes.json").unlink()
+    text = " ".join(read(write_report(own_copy.out, None, Protocol(), None).read_text(encoding="utf-8")).text)
+    assert "Blinded." in text
+    assert "pooled" in text.lower()
+    assert "lower with active" not in text
+    assert "Does the result hold?" not in text
+    assert "−7.7\u00a0%" in text
+
+
+def test_tables_alone_are_enough(tmp_path: Path, finished):
+    for name in ("patients.tsv", "arms.json", "patient_changes.tsv", "not_analysed.tsv"):
+        (tmp_path / name).write_bytes((finished.out / name).read_bytes())
+    text = " ".join(read(write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")).text)
+    assert "no visit folders" in text
+    assert "P03" in text
+
+
+def test_a_broken_image_leaves_its_reason_and_not_a_failed_report(own_copy):
+    folder = own_copy.out / "visits" / own_copy.study.code("P01", "baseline")
+    (folder / "ct.nii.gz").write_bytes(b"no image")
+    text = " ".join(read(write_report(own_copy.out, None, Protocol(), None).read_text(encoding="utf-8")).text)
+    assert "No pictures: it cannot be read as NIfTI" in text
+
+
+def test_without_an_analysis_it_refuses(tmp_path: Path):
+    with pytest.raises(InputRefused, match=r"arms\.json.*petflame analyse"):
+        write_report(tmp_path, None, Protocol(), None)
