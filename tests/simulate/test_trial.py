@@ -14,16 +14,18 @@ from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, read_tsv
 from petflame.grid import ras_to_lps
+from petflame.simulate.plan import plan_trial
 from petflame.simulate.regions import label_map
 from petflame.simulate.trial import simulate_trial, write_simulated_visit
 from petflame.simulate.visit import SIZES, anatomy_of, simulate_visit
 
+SEED = 314
 LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "right_pulmonary_artery", "carina")
 
 
 @pytest.fixture(scope="session")
-def visit(study):
-    return simulate_visit(study.plan.visit_plans[0], "tiny")
+def visit():
+    return simulate_visit(plan_trial(2, SEED).visit_plans[0], "tiny")
 
 
 def _digests(root):
@@ -85,7 +87,7 @@ def test_labels_agree_with_the_dicom_geometry(study):
     assert labels.grid.spacing_mm[:2] == pytest.approx([float(v) for v in low.PixelSpacing], abs=1e-4)
 
 
-def test_landmarks_and_seeds_lie_in_their_vessels(study, visit):
+def test_landmarks_and_seeds_lie_in_their_vessels(visit):
     lattice = visit.size.ct
     for side in ("right", "left"):
         z = visit.landmarks_lps_mm[f"carotid_bifurcation_{side}"][2]
@@ -144,13 +146,14 @@ def test_images_look_like_a_patient(visit):
     assert hu.dtype == np.int16
     lung = hu[:, hu.shape[1] // 2, hu.shape[2] // 2 - 22]
     assert -930 < np.median(lung[lung < -600]) < -700
-    means = {n: float(hu[labels == BY_NAME[n].label].mean()) for n in ("aorta_descending", "liver", "vertebrae")}
-    assert 25 < means["aorta_descending"] < 60
-    assert 45 < means["liver"] < 70
-    assert means["vertebrae"] > 120
+    typical = {n: np.median(hu[labels == BY_NAME[n].label]) for n in ("aorta_descending", "liver", "vertebrae")}
+    assert 25 < typical["aorta_descending"] < 60
+    assert 45 < typical["liver"] < 70
+    assert typical["vertebrae"] > 120
     truth = visit.truth_labels
-    uptake = {n: float(suv[truth == BY_NAME[n].label].mean()) for n in ("liver", "svc", "aorta_ascending")}
-    assert uptake["liver"] == pytest.approx(visit.plan.tissue_suv["liver"], rel=0.1)
+    uptake = {n: np.median(suv[truth == BY_NAME[n].label]) for n in ("liver", "svc", "aorta_ascending")}
+    # Only the dome is in view, and breathing and blur lower it.
+    assert 0.75 < uptake["liver"] / visit.plan.tissue_suv["liver"] < 1.1
     assert uptake["svc"] == pytest.approx(visit.plan.blood_suv, rel=0.12)
     assert uptake["aorta_ascending"] > 1.2 * uptake["svc"]
     assert float(suv[:, 0, 0].mean()) < 0.05
