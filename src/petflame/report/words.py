@@ -24,7 +24,7 @@ _NAMES = (
     ("area_ratio_", "area ratio, "),
     ("followup", "follow-up"),
 )
-_COLUMN = re.compile(r"(?<=[a-z])_(?=[a-z])")
+_COLUMN = re.compile(r"(?<=[a-z,])_(?=[a-z])")
 
 
 def number(value: Any, digits: int = 2, signed: bool = False) -> str:
@@ -122,7 +122,9 @@ def effect_headline(primary: Mapping[str, Any]) -> str:
     if primary["ci_low"] > 0:
         return f"Arterial inflammation was {size} higher with active treatment than with control."
     way = "lower" if primary["adjusted_percent"] < 0 else "higher"
-    return f"No clear difference: arterial inflammation was {size} {way} with active treatment, as chance can explain."
+    return (
+        f"No clear difference: arterial inflammation was {size} {way} with active treatment, which chance can explain."
+    )
 
 
 def effect_detail(primary: Mapping[str, Any], level: str = "95 %") -> str:
@@ -164,6 +166,8 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any] | N
         if inside
         else f"A change of {percent(size)} in a single patient lies beyond the assumed measurement noise"
     )
+    if not inside and low <= PUBLISHED_PERCENT <= high:
+        verdict += f" (the published {percent(PUBLISHED_PERCENT)} lies within it)"
     return (
         f"{verdict}: {which} is a mean over many patients and says nothing about one. With {basis}, two scans of an "
         f"unchanged patient differ by {between(low, high, 1, signed=True)}{HARD_SPACE}% in 95 of 100 cases; "
