@@ -102,7 +102,7 @@ def lymph_nodes(morph: Morph, rng: np.random.Generator) -> list[Part]:
         (13, 2, -24),
         (-8, 12, -28),
         (48, 10, -24),
-        (120, 20, 22),
+        (140, 10, 26),
     ]
     parts = []
     for x, y, z in sites:

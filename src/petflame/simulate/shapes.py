@@ -69,7 +69,7 @@ class Tube:
         """Return the signed distance, or None where the tube does not touch the lattice."""
         if not self.may_touch(lattice, pose, margin_mm):
             return None
-        return stamp(self.sampled(pose, max(0.04, 0.04 * lattice.spacing_mm[0])), lattice, margin_mm)
+        return stamp(self.sampled(pose, max(0.04, 0.08 * lattice.spacing_mm[0])), lattice, margin_mm)
 
     def may_touch(self, lattice: Lattice, pose: Pose, margin_mm: float) -> bool:
         """Tell, from the control points alone, whether the tube can reach the lattice."""
