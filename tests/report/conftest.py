@@ -148,8 +148,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> MadeStudy:
 
 @pytest.fixture
 def own_copy(finished: MadeStudy, tmp_path: Path) -> MadeStudy:
-    """A finished study that a test may change."""
-    shutil.copytree(finished.out, tmp_path / "out")
+    """A finished study without images, which a test may change."""
+    shutil.copytree(finished.out, tmp_path / "out", ignore=shutil.ignore_patterns("*.nii.gz"))
     return MadeStudy(finished.root, tmp_path / "out", finished.study)
 
 

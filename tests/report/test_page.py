@@ -176,9 +176,12 @@ def test_tables_alone_are_enough(tmp_path: Path, finished):
     assert "P03" in text
 
 
-def test_a_broken_image_leaves_its_reason_and_not_a_failed_report(own_copy):
-    folder = own_copy.out / "visits" / own_copy.study.code("P01", "baseline")
-    (folder / "ct.nii.gz").write_bytes(b"no image")
+def test_a_broken_image_leaves_its_reason_and_not_a_failed_report(finished, own_copy):
+    for visit in ("baseline", "followup"):
+        code = own_copy.study.code("P01", visit)
+        for name in ("pet", "ct", "labels"):
+            data = (finished.out / "visits" / code / f"{name}.nii.gz").read_bytes()
+            (own_copy.out / "visits" / code / f"{name}.nii.gz").write_bytes(b"no image" if name == "ct" else data)
     text = " ".join(read(write_report(own_copy.out, None, Protocol(), None).read_text(encoding="utf-8")).text)
     assert "No pictures: it cannot be read as NIfTI" in text
 
