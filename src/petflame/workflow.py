@@ -162,7 +162,11 @@ def closing_summary(out: StudyOut) -> str:
             )
     if out.exclusions.exists():
         rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
-        refused = [r for r in rows if r["kind"] == "refused"]
-        lines.append(f"refused: {len(refused)}; kept with a flag: {len(rows) - len(refused)} (exclusions.tsv)")
-        lines += [f"  refused {r['participant_id']} {r['visit']} ({r['step']}): {r['what']}" for r in refused]
+        refused: dict[str, list[str]] = {}
+        for r in rows:
+            if r["kind"] == "refused":
+                refused.setdefault(f"{r['participant_id']} {r['visit']} ({r['step']})", []).append(r["what"])
+        flagged = sum(r["kind"] == "flagged" for r in rows)
+        lines.append(f"refused: {len(refused)}; kept with a flag: {flagged} (see {out.exclusions})")
+        lines += [f"  refused {name}: {'; '.join(reasons)}" for name, reasons in refused.items()]
     return "\n".join(lines)

@@ -82,6 +82,7 @@ def test_the_seal_is_written_before_the_followup_is_read(baseline, tmp_path):
         pair_visits(baseline, tmp_path / "absent", tmp_path / "P", "P001", Protocol())
     sealed = json.loads(PairFolder(tmp_path / "P").index.read_text())
     assert sealed["index_vessel"] == "carotid_right"
+    assert sealed["tbr_max_baseline"] > 2.3
 
 
 def test_a_tie_goes_to_the_first_candidate(tmp_path):

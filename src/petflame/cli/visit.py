@@ -121,16 +121,19 @@ def pair(
 
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
-    from petflame.pair.run import glucose_from_visits, pair_visits
+    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
     from petflame.protocol import load_protocol
 
     console = Console(log_json)
     with step("pair", out, record, console):
-        for folder in (baseline_dir, followup_dir):
-            require_upstream(folder, "convert", "segment", "measure")
+        choices = load_protocol(protocol)
+        require_upstream(baseline_dir, "convert", "segment", "measure")
+        # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
+        seal_baseline(baseline_dir, out, choices)
+        require_upstream(followup_dir, "convert", "segment", "measure")
         name = participant or out.name
         glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
-        row = pair_visits(baseline_dir, followup_dir, out, name, load_protocol(protocol), glucose)
+        row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")
         else:

@@ -125,6 +125,9 @@ def _pair_results(
         own = [] if refused else [("refused", reason) for reason in reasons]
         status = "missing_visit" if None in visits else "refused"
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
+        if folder.index.exists():
+            seal = read_json(folder.index)
+            bare |= {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}
         return {**bare, "status": status, "reason": "; ".join(words)}, None, own
     patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
     row = {str(k): v for k, v in patient.to_dict("records")[0].items()}

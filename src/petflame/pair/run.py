@@ -42,6 +42,36 @@ def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
     )
 
 
+def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> tuple[MeasuredVisit, dict[str, Any]]:
+    """Choose index vessel and locked sections from baseline alone and write them to ``index.json`` of the pair.
+
+    Raises
+    ------
+    InputRefused
+        When the visit is not measured under this protocol or no index vessel can be chosen.
+    """
+    first = read_measured(baseline, protocol)
+    index, notes = choose_index_vessel(first.vessels, protocol)
+    if index is None:
+        raise InputRefused.of(
+            f"no index vessel can be chosen: {'; '.join(notes)}",
+            f"{baseline.name}/vessels.tsv",
+            "segment a target vessel of the baseline visit, or let a reader confirm one",
+        )
+    seal = sealed(
+        {
+            **protocol.stamp,
+            "index_vessel": index,
+            "tbr_max_baseline": first.row(index)["mean_tbr_max"],
+            "notes": notes,
+            "baseline_sha256": {n: sha256(baseline / n) for n in ("vessels.tsv", "slices.tsv")},
+            "locked_sections": locked_sections(first.slices, first.vessels, protocol),
+        }
+    )
+    write_json(PairFolder(out).index, seal)
+    return first, seal
+
+
 def pair_visits(
     baseline: Path,
     followup: Path,
@@ -74,26 +104,8 @@ def pair_visits(
         When a visit is not measured under this protocol or no index vessel can be chosen.
     """
     folder = PairFolder(out)
-    first = read_measured(baseline, protocol)
-    index, notes = choose_index_vessel(first.vessels, protocol)
-    locked = locked_sections(first.slices, first.vessels, protocol)
-    if index is None:
-        raise InputRefused.of(
-            f"no index vessel can be chosen: {'; '.join(notes)}",
-            f"{baseline.name}/vessels.tsv",
-            "segment a target vessel of the baseline visit, or let a reader confirm one",
-        )
-    seal = sealed(
-        {
-            **protocol.stamp,
-            "index_vessel": index,
-            "notes": notes,
-            "baseline_sha256": {n: sha256(baseline / n) for n in ("vessels.tsv", "slices.tsv")},
-            "locked_sections": locked,
-        }
-    )
-    write_json(folder.index, seal)
-
+    first, seal = seal_baseline(baseline, out, protocol)
+    index, locked = seal["index_vessel"], seal["locked_sections"]
     second = read_measured(followup, protocol)
     paired = {name: pair_vessel(str(name), first, second, locked) for name in first.vessels["vessel"]}
     facts = (
@@ -111,7 +123,7 @@ def pair_visits(
         "index_seal": seal["seal"],
         "code": out.name,
     }
-    _write(folder, patient, rows, paired, items, notes, protocol)
+    _write(folder, patient, rows, paired, items, seal["notes"], protocol)
     return patient
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from petflame.errors import InputRefused
+from petflame.files import read_nifti
 from petflame.grid import Grid
+from petflame.segment.automatic import segment_automatically
 from petflame.segment.labelmaps import segmentation_from_labels
 from petflame.segment.product import Segmentation, write_segmentation
 from petflame.study import VisitFolder
@@ -45,11 +47,22 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
         raise InputRefused.of("there is no pet.nii.gz", str(root), "run `petflame convert` first")
     grids = {"ct": image_grid(visit.ct)} if visit.ct.exists() else {}
     grids["pet"] = image_grid(visit.pet)
-    if method == "labels" or (method == "auto" and source is not None):
+    is_map = source is not None and source.name.endswith((".nii", ".nii.gz"))
+    if method == "labels" or (method == "auto" and is_map):
         if source is None:
             raise InputRefused.of("method `labels` needs a label map", str(root), "name it with --from")
         segmentation = segmentation_from_labels(source, grids)
+    elif method == "totalsegmentator":
+        raise InputRefused.of(
+            "method `totalsegmentator` is not part of this version", str(root), "use auto, labels or seeds"
+        )
     else:
-        raise InputRefused.of(f"method `{method}` is not available", str(root), "give a label map with --from")
+        if "ct" not in grids:
+            what = f"method `{method}` needs a CT and the visit has none"
+            raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
+        if method == "seeds" and source is None:
+            raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
+        ct = read_nifti(visit.ct)
+        segmentation = segment_automatically(ct, None if method == "geometric" else source, method != "seeds")
     write_segmentation(segmentation, visit)
     return segmentation

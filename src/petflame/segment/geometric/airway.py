@@ -18,6 +18,7 @@ LEAST_LENGTH_MM = 24.0
 LEAST_BELOW_APEX_MM = 25.0
 SIDE_BRANCH_MM2 = 60.0
 WIDENING_MM = 24.0
+LATE_START = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def find_airway(chest: Chest) -> Airway | None:
     lowest = bottom + int(0.25 * (top - bottom))
     slices = list(range(highest, lowest - 1, -1))
     lumina = {k: _lumina(hu[..., k], chest.air[..., k], chest.midline_i[k]) for k in slices}
-    chain = _best_chain(slices, lumina)
+    chain = _best_chain(slices, lumina, top)
     if len(chain) * STEP_MM < LEAST_LENGTH_MM:
         return None
     length, carina = _carina(chain, lumina, top)
@@ -113,11 +114,12 @@ def _lumina(plane: Array, air: Array, midline_i: float) -> list[_Lumen]:
     return found
 
 
-def _best_chain(slices: list[int], lumina: dict[int, list[_Lumen]]) -> list[tuple[int, _Lumen]]:
+def _best_chain(slices: list[int], lumina: dict[int, list[_Lumen]], apex: int) -> list[tuple[int, _Lumen]]:
     best: dict[tuple[int, int], tuple[float, tuple[int, int] | None]] = {}
     for k in slices:
         for n, lumen in enumerate(lumina[k]):
-            options: list[tuple[float, tuple[int, int] | None]] = [(0.0, None)]
+            # The trachea is in view from the lungs' apex on; a chain that starts lower is a bronchus.
+            options: list[tuple[float, tuple[int, int] | None]] = [(-LATE_START * max(apex - k, 0), None)]
             for m, above in enumerate(lumina.get(k + 1, [])):
                 move = float(np.linalg.norm(lumen.centre - above.centre)) * STEP_MM
                 if move <= STEP_LIMIT_MM:

@@ -65,7 +65,7 @@ def measure_blood(chest: Chest, smooth: Array, spine: Array) -> Blood:
     upper = np.flatnonzero(curve[peak:] < curve[peak] / 2)
     half_width = float(upper[0]) if len(upper) else 15.0
     dense = zone & (smooth > CONTRAST_HU[0]) & (smooth < CONTRAST_HU[1])
-    core = ndimage.minimum_filter(dense, 2 * int(CONTRAST_CORE_MM / STEP_MM) - 1) if dense.any() else dense
+    core = ndimage.minimum_filter(dense, 2 * int(CONTRAST_CORE_MM / STEP_MM) + 1) if dense.any() else dense
     return Blood(float((edges[peak] + edges[peak + 1]) / 2), half_width, float(core.sum() * STEP_MM**3 / 1000))
 
 

@@ -16,6 +16,7 @@ LUNG_HU = -450.0
 ROOM_AIR_HU = -970.0
 TRACHEA_MM2 = 1200.0
 LEAST_LUNG_ML = 400.0
+LEAST_AREA_SHARE = 0.06
 MARGIN_MM = 45.0
 
 
@@ -116,7 +117,11 @@ def _lungs(hu: Array, enclosed: Array, voxel_mm3: float) -> Array | None:
     if volume_ml.max() < LEAST_LUNG_ML / 2 or volume_ml.sum() < LEAST_LUNG_ML:
         return None
     keep = volume_ml >= max(0.15 * volume_ml.max(), 100.0)
-    return np.asarray(keep[labels])
+    lungs = np.asarray(keep[labels])
+    # The pharynx and the mouth hang on the lungs through the trachea.
+    area = lungs.sum(axis=(0, 1))
+    lungs[..., area < LEAST_AREA_SHARE * area.max()] = False
+    return lungs
 
 
 def _midline(lungs: Array) -> Array:

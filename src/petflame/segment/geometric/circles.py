@@ -16,7 +16,7 @@ METAL_HU = 250.0
 DISC_WEIGHT = 0.5
 
 
-def clip_around_blood(hu: Array, blood_hu: float) -> Array:
+def clip_around_blood(hu: Array, blood_hu: float, fat_side_hu: float = FAT_SIDE_HU) -> Array:
     """Clip HU so that fat and lung weigh alike as surroundings of a vessel; metal becomes blood.
 
     Parameters
@@ -25,8 +25,10 @@ def clip_around_blood(hu: Array, blood_hu: float) -> Array:
         Any shape.
     blood_hu : float
         Unenhanced blood.
+    fat_side_hu : float
+        How far below blood the surroundings are told apart.
     """
-    clipped = np.clip(hu, blood_hu - FAT_SIDE_HU, blood_hu + BONE_SIDE_HU)
+    clipped = np.clip(hu, blood_hu - fat_side_hu, blood_hu + BONE_SIDE_HU)
     return np.where(hu > blood_hu + METAL_HU, np.float32(blood_hu), clipped).astype(np.float32)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from petflame.anatomy import AORTA, BY_NAME
 from petflame.errors import Fault
@@ -12,7 +15,8 @@ from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
 from petflame.segment.geometric.neighbours import label_neighbours
-from petflame.segment.geometric.paint import paint, paint_neighbours
+from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
+from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
 from petflame.segment.geometric.quality import judge
 from petflame.segment.geometric.result import GeometricResult, VesselFinding
@@ -23,9 +27,8 @@ from petflame.segment.geometric.work import STEP_MM, canonical_view
 VESSELS = (*AORTA, "svc")
 SMOOTH_VOXELS = 0.6
 UPRIGHT = 0.7
-MOST_CAVA_GROWTH = 1.25
-LEAST_CAVA_COVERAGE = 0.4
-_ASCENDING, _ARCH, _DESCENDING = (BY_NAME[name].label for name in AORTA)
+MOST_CAVA_GROWTH = 1.15
+LEAST_CAVA_COVERAGE = 0.45
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
@@ -65,59 +68,51 @@ def find_vessels(ct: Volume) -> GeometricResult:
 
     paths = find_paths(chest, smooth, spine, airway, airway.carina, blood)
     origin = chest.work.origin_lps_mm
-    trachea = chest.work.to_mm(airway.centre)
+    carina = chest.work.to_mm(airway.carina)
     aorta = fit_tube(canonical, paths.aorta_mm + origin, paths.aorta_radius_mm, blood.hu)
-    ends = np.array(paths.ends_mm) + origin[2]
-    parts = split(aorta)
-    # Sections beyond the ends only serve to fill the last slices.
-    beyond = np.zeros(len(parts), bool)
-    for label, end in zip((_ASCENDING, _DESCENDING), ends, strict=True):
-        beyond |= (parts == label) & (aorta.centre_lps_mm[:, 2] < end)
+    parts = divide(aorta, (paths.ends_mm[0] + float(origin[2]), paths.ends_mm[1] + float(origin[2])))
+    near = cKDTree(paths.aorta_mm + origin).query(aorta.centre_lps_mm)[1]
+    evidence = np.asarray(paths.aorta_score[near])
     vessels = {
-        name: judge(name, aorta.part((parts == BY_NAME[name].label) & ~beyond), canonical, blood, trachea, aorta)
-        for name in AORTA
+        name: judge(
+            name,
+            aorta.part(mask),
+            float(np.median(evidence[mask])) if mask.any() else 0.0,
+            canonical,
+            blood,
+            carina,
+            aorta,
+        )
+        for name, mask in parts.sections(aorta).items()
     }
     labels = np.zeros(ct.data.shape, np.uint8)
     view = canonical_view(Volume(labels, ct.grid))
-    root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], ends[0]])) * STEP_MM
+    root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
     neighbours = label_neighbours(chest, smooth, spine, airway, blood, paths.descending, root)
     paint_neighbours(view, neighbours, chest.work)
     vessels["svc"] = VesselFinding.missing("no round vein was found to the right of the ascending aorta")
     if len(paths.cava_mm) >= 4:
         cava = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
         cava = trim(cava, MOST_CAVA_GROWTH, LEAST_CAVA_COVERAGE)
-        vessels["svc"] = judge("svc", cava, canonical, blood, trachea, aorta)
+        score = float(np.median(paths.cava_score))
+        vessels["svc"] = judge("svc", cava, score, canonical, blood, carina, aorta)
         if len(vessels["svc"].radius_mm):
             paint(view, cava, np.full(len(cava.centre_lps_mm), BY_NAME["svc"].label, np.uint8))
-    known = np.array([name for name in AORTA if len(vessels[name].radius_mm)])
-    shown = np.where(np.isin(parts, [BY_NAME[name].label for name in known]), parts, 0).astype(np.uint8)
-    paint(view, aorta, shown, lowest_mm=dict(zip((_ASCENDING, _DESCENDING), ends, strict=True)))
+    paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
-    return GeometricResult(labels, vessels, landmarks, ())
+    return GeometricResult(labels, withhold_mirrored(vessels), landmarks, ())
 
 
-def split(aorta: Tube) -> Array:
-    """Divide an aorta's sections: label numbers, shape (n,).
-
-    The arch is what lies above the level of its own lower margin, taken under its highest section; in front of it the
-    vessel is ascending, behind it descending.
-
-    Parameters
-    ----------
-    aorta : Tube
-        Sections from the ascending over the arch to the descending part.
-    """
-    z = aorta.centre_lps_mm[:, 2]
-    top = int(z.argmax())
-    margin = float((z - aorta.mean_radius_mm * np.hypot(aorta.frame[:, 0, 2], aorta.frame[:, 1, 2]))[top])
-    # Walk from the top to both sides, so that a limb that bends lower down stays a limb.
-    before, after = np.flatnonzero(z[:top] < margin), np.flatnonzero(z[top:] < margin)
-    first = int(before[-1]) + 1 if len(before) else 0
-    last = top + int(after[0]) if len(after) else len(z)
-    parts = np.full(len(z), _ARCH, np.uint8)
-    parts[:first] = _ASCENDING
-    parts[last:] = _DESCENDING
-    return parts
+def withhold_mirrored(vessels: dict[str, VesselFinding]) -> dict[str, VesselFinding]:
+    """Withhold every vessel where the arch passes on the right: left and right may be exchanged in the image."""
+    wrong = [c for c in vessels["aorta_arch"].checks if c.name == "side of the trachea" and c.value < -c.limit]
+    if not wrong:
+        return vessels
+    reason = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
+    return {
+        name: replace(finding, withheld=True, reason="; ".join(filter(None, [reason, finding.reason])))
+        for name, finding in vessels.items()
+    }
 
 
 def _nothing(ct: Volume, faults: list[Fault]) -> GeometricResult:

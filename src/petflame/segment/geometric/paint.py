@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import numpy as np
 from scipy import ndimage
 
+from petflame.anatomy import AORTA, BY_NAME
 from petflame.grid import Array, Volume, ras_to_lps
+from petflame.segment.geometric.parts import Parts
 from petflame.segment.geometric.surface import Tube, rasterise
 from petflame.segment.geometric.work import Work
 
 
-def paint(labels: Volume, tube: Tube, parts: Array, lowest_mm: Mapping[int, float] | None = None) -> None:
+def paint(labels: Volume, tube: Tube, parts: Array) -> None:
     """Write the label of the nearest section into every voxel of a tube, in place.
 
     Parameters
@@ -23,17 +25,36 @@ def paint(labels: Volume, tube: Tube, parts: Array, lowest_mm: Mapping[int, floa
         Contours.
     parts : (n,) uint8 array
         Label of each section; 0 paints nothing.
-    lowest_mm : mapping of label to float, optional
-        Height (LPS z) below which a label is not painted: an axial cut, so that end slices hold the whole vessel.
     """
     for box, inside, section in rasterise(tube, labels):
-        value = np.where(inside, parts[section], 0).astype(np.uint8)
-        for label, lowest in (lowest_mm or {}).items():
-            index = np.argwhere(value == label)
-            z = labels.grid.to_ras(index + [s.start for s in box])[:, 2]
-            value[tuple(index[z < lowest].T)] = 0
-        target = labels.data[box]
-        target[value > 0] = value[value > 0]
+        value = np.where(inside, parts[section], 0)
+        labels.data[box][value > 0] = value[value > 0]
+
+
+def paint_aorta(labels: Volume, tube: Tube, parts: Parts, shown: Collection[str]) -> None:
+    """Write the aorta's parts, cut in axial planes so that every slice holds whole sections, in place.
+
+    Parameters
+    ----------
+    labels : Volume
+        Canonical uint8 label map; changed.
+    tube : Tube
+        Contours of the whole aorta.
+    parts : Parts
+        Where the parts end.
+    shown : collection of str
+        Names of the parts to write.
+    """
+    numbers = {name: BY_NAME[name].label if name in shown else 0 for name in AORTA}
+    for box, inside, section in rasterise(tube, labels):
+        place = np.argwhere(inside)
+        z = labels.grid.to_ras(place + [s.start for s in box])[:, 2]
+        before = section[inside] <= parts.top
+        value = np.where(before, numbers["aorta_ascending"], numbers["aorta_descending"])
+        value[z < np.where(before, *parts.ends_mm)] = 0
+        value[z >= parts.margin_mm] = numbers["aorta_arch"]
+        keep = value > 0
+        labels.data[box][tuple(place[keep].T)] = value[keep]
 
 
 def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:

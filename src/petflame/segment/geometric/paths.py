@@ -25,6 +25,8 @@ ROOT_BELOW_CARINA_MM = 34.0
 ASCENDING_TRACK_MM = 46.0
 CAVA_BELOW_MM, CAVA_ABOVE_MM = 18.0, 18.0
 LUNG_REACH_MM = 14.0
+DOME_AREA_SHARE = 0.6
+LONGEST_GAP_MM = 20.0
 END_EXTRA_MM = 10.0
 LIKENESS_HU = 25.0
 LEAST_SCORE = 0.3
@@ -38,11 +40,11 @@ class Paths:
     ----------
     aorta_mm : (n, 3) float array
         From the ascending aorta's lower end over the arch to the descending aorta's lower end.
-    aorta_radius_mm : (n,) float array
-        Circle radius.
+    aorta_radius_mm, aorta_score : (n,) float arrays
+        Circle radius, and its evidence.
     ends_mm : (float, float)
         Height of the lower ends of the ascending and the descending aorta; the line goes on a little beyond them.
-    cava_mm, cava_radius_mm : (m, 3), (m,) float arrays
+    cava_mm, cava_radius_mm, cava_score : (m, 3), (m,), (m,) float arrays
         From the head downwards; m = 0 where not found.
     ascending, descending : Track
         Axial tracks, whole.
@@ -50,9 +52,11 @@ class Paths:
 
     aorta_mm: Array
     aorta_radius_mm: Array
+    aorta_score: Array
     ends_mm: tuple[float, float]
     cava_mm: Array
     cava_radius_mm: Array
+    cava_score: Array
     ascending: Track
     descending: Track
 
@@ -94,7 +98,7 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     arch = follow_arch(clipped, likeness, np.array([*a, height]), np.array([*d, height]), (radius_a, radius_d))
     root = max(level - int(ROOT_BELOW_CARINA_MM / STEP_MM), int(ascending.plane.min()))
     ends = (root, _descending_end(chest, descending, bottom))
-    aorta, radius = _joined(ascending, descending, arch, join, ends)
+    aorta, radius, score = _joined(ascending, descending, arch, join, ends)
 
     cava_slices = np.arange(
         min(level + int(CAVA_ABOVE_MM / STEP_MM), top), max(level - int(CAVA_BELOW_MM / STEP_MM), bottom) - 1, -1
@@ -104,7 +108,7 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     keep = _longest_run(ndimage.uniform_filter1d(cava.score, 3, mode="nearest") >= LEAST_SCORE)
     cava_mm = np.column_stack([cava.centre_mm, cava.plane * STEP_MM])[keep]
     ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
-    return Paths(aorta, radius, ends_mm, cava_mm, cava.radius_mm[keep], ascending, descending)
+    return Paths(aorta, radius, score, ends_mm, cava_mm, cava.radius_mm[keep], cava.score[keep], ascending, descending)
 
 
 def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
@@ -118,39 +122,51 @@ def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
 
 
 def _descending_end(chest: Chest, descending: Track, bottom: int) -> int:
-    """Return the lowest slice in which the descending aorta still lies against lung."""
+    """Return the lowest slice of the descending aorta.
+
+    It ends where the lungs' section has shrunk to 60 % of its largest (below the diaphragm's dome breathing moves PET
+    against CT), where it leaves the lung, or where no round vessel is seen any more.
+    """
+    area = chest.lungs.sum(axis=(0, 1))
+    widest = int(area.argmax())
+    shrunk = np.flatnonzero(area[:widest] < DOME_AREA_SHARE * area[widest])
+    lowest = max(int(shrunk[-1]) + 1 if len(shrunk) else 0, bottom)
+    score = ndimage.uniform_filter1d(descending.score, 5, mode="nearest")
     end = int(descending.plane[0])
     reach = int(LUNG_REACH_MM / STEP_MM)
-    for k, centre, radius in zip(descending.plane, descending.centre_mm, descending.radius_mm, strict=True):
-        i, j = np.round(centre / STEP_MM).astype(int)
-        wide = reach + int(radius / STEP_MM)
+    gap = int(LONGEST_GAP_MM / STEP_MM)
+    for n, k in enumerate(descending.plane.tolist()):
+        i, j = np.round(descending.centre_mm[n] / STEP_MM).astype(int)
+        wide = reach + int(descending.radius_mm[n] / STEP_MM)
         around = chest.lungs[max(i, 0) : i + wide + 1, max(j - wide, 0) : j + wide + 1, k]
-        if around.any():
-            end = int(k)
-        elif end - k > int(20.0 / STEP_MM):
+        if around.any() and score[n] >= LEAST_SCORE:
+            end = k
+        if k <= lowest or end - k > gap:
             break
-    return max(end, bottom)
+    return end
 
 
-def _joined(ascending: Track, descending: Track, arch: Arch, join: int, ends: tuple[int, int]) -> tuple[Array, Array]:
+def _joined(
+    ascending: Track, descending: Track, arch: Arch, join: int, ends: tuple[int, int]
+) -> tuple[Array, Array, Array]:
     """Join limbs and arch; both limbs go on beyond their ends, which the caller cuts in an axial plane."""
     spare = int(END_EXTRA_MM / STEP_MM)
     limbs = []
     for track, end in zip((ascending, descending), ends, strict=True):
         use = np.flatnonzero((track.plane <= join) & (track.plane >= end - spare))
-        points = np.column_stack([track.centre_mm[use], track.plane[use] * STEP_MM])
-        radius = track.radius_mm[use]
+        limb = np.column_stack(
+            [track.centre_mm[use], track.plane[use] * STEP_MM, track.radius_mm[use], track.score[use]]
+        )
         missing = spare - (end - int(track.plane[use[-1]]))
         if missing > 0:
-            slope = (points[-1] - points[max(-6, -len(points))]) / max(min(5, len(points) - 1), 1)
-            slope[2] = -STEP_MM
-            points = np.concatenate([points, points[-1] + slope * np.arange(1, missing + 1)[:, None]])
-            radius = np.concatenate([radius, np.full(missing, radius[-1])])
-        limbs.append((points, radius))
-    (up, up_radius), (down, down_radius) = limbs
-    points = np.concatenate([up[:0:-1], arch.centre_mm, down[1:]])
-    radius = np.concatenate([up_radius[:0:-1], arch.radius_mm, down_radius[1:]])
-    return points, np.asarray(ndimage.median_filter(radius, 5, mode="nearest"))
+            step = np.zeros(5)
+            step[:2] = (limb[-1, :2] - limb[max(-6, -len(limb)), :2]) / max(min(5, len(limb) - 1), 1)
+            step[2] = -STEP_MM
+            limb = np.concatenate([limb, limb[-1] + step * np.arange(1, missing + 1)[:, None]])
+        limbs.append(limb)
+    over = np.column_stack([arch.centre_mm, arch.radius_mm, arch.score])[1:-1]
+    line = np.concatenate([limbs[0][::-1], over, limbs[1]])
+    return line[:, :3], np.asarray(ndimage.median_filter(line[:, 3], 5, mode="nearest")), line[:, 4]
 
 
 def _longest_run(flags: Array) -> Array:

@@ -20,6 +20,9 @@ MOST_METAL_SHARE = 0.15
 MOST_AIR_SHARE = 0.03
 WALL_METAL_HU = 350.0
 TOP_MARGIN_MM = 15.0
+LEAST_EVIDENCE = 0.42
+LEAST_SPAN_MM = 30.0
+ARCH_ABOVE_CARINA_MM = (-8.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ LIMITS: dict[str, Limits] = {
 }
 
 
-def judge(name: str, tube: Tube, ct: Volume, blood: Blood, trachea_lps_mm: Array, aorta: Tube) -> VesselFinding:
+def judge(
+    name: str, tube: Tube, evidence: float, ct: Volume, blood: Blood, carina_lps_mm: Array, aorta: Tube
+) -> VesselFinding:
     """Make every check of one vessel and decide whether a reader must look at it.
 
     Parameters
@@ -55,22 +60,26 @@ def judge(name: str, tube: Tube, ct: Volume, blood: Blood, trachea_lps_mm: Array
         Vessel of `petflame.anatomy`.
     tube : Tube
         Its contours.
+    evidence : float
+        Median evidence of its circles, -0.5 to 1.5.
     ct : Volume
         Canonical CT, HU.
     blood : Blood
         Density of blood.
-    trachea_lps_mm : (n, 3) float array
-        Centres of the trachea's lumen.
+    carina_lps_mm : (3,) float array
+        Where the trachea divides.
     aorta : Tube
         The whole aorta.
     """
     limits = LIMITS[name]
     length = 2.0 * len(tube.centre_lps_mm)
     if length < limits.length_mm:
-        return VesselFinding.missing(f"only {length:.0f} mm of it were found, {limits.length_mm:.0f} mm are needed")
+        found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"
+        return VesselFinding.missing(f"{found}, {limits.length_mm:.0f} mm are needed")
     radius = tube.mean_radius_mm
     inner, wall, air = _samples(tube, ct, blood.hu)
     checks = [
+        _at_least("circle evidence", evidence, LEAST_EVIDENCE, "mean evidence of round sections"),
         _at_least("edge coverage", float(np.median(tube.coverage)), LEAST_COVERAGE, "of the boundary has a clear edge"),
         _within("radius", float(np.median(radius)), limits.radius_mm, "mm median radius"),
         _at_most("radius jump", float(np.abs(np.diff(radius)).max()), MOST_JUMP_MM, "mm from section to section"),
@@ -82,7 +91,11 @@ def judge(name: str, tube: Tube, ct: Volume, blood: Blood, trachea_lps_mm: Array
     if name in ("aorta_arch", "svc"):
         checks.append(_top_margin(tube, ct))
     if name == "aorta_arch":
-        checks.append(_left_of_trachea(tube, trachea_lps_mm))
+        above = float(tube.centre_lps_mm[:, 2].max() - carina_lps_mm[2])
+        span = float(np.linalg.norm((tube.centre_lps_mm[-1] - tube.centre_lps_mm[0])[:2]))
+        checks.append(_side_of_airway(tube, carina_lps_mm))
+        checks.append(_within("height", above, ARCH_ABOVE_CARINA_MM, "mm from the carina up to its highest centre"))
+        checks.append(_at_least("span", span, LEAST_SPAN_MM, "mm between its ends, seen from above"))
     if name == "svc":
         side = float(_right_of(tube, aorta).mean())
         checks.append(_at_least("side", side, 5.0, "mm to the right of the ascending aorta"))
@@ -118,15 +131,11 @@ def _top_margin(tube: Tube, ct: Volume) -> Check:
     return _at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
 
 
-def _left_of_trachea(tube: Tube, trachea_lps_mm: Array) -> Check:
-    """How far left of the trachea the arch passes where it is beside it."""
-    order = np.argsort(trachea_lps_mm[:, 2])
-    known = trachea_lps_mm[order]
-    x, y = (np.interp(tube.centre_lps_mm[:, 2], known[:, 2], known[:, axis]) for axis in (0, 1))
-    beside = np.abs(tube.centre_lps_mm[:, 1] - y) < 12.0
-    if not beside.any():
-        beside = np.abs(tube.centre_lps_mm[:, 1] - y) == np.abs(tube.centre_lps_mm[:, 1] - y).min()
-    left = float((tube.centre_lps_mm[:, 0] - x)[beside].mean())
+def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> Check:
+    """How far left of the carina the arch passes where it is beside it."""
+    away = np.abs(tube.centre_lps_mm[:, 1] - carina_lps_mm[1])
+    beside = away <= max(12.0, float(away.min()))
+    left = float((tube.centre_lps_mm[:, 0] - carina_lps_mm[0])[beside].mean())
     return _at_least("side of the trachea", left, 5.0, "mm to the left of the trachea")
 
 

@@ -15,7 +15,9 @@ from petflame.segment.geometric.work import sample
 RAYS = 40
 RADIAL_STEP_MM = 0.5
 SECTION_STEP_MM = 2.0
-EDGE_REACH_MM = 2.5
+EDGE_REACH_MM = 2.0
+# Half-way to this is the boundary drawn: nearer to blood than half-way to lung, as readers draw it.
+FAT_SIDE_HU = 60.0
 EDGE_HU = 25.0
 CLEAR_EDGE = 0.45
 PRIOR_SPREAD_MM = 3.0
@@ -147,7 +149,7 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float) -> Tube:
         at = points + shift * frame[:, 2]
         position = at[:, None, None] + rho[:, None] * ray[:, :, None]
         raw = sample(ct.data, ct.grid.to_ijk(ras_to_lps(position)), outside=blood_hu)
-        profile += clip_around_blood(raw, blood_hu) / len(shifts)
+        profile += clip_around_blood(raw, blood_hu, FAT_SIDE_HU) / len(shifts)
     profile = ndimage.gaussian_filter1d(profile, 0.7, axis=1, mode="wrap")
     edge = _edge(profile, blood_hu)
     edge = ndimage.gaussian_filter1d(edge, 0.8, axis=0, mode="nearest")

@@ -1,0 +1,82 @@
+"""The best method available for each vessel: a reader's seeds, else the geometric finder, else nobody's guess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from petflame.anatomy import ARTERIES, BY_LABEL, BY_NAME, VEINS
+from petflame.errors import InputRefused
+from petflame.files import sha256
+from petflame.grid import Volume
+from petflame.segment.checks import require_laterality
+from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.segment.seedfile import Seeds, read_seeds
+from petflame.segment.seeds import vessels_from_seeds
+
+NO_READER = "not found automatically: needs a reader's label or seeds"
+
+
+def segment_automatically(ct: Volume, seeds_file: Path | None, geometric: bool = True) -> Segmentation:
+    """Segment a CT without a label map.
+
+    Parameters
+    ----------
+    ct : Volume
+        HU.
+    seeds_file : Path or None
+        Seeds of a reader; what they describe wins over what is found.
+    geometric : bool
+        Whether to look for aorta and SVC automatically.
+
+    Raises
+    ------
+    InputRefused
+        When the scan is outside what the finder is made for and no seeds are given, or vessels lie on the wrong side.
+    """
+    labels = np.zeros(ct.data.shape, np.uint8)
+    findings: dict[str, VesselFinding] = {}
+    landmarks: dict[str, tuple[float, float, float]] = {}
+    provenance: dict[str, Any] = {"method": "auto" if geometric else "seeds"}
+    warnings: list[str] = []
+    seeds: Seeds | None = None
+    if seeds_file is not None:
+        seeds = read_seeds(seeds_file)
+        provenance["source_sha256"] = sha256(seeds_file)
+    if geometric:
+        from petflame.segment.geometric import find_vessels
+
+        found = find_vessels(ct)
+        if found.scope_faults and seeds is None:
+            raise InputRefused(found.scope_faults)
+        warnings += [f"automatic segmentation: {fault}" for fault in found.scope_faults]
+        labels[...] = found.labels
+        landmarks |= {name.removesuffix("_level"): place for name, place in found.landmarks_lps_mm.items()}
+        for name, item in found.vessels.items():
+            checks = tuple(Check(c.name, c.passed, c.message) for c in item.checks)
+            findings[name] = VesselFinding(
+                "geometric", item.confidence, checks, item.centreline_lps_mm, item.withheld, item.reason
+            )
+    if seeds is not None:
+        drawn, from_seeds = vessels_from_seeds(seeds, ct)
+        for name in from_seeds:
+            labels[labels == BY_NAME[name].label] = 0
+        # Seeds are set on purpose; a neighbour found by rule gives way, a vessel does not.
+        free = np.isin(labels, [0, *(n for n, r in BY_LABEL.items() if r.kind == "neighbour")])
+        labels[(drawn > 0) & free] = drawn[(drawn > 0) & free]
+        findings |= from_seeds
+        landmarks |= seeds.landmarks_lps_mm
+    for name in (*ARTERIES, *VEINS):
+        if name not in findings:
+            findings[name] = VesselFinding("none", None, (), np.zeros((0, 3)), True, NO_READER)
+    centres = {
+        n: f.centreline_lps_mm.mean(axis=0) * np.array([-1, -1, 1])
+        for n, f in findings.items()
+        if len(f.centreline_lps_mm)
+    }
+    require_laterality(centres, "the segmentation")
+    warnings += [f"{n}: needs a reader: {f.reason}" for n, f in findings.items() if f.withheld]
+    ordered = {name: findings[name] for name in (*ARTERIES, *VEINS)}
+    return Segmentation(Volume(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))

@@ -1,0 +1,217 @@
+"""Bad input on the command line: exit 2, each fault on a line with its remedy, no traceback, nothing half-written."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pydicom
+import pytest
+
+from petflame.files import read_nifti, write_nifti
+from petflame.grid import Volume
+from petflame.simulate.trial import simulate_trial
+
+
+def petflame(*arguments) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "petflame", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def refused(*arguments) -> str:
+    done = petflame(*arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert lines, done.stderr
+    assert all(";" in line for line in lines), "a remedy follows a semicolon"
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli") / "study"
+    simulate_trial(root, 2, "tiny", 11, 2)
+    return root
+
+
+@pytest.fixture
+def visit(study, tmp_path):
+    """Copy one visit's DICOM, to be spoilt."""
+    shutil.copytree(study / "dicom" / "SIM0001" / "baseline", tmp_path / "dicom")
+    return tmp_path / "dicom"
+
+
+def pet_files(folder):
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return [p for p in files if pydicom.dcmread(p, stop_before_pixels=True).Modality == "PT"]
+
+
+def edit_pet(folder, change):
+    for path in pet_files(folder):
+        header = pydicom.dcmread(path)
+        change(header)
+        header.save_as(path)
+
+
+def agent(header):
+    return header.RadiopharmaceuticalInformationSequence[0]
+
+
+def test_every_verb_explains_itself():
+    verbs = "simulate init check convert segment measure pair collect analyse outcomes reliability report verify power"
+    for verb in verbs.split():
+        done = petflame(verb, "--help")
+        assert done.returncode == 0
+        assert f"petflame {verb}" in done.stdout.split("Example:")[1]
+
+
+def test_version():
+    assert petflame("--version").stdout.startswith("petflame ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("convert",), ("nonsense",), ("segment", "x", "--method", "magic")])
+def test_usage_errors_exit_2(arguments):
+    assert petflame(*arguments).returncode == 2
+
+
+def test_an_absent_folder(tmp_path):
+    assert "does not exist" in refused("convert", tmp_path / "absent", "--out", tmp_path / "v")
+    assert not (tmp_path / "v").exists()
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused("convert", tmp_path / "empty", "--out", tmp_path / "v")
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_folder_without_pet(visit, tmp_path):
+    for path in pet_files(visit):
+        path.unlink()
+    assert "PT series" in refused("convert", visit, "--out", tmp_path / "v")
+
+
+def test_a_truncated_file_is_named(visit, tmp_path):
+    path = pet_files(visit)[3]
+    path.write_bytes(path.read_bytes()[:-500])
+    assert path.name in refused("convert", visit, "--out", tmp_path / "v")
+    assert not (tmp_path / "v").exists()
+
+
+def test_units_that_are_not_quantitative(visit, tmp_path):
+    edit_pet(visit, lambda h: setattr(h, "Units", "PROPCPS"))
+    assert "PROPCPS" in refused("convert", visit, "--out", tmp_path / "v")
+
+
+def test_without_weight_or_dose_suv_is_refused_and_the_ratio_goes_on(visit, tmp_path, study):
+    def spoil(header):
+        header.PatientWeight = None
+        agent(header).RadionuclideTotalDose = None
+
+    edit_pet(visit, spoil)
+    out = tmp_path / "v"
+    done = petflame("convert", visit, "--out", out)
+    sidecar = json.loads((out / "pet.json").read_text())
+    if sidecar["units"] == "CNTS":
+        pytest.skip("the scanner gives SUV without weight and dose")
+    assert done.returncode == 0
+    assert sidecar["suv_factor"] is None
+    told = " ".join(reason["what"] + reason["where"] for reason in sidecar["suv_refused"])
+    assert "weight" in told.lower()
+    assert "dose" in told.lower()
+    labels = study / "labels" / "SIM0001_baseline.nii.gz"
+    assert petflame("segment", out, "--method", "labels", "--from", labels).returncode == 0
+    measured = petflame("measure", out)
+    assert "SUV was refused" in measured.stderr
+    assert "aorta_ascending: mean TBRmax" in measured.stdout
+    refused("convert", visit, "--out", tmp_path / "w", "--require-suv")
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_mask_on_another_grid(visit, tmp_path, study):
+    out = tmp_path / "v"
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    labels = read_nifti(study / "labels" / "SIM0001_baseline.nii.gz")
+    cropped = Volume(
+        labels.data[1:], labels.grid.__class__((labels.data.shape[0] - 1, *labels.data.shape[1:]), labels.grid.affine)
+    )
+    write_nifti(tmp_path / "m.nii.gz", cropped)
+    assert "neither that of the CT nor that of the PET" in refused(
+        "segment", out, "--method", "labels", "--from", tmp_path / "m.nii.gz"
+    )
+    assert not (out / "labels.nii.gz").exists()
+
+
+def test_a_refusal_on_record_is_passed_on(visit, tmp_path):
+    path = pet_files(visit)[3]
+    path.unlink()
+    out = tmp_path / "v"
+    for verb, status in (("convert", "refused"), ("segment", "upstream_refused"), ("measure", "upstream_refused")):
+        arguments = (verb, visit, "--out", out) if verb == "convert" else (verb, out)
+        assert petflame(*arguments, "--record").returncode == 0
+        outcome = json.loads((out / "status.json").read_text())
+        assert outcome["status"] == status
+        assert "missing" in outcome["reasons"][0]["what"]
+    assert {p.name for p in out.iterdir()} == {"status.json", "steps"}
+
+
+def test_log_json_is_json(tmp_path):
+    done = petflame("convert", tmp_path / "absent", "--out", tmp_path / "v", "--log-json")
+    assert done.returncode == 2
+    for line in done.stderr.splitlines():
+        assert {"level", "what", "where", "remedy"} <= set(json.loads(line))
+
+
+def test_check_finds_every_fault_at_once(study, tmp_path):
+    spoilt = tmp_path / "study"
+    shutil.copytree(study, spoilt)
+    edit_pet(spoilt / "dicom" / "SIM0001" / "baseline", lambda h: setattr(h, "Units", "PROPCPS"))
+    (spoilt / "labels" / "SIM0001_followup.nii.gz").unlink()
+    (spoilt / "allocation.tsv").write_text("participant_id\tarm\nSIM0001\tdrug\n")
+    told = refused("check", spoilt)
+    for words in ("PROPCPS", "SIM0001 followup: the file of column labels", "SIM0002 has visits but no arm", "'drug'"):
+        assert words in told
+
+
+def test_check_finds_nothing_wrong_with_a_sound_study(study):
+    done = petflame("check", study)
+    assert done.returncode == 0, done.stderr
+    assert "0 fault(s)" in done.stdout
+
+
+def test_check_finds_a_label_map_of_another_visit(study, tmp_path):
+    spoilt = tmp_path / "study"
+    shutil.copytree(study, spoilt)
+    labels = read_nifti(spoilt / "labels" / "SIM0002_baseline.nii.gz")
+    smaller = Volume(
+        np.ascontiguousarray(labels.data[..., 2:]),
+        labels.grid.__class__((*labels.data.shape[:2], labels.data.shape[2] - 2), labels.grid.affine),
+    )
+    write_nifti(spoilt / "labels" / "SIM0002_baseline.nii.gz", smaller)
+    assert "SIM0002 baseline: the label map has" in refused("check", spoilt)
+
+
+def test_init_drafts_tables_that_check_accepts(study, tmp_path):
+    draft = tmp_path / "draft"
+    done = petflame("init", study / "dicom", "--out", draft)
+    assert done.returncode == 0, done.stderr
+    rows = (draft / "visits.tsv").read_text().splitlines()
+    assert [row.split("\t")[:2] for row in rows[1:]] == [
+        [p, v] for p in ("P001", "P002") for v in ("baseline", "followup")
+    ]
+    assert petflame("check", draft).returncode == 0
+    assert "exists already" in refused("init", study / "dicom", "--out", draft)
+
+
+def test_protocol_show_and_diff(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("name: mine\nsummary: {active_threshold: 1.6}\n")
+    assert "active_threshold: 1.6" in petflame("protocol", "show", mine).stdout
+    default = tmp_path / "default.yaml"
+    default.write_text("name: ivory_assumed_v0\n")
+    assert petflame("protocol", "diff", default, mine).stdout.splitlines() == [
+        "name: ivory_assumed_v0 -> mine",
+        "summary.active_threshold: 2.0 -> 1.6",
+    ]

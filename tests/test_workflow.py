@@ -1,0 +1,166 @@
+"""The whole road: a small simulated trial through the Snakefile, with one visit that cannot be used."""
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from petflame.errors import InputRefused
+from petflame.simulate.trial import simulate_trial
+from petflame.workflow import plan_workflow
+
+ROOT = Path(__file__).parents[1]
+CANARIES = ("CANARY",)
+
+
+def snakemake(*arguments: str, **config: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--config"]
+    command += [f"{k}={v}" for k, v in config.items()]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    root = tmp_path_factory.mktemp("trial") / "study"
+    simulate_trial(root, 8, "tiny", 5, 2)
+    # A missing slice, as when an archive loses a file.
+    files = [p for p in (root / "dicom" / "SIM0002" / "followup").rglob("*") if p.is_file()]
+    by_position = sorted((_position(p), p) for p in files if _position(p) is not None)
+    by_position[len(by_position) // 2][1].unlink()
+    return root
+
+
+def _position(path):
+    """Height of a PET slice; None for other files."""
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True)
+    return float(header.ImagePositionPatient[2]) if header.Modality == "PT" else None
+
+
+@pytest.fixture(scope="module")
+def run(study, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "out"
+    done = snakemake(study=study, out=out)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return out, done.stdout + done.stderr
+
+
+def table(path):
+    return pd.read_csv(path, sep="\t", na_values=["n/a"])
+
+
+def test_everybody_is_in_the_tables(run):
+    patients = table(run[0] / "patients.tsv")
+    assert patients["participant_id"].tolist() == [f"SIM{n:04d}" for n in range(1, 9)]
+    assert (patients["status"] == "measured").sum() == 7
+
+
+def test_the_visit_that_cannot_be_used_is_named_everywhere(run):
+    out, said = run
+    row = table(out / "patients.tsv").set_index("participant_id").loc["SIM0002"]
+    assert row["status"] == "refused"
+    assert "missing" in row["reason"]
+    assert row["tbr_max_baseline"] > 1
+    exclusions = table(out / "exclusions.tsv")
+    assert set(exclusions.loc[exclusions["kind"] == "refused", "participant_id"]) == {"SIM0002"}
+    assert "refused SIM0002 followup (convert)" in said
+    assert "SIM0002" in (out / "report.html").read_text()
+
+
+def test_arms_are_estimated_from_the_measured(run):
+    arms = json.loads((run[0] / "arms.json").read_text())
+    assert sum(arms["primary"]["n"].values()) == 7
+    assert arms["primary"]["ci_low"] < arms["primary"]["difference"] < arms["primary"]["ci_high"]
+
+
+def test_measured_values_meet_the_truth_of_the_simulation(run, study):
+    out = run[0]
+    truth = json.loads((study / "truth.json").read_text())
+    key = table(out / "key" / "key.tsv")
+    errors = []
+    for participant, visit in itertools.product(truth["participants"], ("baseline", "followup")):
+        code = key[(key["participant_id"] == participant) & (key["visit"] == visit)]["code"].item()
+        path = out / "visits" / code / "vessels.tsv"
+        if path.exists():
+            measured = table(path).set_index("vessel")["mean_tbr_max"]
+            for name, vessel in truth["participants"][participant]["visits"][visit]["vessels"].items():
+                errors.append(measured[name] / vessel["as_written"]["mean_tbr_max"] - 1)
+    assert len(errors) >= 50
+    assert abs(sum(errors) / len(errors)) < 0.02
+    assert max(map(abs, errors)) < 0.12
+
+
+def test_no_identity_date_order_or_arm_in_visit_folders(run):
+    for folder in (run[0] / "visits").iterdir():
+        for path in folder.rglob("*"):
+            if path.suffix in (".json", ".tsv"):
+                text = path.read_text()
+                for word in (*CANARIES, "SIM00", "baseline", "followup", "active_arm", "control"):
+                    assert word not in text, f"{word} in {path.name}"
+
+
+def test_only_the_analysis_has_the_allocation_among_its_inputs(study, tmp_path):
+    done = snakemake("--dry-run", "--forceall", study=study, out=tmp_path / "out")
+    inputs = re.findall(r"rule (\w+):\n    input: (.*)", done.stdout)
+    assert {"segment", "measure", "pair", "collect", "analyse", "report"} <= {rule for rule, _ in inputs}
+    assert {rule for rule, files in inputs if "allocation.tsv" in files} == {"analyse"}
+
+
+def test_a_second_run_has_nothing_to_do_and_a_changed_file_is_found(run, study):
+    out = run[0]
+    assert "Nothing to be done" in "".join(snakemake(study=study, out=out).stderr)
+    petflame = [sys.executable, "-m", "petflame", "verify", str(out)]
+    assert subprocess.run(petflame, capture_output=True, check=False).returncode == 0
+    patients = out / "patients.tsv"
+    original = patients.read_bytes()
+    patients.write_bytes(original.replace(b"measured", b"measureD", 1))
+    refused = subprocess.run(petflame, capture_output=True, text=True, check=False)
+    patients.write_bytes(original)
+    assert refused.returncode == 2
+    assert "patients.tsv" in refused.stderr
+
+
+def test_strict_makes_the_refusal_an_error(study, tmp_path):
+    small = tmp_path / "study"
+    shutil.copytree(study, small)
+    visits = table(small / "visits.tsv")
+    visits[visits["participant_id"] == "SIM0002"].to_csv(small / "visits.tsv", sep="\t", index=False)
+    assert snakemake(study=small, out=tmp_path / "out", strict="true").returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"stduy": "x"}, "stduy"),
+        ({"study": "nowhere"}, "no such folder"),
+        ({"method": "magic"}, "method"),
+        ({"protocol": "nowhere.yaml"}, "nowhere.yaml"),
+    ],
+)
+def test_bad_configuration_is_refused_before_any_job(config, words):
+    with pytest.raises(InputRefused, match=words):
+        plan_workflow(config)
+
+
+def test_tables_that_disagree_are_refused_before_any_job(study, tmp_path):
+    small = tmp_path / "study"
+    shutil.copytree(study, small, ignore=shutil.ignore_patterns("dicom", "labels"))
+    (small / "allocation.tsv").write_text("participant_id\tarm\nSIM0001\tactive\nSIM0003\tdrug\n")
+    with pytest.raises(InputRefused) as caught:
+        plan_workflow({"study": str(small), "out": str(tmp_path / "out")})
+    assert "SIM0002 has visits but no arm" in str(caught.value)
+    assert "'drug'" in str(caught.value)
+
+
+def test_the_snakefile_says_so_in_plain_lines():
+    done = snakemake("--dry-run", nonsense="1")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
