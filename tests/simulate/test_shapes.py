@@ -35,7 +35,7 @@ def test_ellipsoid_turns_with_its_direction():
 
 def test_straight_tube_has_its_cross_section():
     tube = Tube(np.array([[0.0, 0.0, -80.0], [0.0, 0.0, 80.0]]), np.array([9.0, 9.0]))
-    field = tube.field(LATTICE, STILL, 3.0)
+    field = stamp(tube.sampled(STILL), LATTICE, 3.0)
     middle = fraction(field.distance_mm[30], 2.0).sum() * 4.0
     assert middle == pytest.approx(np.pi * 81, rel=0.01)
 

@@ -64,7 +64,7 @@ def clean_ct(anatomy: Anatomy, lattice: Lattice, pose: Pose, walls: dict[str, Wa
     hu = paint_body(anatomy.outline, lattice, pose, values)
     paint_parts(hu, lattice, pose, anatomy.below, values, shade)
     for tube in anatomy.vessels.veins.values():
-        paint_tube(hu, lattice, tube.field(lattice, pose, max(lattice.spacing_mm)), values["blood"])
+        paint_tube(hu, lattice, stamp(tube.sampled(pose), lattice, max(lattice.spacing_mm)), values["blood"])
     paint_parts(hu, lattice, pose, anatomy.above, values)
     for name, wall in (walls or wall_fields(anatomy, lattice, pose)).items():
         paint_wall(hu, lattice, wall, values["vessel_wall"], values["blood"])

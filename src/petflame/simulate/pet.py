@@ -14,6 +14,7 @@ from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
 from petflame.simulate.scene import paint_body, paint_parts, paint_tube, paint_wall, wall_fields
+from petflame.simulate.shapes import stamp
 from petflame.simulate.tissues import TISSUES
 
 _FWHM_PER_SIGMA = 2.3548
@@ -69,7 +70,7 @@ def true_uptake(anatomy: Anatomy, lattice: Lattice, pose: Pose, uptake: Uptake) 
     image = paint_body(anatomy.outline, lattice, pose, values)
     paint_parts(image, lattice, pose, anatomy.below, values)
     for tube in anatomy.vessels.veins.values():
-        paint_tube(image, lattice, tube.field(lattice, pose, max(lattice.spacing_mm)), uptake.blood_suv)
+        paint_tube(image, lattice, stamp(tube.sampled(pose), lattice, max(lattice.spacing_mm)), uptake.blood_suv)
     paint_parts(image, lattice, pose, anatomy.above, values)
     for name, wall in wall_fields(anatomy, lattice, pose).items():
         excess = uptake.excess[anatomy.vessels.artery(name).group]

@@ -66,7 +66,7 @@ class Tube:
         return Samples(line[:, :3], line[:, 3], arc)
 
     def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:
-        """Return the signed distance, or None where the tube does not touch the lattice."""
+        """Return the signed distance, smooth to a twelfth of a voxel, or None where the tube does not touch."""
         if not self.may_touch(lattice, pose, margin_mm):
             return None
         return stamp(self.sampled(pose, max(0.04, 0.08 * lattice.spacing_mm[0])), lattice, margin_mm)
