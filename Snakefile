@@ -187,6 +187,7 @@ rule analyse:
         OUT.arms,
     params:
         out=OUT.root,
+        protocol=run.protocol_option,
         arms=f"--allocation {run.table('allocation.tsv')}" if run.table("allocation.tsv") else "",
         followup=(
             f"&& petflame outcomes {run.table('outcomes.tsv')} --allocation {run.table('allocation.tsv')} "
@@ -202,7 +203,7 @@ rule analyse:
         mem_mb=1500,
     shell:
         "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
-        "{params.arms} --out {params.out:q} {params.followup}) > {log} 2>&1"
+        "{params.protocol} {params.arms} --out {params.out:q} {params.followup}) > {log} 2>&1"
 
 
 rule report:
@@ -219,10 +220,11 @@ rule report:
         OUT.log("report", "trial"),
     conda:
         "envs/petflame.yaml"
+    threads: 2
     resources:
         mem_mb=2500,
     shell:
-        "petflame report {params.out:q} --study {params.study:q} {params.protocol} > {log} 2>&1"
+        "petflame report {params.out:q} --study {params.study:q} {params.protocol} --cores {threads} > {log} 2>&1"
 
 
 onsuccess:

@@ -40,7 +40,10 @@ def _root(
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 a fault of ours, 2 refused input."""
-    from petflame.cli import study, trial, visit  # noqa: F401  (they register their verbs)
+    # Importing them registers their verbs.
+    import petflame.cli.study
+    import petflame.cli.trial
+    import petflame.cli.visit
     from petflame.cli.console import Console
 
     # Images are cut into small pieces: more threads than one only get in each other's way.

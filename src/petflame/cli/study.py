@@ -107,6 +107,7 @@ def report(
     out: StudyOutDir,
     study: Annotated[Path | None, typer.Option(help="Folder of the study's tables, to hash them.")] = None,
     protocol: ProtocolFile = None,
+    cores: Annotated[int, typer.Option(min=1, help="Processes that draw the pictures.")] = 1,
     log_json: LogJson = False,
 ) -> None:
     """Write the offline report and the provenance of a finished run.
@@ -116,7 +117,7 @@ def report(
     from petflame.protocol import load_protocol
     from petflame.report.page import write_report
 
-    path = write_report(out, study, load_protocol(protocol), protocol)
+    path = write_report(out, study, load_protocol(protocol), protocol, cores)
     Console(log_json).say(f"report: {path}")
 
 
