@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -40,10 +41,9 @@ def _root(
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 a fault of ours, 2 refused input."""
-    # Importing them registers their verbs.
-    import petflame.cli.study
-    import petflame.cli.trial
-    import petflame.cli.visit
+    for verbs in ("study", "visit", "trial"):
+        # Importing them registers their verbs.
+        import_module(f"petflame.cli.{verbs}")
     from petflame.cli.console import Console
 
     # Images are cut into small pieces: more threads than one only get in each other's way.
