@@ -177,16 +177,8 @@ def plan_trial(patients: int = 60, seed: int = DEFAULT_SEED) -> TrialPlan:
             "diabetes": ["yes" if p.diabetes else "no" for p in people],
         }
     )
-    visits = pd.DataFrame(
-        {
-            "participant_id": [v.participant_id for v in plans],
-            "visit": [v.visit for v in plans],
-            "dicom_dir": [v.dicom_dir for v in plans],
-            "labels": [v.labels for v in plans],
-            "seeds": [v.seeds for v in plans],
-            "glucose_mmol_l": [v.glucose_mmol_l for v in plans],
-        }
-    )
+    columns = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "glucose_mmol_l")
+    visits = pd.DataFrame({column: [getattr(plan, column) for plan in plans] for column in columns})
     outcomes = pd.DataFrame({"participant_id": ids, "time_years": years.round(3), "event": event.astype(int)})[followed]
     allocation = pd.DataFrame({"participant_id": ids, "arm": [p.arm for p in people]})
     key = hex_key(seed, "blinding")

@@ -6,6 +6,7 @@ CT and PET are drawn separately from mapped control points, so a bend or a shift
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -83,10 +84,16 @@ class Pose:
         return np.deg2rad(self.roll_deg) + np.deg2rad(self.turn_deg) * _ramp(np.asarray(z_mm, float), 85.0, 195.0)
 
     def _rigid(self) -> Array:
-        matrix = np.eye(3)
-        for axis, degrees in ((0, self.tilt_deg), (1, self.yaw_deg), (2, self.roll_deg)):
-            matrix = _rotate(matrix.T, axis, np.deg2rad([degrees])).T
-        return matrix
+        return _rotation(self.tilt_deg, self.yaw_deg, self.roll_deg)
+
+
+@lru_cache(maxsize=16)
+def _rotation(tilt_deg: float, yaw_deg: float, roll_deg: float) -> Array:
+    matrix = np.eye(3)
+    for axis, degrees in enumerate((tilt_deg, yaw_deg, roll_deg)):
+        matrix = _rotate(matrix.T, axis, np.deg2rad([degrees])).T
+    matrix.setflags(write=False)
+    return matrix
 
 
 def _rotate(points: Array, axis: int, angle_rad: Array) -> Array:

@@ -57,7 +57,9 @@ class Tube:
 
     def sampled(self, pose: Pose, tolerance_mm: float = 0.04) -> Samples:
         """Return samples of the posed tube, so dense that a union of spheres is smooth to the tolerance."""
-        points = pose.apply(self.points_mm)
+        return self._sampled(pose.apply(self.points_mm), tolerance_mm)
+
+    def _sampled(self, points: Array, tolerance_mm: float) -> Samples:
         chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
         step = float(np.sqrt(8.0 * tolerance_mm * max(np.min(self.radii_mm), 0.8)))
         at = np.linspace(0.0, chord[-1], max(int(np.ceil(chord[-1] / step)) + 1, 2))
@@ -67,13 +69,16 @@ class Tube:
 
     def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:
         """Return the signed distance, smooth to a twelfth of a voxel, or None where the tube does not touch."""
-        if not self.may_touch(lattice, pose, margin_mm):
+        points = pose.apply(self.points_mm)
+        if not self._near(points, lattice, margin_mm):
             return None
-        return stamp(self.sampled(pose, max(0.04, 0.08 * lattice.spacing_mm[0])), lattice, margin_mm)
+        return stamp(self._sampled(points, max(0.04, 0.08 * lattice.spacing_mm[0])), lattice, margin_mm)
 
     def may_touch(self, lattice: Lattice, pose: Pose, margin_mm: float) -> bool:
         """Tell, from the control points alone, whether the tube can reach the lattice."""
-        points = pose.apply(self.points_mm)
+        return self._near(pose.apply(self.points_mm), lattice, margin_mm)
+
+    def _near(self, points: Array, lattice: Lattice, margin_mm: float) -> bool:
         # A smooth curve may leave the box of its control points by a part of their distance.
         reach = margin_mm + self.radii_mm.max() + 0.15 * np.abs(np.diff(points, axis=0)).max()
         low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
@@ -168,7 +173,7 @@ def smooth_curve(knots: Array, values: Array, at: Array) -> Array:
     >>> smooth_curve(np.array([0.0, 1.0, 2.0]), np.array([[0.0], [1.0], [2.0]]), np.array([0.5])).tolist()
     [[0.5]]
     """
-    tangent = np.gradient(values, knots, axis=0)
+    tangent = _tangents(knots, values)
     i = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
     width = (knots[i + 1] - knots[i])[:, None]
     t = (at - knots[i])[:, None] / width
@@ -176,6 +181,16 @@ def smooth_curve(knots: Array, values: Array, at: Array) -> Array:
     line = values[i] * (1 - t) + values[i + 1] * t
     slope = (values[i + 1] - values[i]) / width
     return line + bulge * width * ((1 - t) * (tangent[i] - slope) - t * (tangent[i + 1] - slope))
+
+
+def _tangents(knots: Array, values: Array) -> Array:
+    """Return second-order finite differences on uneven knots (first-order at the ends)."""
+    slope = np.diff(values, axis=0) / np.diff(knots)[:, None]
+    if len(knots) == 2:
+        return slope[[0, 0]]
+    before, after = np.diff(knots)[:-1, None], np.diff(knots)[1:, None]
+    inner = (before * slope[1:] + after * slope[:-1]) / (before + after)
+    return np.concatenate([slope[:1], inner, slope[-1:]])
 
 
 def stamp(samples: Samples, lattice: Lattice, margin_mm: float, nearest: bool = False) -> Field | None:
