@@ -28,9 +28,11 @@ def read_ct(folder: Path) -> Volume:
     affine[:3, 1] = column * float(slices[0].PixelSpacing[0])
     affine[:3, 2] = (last - first) / (len(slices) - 1)
     affine[:3, 3] = first
-    data = np.stack([s.pixel_array.T * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices], axis=-1)
+    data = np.empty((slices[0].Columns, slices[0].Rows, len(slices)), np.int16)
+    for n, s in enumerate(slices):
+        data[..., n] = (s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept)).T
     i, j, k = data.shape
-    return Volume(data.astype(np.int16), Grid((i, j, k), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine))
+    return Volume(data, Grid((i, j, k), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine))
 
 
 @cache

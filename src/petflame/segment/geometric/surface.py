@@ -19,7 +19,7 @@ EDGE_REACH_MM = 2.0
 # Half-way to this is the boundary drawn: nearer to blood than half-way to lung, as readers draw it.
 FAT_SIDE_HU = 60.0
 EDGE_HU = 25.0
-CLEAR_EDGE = 0.45
+CLEAR_EDGE = 0.4
 PRIOR_SPREAD_MM = 3.0
 PRIOR_WEIGHT = 0.12
 FAT_WEIGHT = 0.08
@@ -103,7 +103,7 @@ def frames(points_mm: Array) -> Array:
     return result
 
 
-def fit_tube(ct: Volume, centre_lps_mm: Array, radius_mm: Array, blood_hu: float, rounds: int = 2) -> Tube:
+def fit_tube(ct: Volume, centre_lps_mm: Array, radius_mm: Array, blood_hu: float, rounds: int = 3) -> Tube:
     """Fit closed contours around a centreline; the centreline is moved to their middle between rounds.
 
     In every plane the boundary is the closed path, over rays and radii, with the steepest fall from blood to its
