@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "segment" / "geometric"
@@ -89,19 +90,20 @@ def draw(path: Path, ct: Volume, result: GeometricResult, columns: int = 6, half
         index = np.round(ct.grid.to_ijk(ras_to_lps(grid))).astype(int)
         index = np.clip(index, 0, np.array(ct.grid.shape) - 1)
         place = tuple(np.moveaxis(index, -1, 0))
-        axis.imshow(ct.data[place].T, cmap="gray", vmin=-110, vmax=170)
+        plane = ndimage.gaussian_filter(ct.data[place].T.astype(float), 1.0)
+        axis.imshow(np.round(plane / 12) * 12, cmap="gray", vmin=-110, vmax=170)
         for label, colour in COLOURS.items():
             mask = np.equal(result.labels[place].T, label)
             if mask.any():
-                axis.contour(mask, [0.5], colors=colour, linewidths=0.6)
+                axis.contour(mask, [0.5], colors=colour, linewidths=1.1)
         axis.set_title(f"z {z:.0f} mm", fontsize=5, pad=1)
         axis.axis("off")
     figure.tight_layout(pad=0.2)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
     # Few colours: the pictures lie in the repository.
-    Image.open(path).convert("RGB").quantize(32).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main() -> None:

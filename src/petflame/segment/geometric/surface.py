@@ -16,8 +16,9 @@ RAYS = 40
 RADIAL_STEP_MM = 0.5
 SECTION_STEP_MM = 2.0
 EDGE_REACH_MM = 2.0
-# Half-way to this is the boundary drawn: nearer to blood than half-way to lung, as readers draw it.
-FAT_SIDE_HU = 60.0
+# Half-way to this is the boundary drawn: nearer to blood than half-way to lung, as readers draw it on fine voxels.
+# The blur of coarse voxels would carry it inwards, so it moves out to half-way to fat and beyond with their size.
+FAT_SIDE_HU, FAT_SIDE_HU_PER_MM, MOST_FAT_SIDE_HU = 60.0, 30.0, 160.0
 EDGE_HU = 25.0
 CLEAR_EDGE = 0.4
 PRIOR_SPREAD_MM = 3.0
@@ -144,12 +145,14 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float) -> Tube:
     reach = float(expected.max()) * 1.5 + 2 * EDGE_REACH_MM
     rho = np.arange(0.0, reach, RADIAL_STEP_MM)
     profile = np.zeros((len(points), RAYS, len(rho)), np.float32)
+    size_mm = float(np.median(ct.grid.spacing_mm))
+    fat_side = min(FAT_SIDE_HU + FAT_SIDE_HU_PER_MM * max(size_mm - 1.0, 0.0), MOST_FAT_SIDE_HU)
     shifts = (-2.0, -1.0, 0.0, 1.0, 2.0)
     for shift in shifts:
         at = points + shift * frame[:, 2]
         position = at[:, None, None] + rho[:, None] * ray[:, :, None]
         raw = sample(ct.data, ct.grid.to_ijk(ras_to_lps(position)), outside=blood_hu)
-        profile += clip_around_blood(raw, blood_hu, FAT_SIDE_HU) / len(shifts)
+        profile += clip_around_blood(raw, blood_hu, fat_side) / len(shifts)
     profile = ndimage.gaussian_filter1d(profile, 0.7, axis=1, mode="wrap")
     edge = _edge(profile, blood_hu)
     edge = ndimage.gaussian_filter1d(edge, 0.8, axis=0, mode="nearest")
