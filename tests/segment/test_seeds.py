@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+
+import phantoms
+from petflame.errors import InputRefused
+from petflame.grid import Volume
+from petflame.segment.automatic import segment_automatically
+from petflame.segment.seedfile import read_seeds
+from petflame.segment.seeds import draw_vessel, smooth_line
+
+GRID = phantoms.grid((1.0, 1.0, 3.0), low=(-40.0, -40.0, 0.0), high=(40.0, 40.0, 120.0))
+
+
+def axis(z):
+    """Centre of a gently bent vessel, RAS mm."""
+    return np.stack([8.0 + 4.0 * np.sin(z / 40.0), 3.0 + 0.05 * z, z], axis=-1)
+
+
+def bent_vessel(radius_mm, inside_hu=45.0, outside_hu=-100.0):
+    at = phantoms.points(GRID)
+    centre = axis(at[..., 2])
+    inside = np.hypot(at[..., 0] - centre[..., 0], at[..., 1] - centre[..., 1]) <= radius_mm
+    noise = np.random.default_rng(0).normal(0, 10, GRID.shape)
+    return Volume(np.where(inside, inside_hu, outside_hu) + noise, GRID)
+
+
+def seeds_on(noise_mm, seed=1, step_mm=12.0):
+    z = np.arange(6.0, 115.0, step_mm)
+    points = axis(z) + np.random.default_rng(seed).normal(0, noise_mm, (len(z), 3)) * [1, 1, 0]
+    return points * [-1, -1, 1]
+
+
+def off_axis(line_lps):
+    ras = line_lps * [-1, -1, 1]
+    return np.linalg.norm((ras - axis(ras[:, 2]))[:, :2], axis=1)
+
+
+def test_the_line_passes_through_exact_seeds():
+    assert off_axis(smooth_line(seeds_on(0.0))).max() < 0.6
+
+
+@pytest.mark.parametrize("radius", [3.5, 5.0, 6.5])
+def test_line_and_radius_are_fitted_where_the_edge_is_clear(radius):
+    drawn = draw_vessel(seeds_on(1.5), bent_vessel(radius), None, 4.0)
+    assert drawn.fitted
+    assert drawn.radius_mm == pytest.approx(radius, abs=0.6)
+    assert np.median(off_axis(drawn.line_lps_mm)) < np.median(off_axis(smooth_line(seeds_on(1.5)))) + 0.1
+    assert off_axis(drawn.line_lps_mm).max() < 2.5
+
+
+def test_without_an_edge_the_default_is_kept_and_the_line_is_not_moved():
+    drawn = draw_vessel(seeds_on(1.5), bent_vessel(4.0, inside_hu=40.0, outside_hu=40.0), None, 4.0)
+    assert not drawn.fitted
+    assert drawn.radius_mm == 4.0
+    assert drawn.shift_mm < 0.5
+
+
+def test_the_readers_radius_is_never_changed():
+    assert draw_vessel(seeds_on(0.5), bent_vessel(6.0), 3.0, 4.0).radius_mm == 3.0
+
+
+def test_three_formats_say_the_same(tmp_path):
+    points = seeds_on(0.0).round(3)
+    (tmp_path / "a.json").write_text(json.dumps({"carotid_left": points.tolist()}))
+    rows = ["vessel,x_mm,y_mm,z_mm", *(f"carotid_left,{x},{y},{z}" for x, y, z in points)]
+    (tmp_path / "b.csv").write_text("\n".join(rows))
+    controls = [
+        {"label": f"carotid_left-{n}", "position": [-x, -y, z]} for n, (x, y, z) in enumerate(points.tolist(), 1)
+    ]
+    markup = {"markups": [{"type": "Curve", "coordinateSystem": "RAS", "controlPoints": controls}]}
+    (tmp_path / "c.mrk.json").write_text(json.dumps(markup))
+    for name in ("a.json", "b.csv", "c.mrk.json"):
+        np.testing.assert_allclose(read_seeds(tmp_path / name).points_lps_mm["carotid_left"], points)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"carotis": [[0, 0, 0], [0, 0, 9]]}, "is no vessel"),
+        ({"carotid_left": [[0, 0, 0]]}, r"1 point"),
+        ({"carotid_left": [[0, 0, 0], [0, 0, 60]]}, "gap of 60 mm"),
+        ({"carotid_left": [[0, 0, "x"], [0, 0, 9]]}, "not a point"),
+        ({}, "no vessel"),
+        ([1, 2], "cannot be read"),
+    ],
+)
+def test_seeds_that_cannot_be_used_are_refused(tmp_path, document, words):
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputRefused, match=words):
+        read_seeds(path)
+
+
+def test_seeded_vessels_on_any_axis_order(tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text(
+        json.dumps(
+            {"carotid_left": seeds_on(0.5).tolist(), "jugular_left": (seeds_on(0.5) + np.array([9, 0, 0])).tolist()}
+        )
+    )
+    ct = bent_vessel(4.0)
+    found = segment_automatically(ct, path, geometric=False)
+    turned = phantoms.transformed(ct, (1, 2, 0), (True, False, True))
+    again = segment_automatically(turned, path, geometric=False)
+    back = phantoms.transformed(found.labels, (1, 2, 0), (True, False, True))
+    np.testing.assert_array_equal(again.labels.data, back.data)
+    assert found.vessels["carotid_right"].withheld
+    assert "needs a reader" in found.vessels["carotid_right"].reason
+
+
+def test_mirrored_seeds_are_refused(tmp_path):
+    path = tmp_path / "s.json"
+    points = seeds_on(0.0)
+    path.write_text(
+        json.dumps({"carotid_right": (points + np.array([20, 0, 0])).tolist(), "carotid_left": points.tolist()})
+    )
+    with pytest.raises(InputRefused, match="mirrored"):
+        segment_automatically(bent_vessel(4.0), path, geometric=False)
