@@ -79,20 +79,25 @@ def outcomes(
     allocation: Allocation,
     out: Out,
     horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = 2.0,
+    patients: Annotated[
+        Path | None,
+        typer.Option(metavar="PATIENTS.tsv", help="Adds the association of each patient's change with events."),
+    ] = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
     """Compare follow-up events between the arms; exploratory.
 
-    Example: petflame outcomes outcomes.tsv --allocation allocation.tsv --out outcomes
+    Example: petflame outcomes outcomes.tsv --allocation allocation.tsv --patients patients.tsv --out outcomes
     """
     from petflame.trial.outcomes import outcomes as run
 
     console = Console(log_json)
     with step("outcomes", out, record, console):
-        result = run(table, allocation, out, horizon_years=horizon_years)
+        result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
         events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
-        console.say(f"events: {events}; {out / 'outcomes.json'}")
+        console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
+        console.say(result["sample_needed"]["sentence"])
 
 
 @app.command()

@@ -240,12 +240,17 @@ def rate_ratio(time: Vector, event: Vector, active: Vector) -> dict[str, Any]:
     }
 
 
-def sample_needed(counts: HorizonCounts) -> dict[str, Any]:
-    """Return what sample would settle the question, from the control arm's observed risk."""
+def sample_needed(counts: HorizonCounts, horizon_years: float) -> dict[str, Any]:
+    """Return what sample would settle the question, from the control arm's observed risk, also as a sentence.
+
+    >>> sample_needed(HorizonCounts(0, 31, 0, 3, 25, 0), 2.0)["sentence"].split(": ")[1]
+    '121 participants in each arm would show a hazard ratio of 0.25, 403 one of 0.5, 1346 one of 0.7.'
+    """
     n = counts.control_events + counts.control_free
     record: dict[str, Any] = {"definition": DEFINITIONS["sample_needed"]}
     if counts.control_events == 0 or n == 0:
-        return record | {"per_arm": None, "reason": "no event in the control arm before the horizon"}
+        why = "no event in the control arm before the horizon"
+        return record | {"per_arm": None, "reason": why, "sentence": f"What sample would settle it is unknown: {why}."}
     risk = min(counts.control_events / n, 1 - 1e-9)
     z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
     rows = []
@@ -253,4 +258,11 @@ def sample_needed(counts: HorizonCounts) -> dict[str, Any]:
         events = 4 * z**2 / math.log(ratio) ** 2
         mean_risk = (risk + 1 - (1 - risk) ** ratio) / 2
         rows.append({"hazard_ratio": ratio, "events": math.ceil(events), "per_arm": math.ceil(events / mean_risk / 2)})
-    return record | {"control_risk": risk, "per_arm": rows}
+    first, *others = rows
+    sentence = (
+        f"At the control arm's risk of {100 * risk:.1f} % in {horizon_years:g} years, with 80 % power at two-sided "
+        f"0.05: {first['per_arm']} participants in each arm would show a hazard ratio of {first['hazard_ratio']:g}, "
+        + ", ".join(f"{row['per_arm']} one of {row['hazard_ratio']:g}" for row in others)
+        + "."
+    )
+    return record | {"control_risk": risk, "per_arm": rows, "sentence": sentence}

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from petflame import __version__
-from petflame.errors import FaultList, InputRefused
+from petflame.errors import FaultList
 from petflame.files import sha256, write_json
 from petflame.trial import events as ev
 from petflame.trial import firth
+from petflame.trial.association import change_and_events, read_change
 from petflame.trial.estimates import attempt
-from petflame.trial.tables import ARMS, read_allocation, read_outcomes, read_patients
+from petflame.trial.tables import ARMS, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
@@ -46,7 +47,7 @@ def outcomes(
     horizon_years : float
         Time of the comparison of proportions, in years.
     patients : Path, optional
-        PATIENTS table; adds the association of the percent change in TBRmax with events.
+        PATIENTS table; adds the association of the percent change in TBRmax with events, ``change_and_events``.
     seed : int
         Of the permutation log-rank test.
 
@@ -54,9 +55,10 @@ def outcomes(
     ------
     InputRefused
         On every fault of the tables: other event codes (competing events), participants without an arm, one arm only,
-        no identifier in common, a horizon that is not positive.
+        no identifier in common (with PATIENTS too), a horizon that is not positive.
     """
     table, not_followed = _load(outcomes, allocation, horizon_years)
+    change = None if patients is None else read_change(patients, table["participant_id"])
     time, event = table["time_years"].to_numpy(float), table["event"].to_numpy(bool)
     active = (table["arm"] == "active").to_numpy()
     counts = ev.horizon_counts(time, event, active, horizon_years)
@@ -82,9 +84,9 @@ def outcomes(
     document["firth_logistic"] = attempt(
         lambda: firth.firth_logistic(counts), ("log_odds_ratio", "odds_ratio", "low", "high", "p")
     )
-    document["sample_needed"] = ev.sample_needed(counts)
-    if patients is not None:
-        document["change_and_events"] = _association(table, patients)
+    document["sample_needed"] = ev.sample_needed(counts, horizon_years)
+    if change is not None:
+        document["change_and_events"] = change_and_events(table, change)
     inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients}
     document["provenance"] = {
         **(provenance or {}),
@@ -135,28 +137,4 @@ def _events(rows: pd.DataFrame) -> dict[str, Any]:
         "proportion_high": high,
         "person_years": float(rows["time_years"].sum()),
         "definition": "events over the whole follow-up; exact (Clopper-Pearson) interval of the proportion",
-    }
-
-
-def _association(table: pd.DataFrame, patients: Path) -> dict[str, Any]:
-    faults = FaultList()
-    measured = read_patients(patients, faults)
-    faults.raise_if_any()
-    if measured is None:
-        raise InputRefused.of("it cannot be read", str(patients), "mend the table")
-    change = 100 * (measured["tbr_max_followup"] / measured["tbr_max_baseline"] - 1)
-    joined = table.merge(measured[["participant_id"]].assign(change=change), on="participant_id").dropna(
-        subset="change"
-    )
-    record = attempt(
-        lambda: firth.firth_cox(
-            joined["change"].to_numpy(float) / 10, joined["time_years"].to_numpy(float), joined["event"].to_numpy(bool)
-        ),
-        ("hr", "low", "high", "p"),
-    )
-    return {
-        **record,
-        "n": len(joined),
-        "definition": "Firth Cox hazard ratio for a percent change in TBRmax 10 points higher, arms together, not "
-        "adjusted; exploratory, and no sign that one causes the other.",
     }

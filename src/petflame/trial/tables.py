@@ -180,20 +180,20 @@ def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
         faults.add("the table has no rows", str(path), "give at least one participant")
         return None
     check_ids(table, ("participant_id",), path, faults)
-    if table["event"].dtype == bool:
-        table["event"] = table["event"].astype(int)
     table["time_years"] = to_numbers(table, "time_years", path, faults, least=0.0)
-    table["event"] = to_numbers(table, "event", path, faults)
-    for column in ("time_years", "event"):
-        if table[column].isna().any() and not faults:
-            where = rows_in_words(table, table[column].isna())
+    raw = table["event"].astype(int) if table["event"].dtype == bool else table["event"]
+    table["event"] = pd.to_numeric(raw, errors="coerce").astype(float)
+    for column, given in (("time_years", table["time_years"]), ("event", raw)):
+        if given.isna().any() and not faults:
+            where = rows_in_words(table, given.isna())
             faults.add(f"`{column}` is missing in {where}", str(path), "give it, or remove the row")
-    other = table["event"].notna() & ~table["event"].isin([0, 1])
+    other = raw.notna() & ~table["event"].isin([0, 1])
     if other.any():
         faults.add(
-            f"`event` is neither 0 nor 1 in {rows_in_words(table, other, 'event')}",
+            f"`event` is neither 0 nor 1 in {rows_in_words(pd.DataFrame({'event': raw}), other, 'event')}",
             str(path),
-            "code a withdrawal as 0 at its time; competing events are not analysed here: choose the event of interest",
+            "code a withdrawal as 0 at its time; competing events (such as death from another cause) are not analysed "
+            "here: choose the event of interest, or a composite that holds both",
         )
     return table.sort_values("participant_id", ignore_index=True)
 

@@ -1,0 +1,111 @@
+"""Does a patient's change in TBRmax go with later events? Exploratory, and never shown without its limits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from petflame.errors import FaultList
+from petflame.trial.estimates import NotEstimable, attempt
+from petflame.trial.firth import firth_cox
+from petflame.trial.tables import read_patients
+
+STEP_PERCENT = 10.0
+# Hazard ratio for one standard deviation of the change, for which the needed sample is given.
+HAZARD_RATIO_PER_SD = 1.5
+
+DEFINITIONS: dict[str, str] = {
+    "association": "Firth Cox hazard ratio for a percent change in TBRmax 10 points higher, arms together, not "
+    "adjusted. Exploratory: the arm may drive both, follow-up begins before the second scan, and an association is no "
+    "sign that the one causes the other.",
+    "sample_needed": "Events for 80 % power at two-sided 0.05 to find a hazard ratio of 1.5 for one standard deviation "
+    "of the change (Hsieh and Lavori 2000), and the participants in whom, at the observed share with an event, they "
+    "occur.",
+}
+
+
+def read_change(patients: Path, followed: pd.Series) -> pd.DataFrame:
+    """Return participant_id and percent change in TBRmax (NaN where a visit was not measured) from PATIENTS.
+
+    Parameters
+    ----------
+    patients : Path
+    followed : Series
+        Identifiers in the outcome table.
+
+    Raises
+    ------
+    InputRefused
+        On every fault of the table, and when it has no participant in common with the outcomes.
+    """
+    faults = FaultList()
+    measured = read_patients(patients, faults)
+    if measured is not None and not measured["participant_id"].isin(followed).any():
+        faults.add(
+            "no participant_id in common with the outcomes", str(patients), "use the same identifiers in both tables"
+        )
+    faults.raise_if_any()
+    if measured is None:
+        raise AssertionError("a table that cannot be read leaves a fault")
+    change = 100 * (measured["tbr_max_followup"] / measured["tbr_max_baseline"] - 1)
+    return pd.DataFrame({"participant_id": measured["participant_id"], "change": change})
+
+
+def change_and_events(outcomes: pd.DataFrame, change: pd.DataFrame) -> dict[str, Any]:
+    """Return the association of the percent change with events, with the sample that would settle it.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        participant_id, time_years, event.
+    change : DataFrame
+        As `read_change` returns it.
+    """
+    joined = outcomes.merge(change, on="participant_id", how="left")
+    known = joined.dropna(subset="change")
+    x, event = known["change"].to_numpy(float), known["event"].to_numpy(bool)
+    record = attempt(
+        lambda: _hazard_ratio(x, known["time_years"].to_numpy(float), event),
+        ("hr", "low", "high", "p"),
+    )
+    return {
+        **record,
+        "step_percent": STEP_PERCENT,
+        "n": len(known),
+        "events": int(event.sum()),
+        "without_change": len(joined) - len(known),
+        "definition": DEFINITIONS["association"],
+        "sample_needed": _sample_needed(len(known), int(event.sum())),
+    }
+
+
+def _hazard_ratio(
+    change: np.ndarray[Any, Any], time: np.ndarray[Any, Any], event: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    if change.size < 3:
+        raise NotEstimable(f"the change and the outcome are both known for {change.size} participants only")
+    return firth_cox(change / STEP_PERCENT, time, event) | {"change_sd": float(change.std(ddof=1))}
+
+
+def _sample_needed(n: int, events: int) -> dict[str, Any]:
+    """Return events and participants for an assumed hazard ratio.
+
+    >>> _sample_needed(50, 5)["events"], _sample_needed(50, 5)["participants"]
+    (48, 480)
+    """
+    z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+    needed = math.ceil(z**2 / math.log(HAZARD_RATIO_PER_SD) ** 2)
+    record: dict[str, Any] = {"hazard_ratio_per_sd": HAZARD_RATIO_PER_SD, "events": needed}
+    words = f"To settle it takes about {needed} events"
+    if events == 0:
+        record |= {"participants": None, "reason": "no event among participants with a measured change"}
+    else:
+        record["participants"] = math.ceil(needed * n / events)
+        words += f", some {record['participants']} participants followed like these"
+    words += f", if the hazard changes by a factor of {HAZARD_RATIO_PER_SD:g} for one standard deviation of the change"
+    return record | {"sentence": f"{words}; here there were {events}.", "definition": DEFINITIONS["sample_needed"]}

@@ -1,0 +1,119 @@
+"""Events by arm, the change that goes with them, and the codes that are refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from petflame.cli import main
+from petflame.errors import InputRefused
+from petflame.files import read_json
+from petflame.trial.outcomes import outcomes
+
+N = 40
+IDS = [f"F{i:02d}" for i in range(N)]
+
+
+@pytest.fixture
+def followed(tables):
+    """Return tables in which those whose uptake rose have the event, most of them controls."""
+    rng = np.random.default_rng(2)
+    active = np.arange(N) % 2 == 0
+    change = rng.normal(np.where(active, -8, -2), 6)
+    event = change > np.quantile(change, 0.8)
+    patients = pd.DataFrame({"participant_id": IDS, "tbr_max_baseline": 2.3})
+    patients["tbr_max_followup"] = 2.3 * (1 + change / 100)
+    times = pd.DataFrame({"participant_id": IDS, "time_years": rng.uniform(2.1, 4, N), "event": event.astype(int)})
+    times.loc[event, "time_years"] = rng.uniform(0.2, 1.9, event.sum())
+    return {
+        "outcomes": times,
+        "patients": patients,
+        "allocation": pd.DataFrame({"participant_id": IDS, "arm": np.where(active, "active", "control")}),
+    }
+
+
+def run(tables, given, **options):
+    paths = {name: tables.write(name, table) for name, table in given.items()}
+    return outcomes(paths["outcomes"], paths["allocation"], tables.folder / "o", patients=paths["patients"], **options)
+
+
+def test_change_goes_with_events(tables, followed):
+    followed["patients"].loc[3, "tbr_max_followup"] = np.nan
+    found = run(tables, followed)["change_and_events"]
+    assert found["hr"] > 1
+    assert 1 < found["low"] < found["hr"] < found["high"]
+    assert (found["n"], found["without_change"]) == (N - 1, 1)
+    assert found["sample_needed"]["events"] == 48
+    assert found["sample_needed"]["participants"] == round(48 * found["n"] / found["events"] + 0.5)
+    assert "Exploratory" in found["definition"]
+
+
+def test_hazard_ratio_is_per_ten_points(tables, followed):
+    whole = run(tables, followed)["change_and_events"]
+    followed["patients"]["tbr_max_followup"] = 2.3 + 2 * (followed["patients"]["tbr_max_followup"] - 2.3)
+    doubled = run(tables, followed)["change_and_events"]
+    assert doubled["hr"] ** 2 == pytest.approx(whole["hr"], rel=1e-4)
+    assert doubled["change_sd"] == pytest.approx(2 * whole["change_sd"])
+
+
+def test_without_a_measured_change_there_is_a_reason(tables, followed):
+    followed["patients"]["tbr_max_followup"] = np.nan
+    found = run(tables, followed)["change_and_events"]
+    assert found["hr"] is None
+    assert "0 participants only" in found["reason"]
+    assert found["sample_needed"]["participants"] is None
+
+
+def test_patients_of_another_trial_are_refused(tables, followed):
+    followed["patients"]["participant_id"] = "X" + followed["patients"]["participant_id"]
+    with pytest.raises(InputRefused, match="no participant_id in common with the outcomes"):
+        run(tables, followed)
+    assert not (tables.folder / "o").exists()
+
+
+def test_what_sample_would_settle_it(tables, followed):
+    followed["outcomes"]["event"] = ([0, 1] + [0] * 18) * 2
+    followed["outcomes"]["time_years"] = [3.0, 1.0, *[3.0] * 18] * 2
+    needed = run(tables, followed)["sample_needed"]
+    assert needed["control_risk"] == pytest.approx(0.1)
+    assert [row["hazard_ratio"] for row in needed["per_arm"]] == [0.25, 0.5, 0.7]
+    assert "risk of 10.0 % in 2 years" in needed["sentence"]
+    assert all(str(row["per_arm"]) in needed["sentence"] for row in needed["per_arm"])
+    followed["outcomes"]["event"] = 0
+    assert "no event in the control arm" in run(tables, followed)["sample_needed"]["sentence"]
+
+
+@pytest.mark.parametrize(("code", "shown"), [(2, "2"), ("withdrawn", "'withdrawn'"), ("death", "'death'")])
+def test_competing_events_and_withdrawals_are_refused_by_name(tables, followed, code, shown):
+    table = followed["outcomes"].astype({"event": object})
+    table.loc[4, "event"] = code
+    with pytest.raises(InputRefused) as caught:
+        run(tables, followed | {"outcomes": table})
+    (fault,) = caught.value.faults
+    assert "line 6" in fault.what
+    assert shown in fault.what
+    assert "competing events" in fault.remedy
+    assert "withdrawal as 0" in fault.remedy
+
+
+def test_missing_event_is_refused(tables, followed):
+    table = followed["outcomes"].astype({"event": object})
+    table.loc[4, "event"] = np.nan
+    with pytest.raises(InputRefused, match="`event` is missing in line 6"):
+        run(tables, followed | {"outcomes": table})
+
+
+def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
+    paths = {name: str(tables.write(name, table)) for name, table in followed.items()}
+    out = tables.folder / "verb"
+    words = ["outcomes", paths["outcomes"], "--allocation", paths["allocation"], "--patients", paths["patients"]]
+    monkeypatch.setattr("sys.argv", ["petflame", *words, "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    assert read_json(out / "outcomes.json")["change_and_events"]["n"] == N
+    assert "patients" in read_json(out / "outcomes.json")["provenance"]["inputs"]
+    said = " ".join(" ".join(capfd.readouterr()).split())
+    assert "exploratory" in said
+    assert "participants in each arm would show" in said
