@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from petflame.dicom import clock
 from petflame.dicom import tags as t
-from petflame.dicom.elements import Elements
 from petflame.dicom.header import Header
+from petflame.dicom.values import Values
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class PetHeader:
 class _Reader:
     """Reads values that must be the same in every slice, and remembers those that are not."""
 
-    def __init__(self, sets: Sequence[Elements]) -> None:
+    def __init__(self, sets: Sequence[Values]) -> None:
         self.sets = sets
         self.conflicts: list[int] = []
 
-    def one(self, tag: int) -> Elements | None:
+    def one(self, tag: int) -> Values | None:
         """Return an element set that speaks for all slices; None where they disagree about `tag`."""
         if not self.sets:
             return None
@@ -137,7 +137,7 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
     injection, injection_time, doubts = _injection(agents, zone)
     notes += doubts
     ge_scan = _private_moment(reader, t.GE_PET, t.GE_SCAN_DATETIME, zone)
-    agent = agents.sets[0] if agents.sets else Elements({})
+    agent = agents.sets[0] if agents.sets else Values()
     return PetHeader(
         units=reader.text(t.UNITS).upper(),
         suv_type=reader.text(t.SUV_TYPE).upper(),
@@ -170,7 +170,7 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
     )
 
 
-def _times(reader: _Reader, sets: Sequence[Elements], notes: list[str], zone: float | None) -> dict[str, object]:
+def _times(reader: _Reader, sets: Sequence[Values], notes: list[str], zone: float | None) -> dict[str, object]:
     """Read the moments of the series and of every slice."""
     dates = {s.text(tag) for s in sets for tag in (t.SERIES_DATE, t.ACQUISITION_DATE)} - {""}
     placeholder = any(map(clock.is_placeholder_date, dates))
@@ -180,7 +180,7 @@ def _times(reader: _Reader, sets: Sequence[Elements], notes: list[str], zone: fl
     series_clock = clock.parse_time(reader.text(t.SERIES_TIME))
     memo: dict[tuple[bytes, ...], float | None] = {}
 
-    def acquired(s: Elements) -> float | None:
+    def acquired(s: Values) -> float | None:
         key = tuple(s.bytes_of(x) for x in (t.ACQUISITION_DATE, t.ACQUISITION_TIME, t.ACQUISITION_DATETIME))
         if key not in memo:
             memo[key] = _acquisition(s, series_day, series_clock, zone)
@@ -200,7 +200,7 @@ def _times(reader: _Reader, sets: Sequence[Elements], notes: list[str], zone: fl
     }
 
 
-def _acquisition(s: Elements, series_day: float | None, series_clock: float | None, zone: float | None) -> float | None:
+def _acquisition(s: Values, series_day: float | None, series_clock: float | None, zone: float | None) -> float | None:
     time = clock.parse_time(s.text(t.ACQUISITION_TIME))
     day = clock.parse_date(s.text(t.ACQUISITION_DATE))
     if time is None:
@@ -252,7 +252,7 @@ def _private_number(reader: _Reader, block: tuple[str, int], byte: int) -> float
     return reader.positive(tag) if tag is not None else None
 
 
-def _code(agent: Elements, tag: int) -> str:
+def _code(agent: Values, tag: int) -> str:
     codes = [i.text(t.CODE_VALUE) for i in agent.items(tag)]
     return codes[0] if len(set(codes)) == 1 else ""
 

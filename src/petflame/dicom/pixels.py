@@ -9,6 +9,7 @@ import numpy as np
 
 from petflame.dicom import tags as t
 from petflame.dicom.header import Header
+from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
 from petflame.grid import Array
 
@@ -40,6 +41,7 @@ def pixel_faults(header: Header) -> list[Fault]:
 
     if header.compressed and header.syntax not in DECODED_SYNTAXES:
         add(f"its transfer syntax {header.syntax} is not read", "convert it to an uncompressed transfer syntax")
+        return faults
     allocated, stored, high = (v.integer(x) for x in (t.BITS_ALLOCATED, t.BITS_STORED, t.HIGH_BIT))
     if allocated not in (8, 16, 32):
         add(f"{t.name(t.BITS_ALLOCATED)} is {allocated}, not 8, 16 or 32", "export it as 16-bit images")
@@ -209,8 +211,8 @@ def _decode(header: Header, shape: tuple[int, int]) -> Array:
     from pydicom import dcmread
 
     try:
-        dataset = dcmread(header.path, force=True)
-        image = np.asarray(dataset.pixel_array)
+        with quietly():
+            image = np.asarray(dcmread(header.path, force=True).pixel_array)
     except Exception as error:
         kind = DECODED_SYNTAXES.get(header.syntax, header.syntax)
         what = f"its {kind} pixels cannot be decoded ({type(error).__name__})"

@@ -14,6 +14,7 @@ from petflame.dicom.scan import Scan, scan_folder
 from petflame.dicom.series import Choice, Series, choose_ct, choose_pet, group_series, is_attenuation_corrected
 from petflame.dicom.suv import suv_of
 from petflame.dicom.tracer import tracer_faults
+from petflame.dicom.values import quietly
 from petflame.errors import Fault
 from petflame.grid import Grid
 from petflame.protocol import Protocol
@@ -60,6 +61,7 @@ class Plan:
         return "", self.pet.left.get(key) or self.ct.left.get(key) or unused
 
 
+@quietly()
 def plan_visit(
     dicom_dir: Path,
     protocol: Protocol,

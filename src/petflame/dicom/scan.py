@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from petflame.dicom.elements import HeaderUnreadable
-from petflame.dicom.header import Header, looks_like_dicom, read_header
+from petflame.dicom.header import Header, HeaderUnreadable, looks_like_dicom, read_header
+from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
@@ -39,6 +39,7 @@ class Scan:
     faults: tuple[Fault, ...]
 
 
+@quietly()
 def scan_folder(folder: Path) -> Scan:
     """Read the header of every DICOM file below a folder.
 

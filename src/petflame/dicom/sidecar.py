@@ -14,9 +14,9 @@ import numpy as np
 from petflame import __version__
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
-from petflame.dicom.elements import Elements
 from petflame.dicom.header import Header
 from petflame.dicom.plan import Plan
+from petflame.dicom.values import Values
 
 LONGEST_TEXT = 80
 _DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
@@ -106,7 +106,7 @@ def _relative(moment: float | None, reference: float | None) -> float | None:
     return None if moment is None or reference is None else round(moment - reference, 6)
 
 
-def _safe(values: Elements, tag: int) -> str | None:
+def _safe(values: Values, tag: int) -> str | None:
     """Return a technical text; one that is long or looks dated is withheld."""
     text = values.text(tag)
     if not text:
@@ -114,7 +114,7 @@ def _safe(values: Elements, tag: int) -> str | None:
     return "(withheld)" if len(text) > LONGEST_TEXT or _DATED.search(text) else text
 
 
-def _scanner(first: Elements) -> dict[str, Any]:
+def _scanner(first: Values) -> dict[str, Any]:
     return {
         "manufacturer": _safe(first, t.MANUFACTURER),
         "model": _safe(first, t.MODEL),
