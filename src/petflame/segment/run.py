@@ -8,7 +8,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_nifti
 from petflame.grid import Grid
 from petflame.segment.automatic import segment_automatically
-from petflame.segment.labelmaps import segmentation_from_labels
+from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.product import Segmentation, write_segmentation
 from petflame.study import VisitFolder
 
@@ -35,7 +35,7 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
     method : str
         One of `METHODS`.
     source : Path or None
-        Label map or seeds, where the method needs one.
+        File with regions (see `petflame.segment.imports`) or seeds, where the method needs one.
 
     Raises
     ------
@@ -47,11 +47,10 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
         raise InputRefused.of("there is no pet.nii.gz", str(root), "run `petflame convert` first")
     grids = {"ct": image_grid(visit.ct)} if visit.ct.exists() else {}
     grids["pet"] = image_grid(visit.pet)
-    is_map = source is not None and source.name.endswith((".nii", ".nii.gz"))
-    if method == "labels" or (method == "auto" and is_map):
+    if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
-            raise InputRefused.of("method `labels` needs a label map", str(root), "name it with --from")
-        segmentation = segmentation_from_labels(source, grids)
+            raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
+        segmentation = import_segmentation(source, grids)
     elif method == "totalsegmentator":
         raise InputRefused.of(
             "method `totalsegmentator` is not part of this version", str(root), "use auto, labels or seeds"

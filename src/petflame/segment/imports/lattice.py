@@ -1,0 +1,59 @@
+"""Fitting a regular lattice of pixels onto a grid of the visit, voxel for voxel and without resampling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from petflame.grid import Array, Grid
+from petflame.segment.imports.claims import REFERENCES, Reference
+
+# A centre this far from its voxel's, in voxels, can still mean no other voxel: headers round to 0.01 mm, and a
+# scanner's positions stray from the regular grid by some per cent of a slice.
+LARGEST_OFFSET_VOXELS = 0.06
+
+
+def index_map(affine: Array, shape: tuple[int, ...], grid: Grid) -> tuple[Array, Array] | None:
+    """Find the whole-number map from lattice indices to voxel ijk of a grid.
+
+    Parameters
+    ----------
+    affine : (4, m + 1) array
+        Lattice indices (m of them, 2 for a single frame, 3 for a volume) to RAS mm.
+    shape : tuple of m int
+    grid : Grid
+
+    Returns
+    -------
+    matrix : (3, m) int array
+        Columns hold a single 1 or -1: axes may be permuted and reversed.
+    offset : (3,) int array
+    or None
+        Where spacing, direction or position differ: the lattice does not lie on the grid.
+    """
+    inverse = np.linalg.inv(grid.affine)
+    transform = inverse @ affine
+    matrix, offset = transform[:3, :-1], transform[:3, -1]
+    whole, start = np.rint(matrix), np.rint(offset)
+    count = len(shape)
+    if not (np.abs(whole).sum(axis=0) == 1).all() or np.linalg.matrix_rank(whole) < count:
+        return None
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(count, -1)
+    stray = np.abs((matrix - whole) @ corners + (offset - start)[:, None])
+    if stray.max() > LARGEST_OFFSET_VOXELS:
+        return None
+    return whole.astype(np.int64), start.astype(np.int64)
+
+
+def inside(voxels: Array, grid: Grid) -> Array:
+    """Tell which voxels, shape (n, 3), belong to the grid; shape (n,)."""
+    return np.asarray(((voxels >= 0) & (voxels < np.array(grid.shape))).all(axis=1))
+
+
+def fit_volume(affine: Array, shape: tuple[int, ...], grids: dict[str, Grid]) -> tuple[Reference, Array, Array] | None:
+    """Find the visit's grid on which a volume lies (the CT first) and its index map; None where there is none."""
+    for reference in REFERENCES:
+        if reference in grids:
+            found = index_map(affine, shape, grids[reference])
+            if found is not None:
+                return reference, *found
+    return None

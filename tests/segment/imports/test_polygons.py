@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from skimage.measure import find_contours
+
+from petflame.segment.imports.polygons import fill
+
+SQUARE = (1.0, 1.0)
+
+
+def painted(contours, shape=(12, 12), **options):
+    image = np.zeros(shape, bool)
+    image[tuple(fill([np.asarray(c, float) for c in contours], SQUARE, **options).T)] = True
+    return image
+
+
+def test_a_line_through_voxel_centres_and_one_along_their_edges_give_the_same_square():
+    expected = np.zeros((12, 12), bool)
+    expected[3:7, 2:9] = True
+    assert (painted([[(3, 2), (6, 2), (6, 8), (3, 8)]]) == expected).all()
+    assert (painted([[(2.5, 1.5), (6.5, 1.5), (6.5, 8.5), (2.5, 8.5)]]) == expected).all()
+
+
+def test_direction_and_starting_vertex_do_not_matter():
+    line = np.array([(1.2, 1.1), (9.3, 2.4), (7.5, 9.7), (2.6, 8.2)])
+    first = painted([line])
+    assert first.sum() > 30
+    for other in (line[::-1], np.roll(line, 2, axis=0), np.vstack([line, line[:1]])):
+        assert (painted([other]) == first).all()
+
+
+def test_a_contour_within_another_is_a_hole_whose_border_still_belongs():
+    outer = [(0.5, 0.5), (10.5, 0.5), (10.5, 10.5), (0.5, 10.5)]
+    along_edges = painted([outer, [(3.5, 3.5), (6.5, 3.5), (6.5, 6.5), (3.5, 6.5)]])
+    through_centres = painted([outer, [(3, 3), (7, 3), (7, 7), (3, 7)]])
+    assert along_edges.sum() == through_centres.sum() == 100 - 9
+    assert not along_edges[4:7, 4:7].any()
+
+
+def test_overlapping_contours_are_joined_when_asked():
+    one, other = [(0.5, 0.5), (6.5, 0.5), (6.5, 4.5), (0.5, 4.5)], [(3.5, 0.5), (9.5, 0.5), (9.5, 4.5), (3.5, 4.5)]
+    assert painted([one, other], union=True).sum() == 36
+    assert painted([one, other]).sum() == 24
+
+
+def test_a_diagonal_through_centres_belongs():
+    triangle = painted([[(0, 0), (6, 6), (0, 6)]])
+    assert triangle[3, 3]
+    assert triangle.sum() == 28
+
+
+def test_coordinates_rounded_to_a_hundredth_change_nothing():
+    exact = painted([[(3, 2), (6, 2), (6, 8), (3, 8)]])
+    assert (painted([[(3.009, 2.009), (5.991, 2.009), (5.991, 7.991), (3.009, 7.991)]]) == exact).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_mask_comes_back_from_its_own_contours(seed):
+    random = np.random.default_rng(seed)
+    mask = random.random((12, 12)) < 0.55
+    contours = [c[:-1] - 1 for c in find_contours(np.pad(mask, 1).astype(float), 0.5)]
+    assert (painted(contours) == mask).all()
