@@ -14,6 +14,9 @@ from petflame.trial.outcomes import outcomes
 from petflame.trial.power import power
 from petflame.trial.reliability import reliability
 
+# A warning of a library must never be the only sign of bad input: here every warning is an error.
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def run(tables, patients, allocation=None, **options):
     given = {} if allocation is None else {"allocation": tables.write("allocation", allocation)}
@@ -209,6 +212,24 @@ def test_every_participant_of_one_arm_has_the_event(tables):
     assert 0 < found["firth_cox"]["hr"] < 1
     assert found["at_horizon"]["active"]["n"] == 0
     assert "nobody followed" in found["fisher"]["reason"]
+
+
+def test_every_event_in_one_arm_is_answered_without_an_ordinary_cox_model(tables):
+    found = outcomes(
+        *events(tables, [3.0] * 6 + [1.0, 1.2, 3, 3], [0] * 6 + [1, 1, 0, 0], ["active"] * 5 + ["control"] * 5)
+    )
+    assert found["events"]["active"]["events"] == 0
+    assert 0 < found["firth_cox"]["low"] < found["firth_cox"]["hr"] < 1 < found["firth_cox"]["high"]
+    assert found["rate_ratio"]["estimate"] == 0
+    assert "diverges" in found["label"]
+    assert not [key for key in found if "cox" in key and key != "firth_cox"]
+
+
+def test_everybody_has_the_event(tables):
+    found = outcomes(*events(tables, np.arange(0.1, 1.05, 0.1), [1] * 10, TWO_ARMS))
+    assert "everybody had an event" in found["fisher"]["reason"]
+    assert found["kaplan_meier"]["active"]["2"]["survival"] == 0
+    assert found["sample_needed"]["per_arm"]
 
 
 def test_one_arm_of_outcomes_is_refused(tables):

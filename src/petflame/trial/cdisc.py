@@ -1,4 +1,4 @@
-"""ADaM-like datasets (subject level and analysis level) as CDISC Dataset-JSON 1.1.
+"""ADaM-like datasets (subject level and analysis level) as CDISC Dataset-JSON 1.1 and as tables.
 
 ADaM-like: names and structure follow ADaM, but there is no Define-XML and no claim of conformance.
 """
@@ -16,7 +16,7 @@ import pandas as pd
 
 from petflame import __version__
 from petflame.anatomy import title
-from petflame.files import write_json
+from petflame.files import write_json, write_tsv
 from petflame.trial.cohort import Cohort
 
 VERSION = "1.1.0"
@@ -205,7 +205,15 @@ def _visits(row: Mapping[Any, Any], code: str, label: str, study_id: str) -> lis
 
 
 def write_datasets(cohort: Cohort, out: Path, study_id: str, inputs: Iterable[Path]) -> None:
-    """Write ``adsl.json`` and ``adtbr.json``."""
+    """Write ``adsl.json`` and ``adtbr.json``, and the same rows as tables with their column dictionaries."""
     created = creation_time(inputs)
-    write_json(out / "adsl.json", subject_level(cohort, study_id, created))
-    write_json(out / "adtbr.json", analysis_level(cohort, study_id, created))
+    for document in (subject_level(cohort, study_id, created), analysis_level(cohort, study_id, created)):
+        stem = document["name"].lower()
+        write_json(out / f"{stem}.json", document)
+        columns = document["columns"]
+        table = pd.DataFrame(document["rows"], columns=[c["name"] for c in columns], dtype=object)
+        write_tsv(out / f"{stem}.tsv", table, {c["name"]: (c["label"], _unit(c["name"])) for c in columns})
+
+
+def _unit(column: str) -> str:
+    return {"AVAL": "ratio", "BASE": "ratio", "CHG": "ratio", "PCHG": "percent"}.get(column, "")

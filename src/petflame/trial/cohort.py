@@ -42,8 +42,8 @@ class Cohort:
     analysis_set : str
     blinded : bool
         True when there is no allocation.
-    screened : int or None
-        Rows of PARTICIPANTS.
+    people : DataFrame or None
+        The PARTICIPANTS table: everybody who was screened.
     exclusions : DataFrame or None
     notes : tuple of str
         Doubts that the user must see.
@@ -54,7 +54,7 @@ class Cohort:
     strata: tuple[str, ...]
     analysis_set: AnalysisSet
     blinded: bool
-    screened: int | None
+    people: pd.DataFrame | None
     exclusions: pd.DataFrame | None
     notes: tuple[str, ...]
 
@@ -107,9 +107,10 @@ def load_cohort(
     if parts is not None:
         parts = parts.merge(table[["participant_id", "arm", "analysed", *strata]], on="participant_id", how="left")
         notes += _index_disagreements(table, parts)
-    return Cohort(
-        table, parts, strata, analysis_set, arms is None, None if people is None else len(people), refused, tuple(notes)
-    )
+    if people is not None:
+        unlisted = sorted(set(table["participant_id"]) - set(people["participant_id"]))
+        notes += [f"{_names(unlisted)} not in PARTICIPANTS, so not among those screened"] if unlisted else []
+    return Cohort(table, parts, strata, analysis_set, arms is None, people, refused, tuple(notes))
 
 
 def _names(ids: list[str]) -> str:

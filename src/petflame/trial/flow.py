@@ -27,7 +27,8 @@ def consort(cohort: Cohort) -> dict[str, Any]:
     dict
         ``stations``: list of {station, definition, total, active, control, lost}; counts by arm are absent when
         blinded, and a count that no table gives is null with a reason. ``lost`` is a list of {reason, total, active,
-        control}.
+        control}, without arms before randomisation. A ``reason`` column of PARTICIPANTS says why somebody who was
+        screened was not randomised.
     """
     table = cohort.table
     baseline, both = table["measured_baseline"], table["measured_baseline"] & table["measured_followup"]
@@ -39,10 +40,9 @@ def consort(cohort: Cohort) -> dict[str, Any]:
         "followed_up": inside & both,
         "analysed": inside & table["analysed"],
     }
-    stations: list[dict[str, Any]] = [
-        {"station": "screened", "definition": STATIONS["screened"], "total": cohort.screened}
-    ]
-    if cohort.screened is None:
+    screened = None if cohort.people is None else len(cohort.people)
+    stations: list[dict[str, Any]] = [{"station": "screened", "definition": STATIONS["screened"], "total": screened}]
+    if screened is None:
         stations[0]["reason"] = "no table of participants was given"
     before: pd.Series | None = None
     for name, chosen in reached.items():
@@ -51,10 +51,23 @@ def consort(cohort: Cohort) -> dict[str, Any]:
                 {"station": name, "definition": STATIONS[name], "total": None, "reason": "no allocation was given"}
             )
             continue
-        lost = [] if before is None else _reasons(cohort, before & ~chosen)
+        lost = _not_randomised(cohort) if before is None else _reasons(cohort, before & ~chosen)
         stations.append({"station": name, "definition": STATIONS[name], **_count(cohort, chosen), "lost": lost})
         before = chosen
     return {"stations": stations}
+
+
+def _not_randomised(cohort: Cohort) -> list[dict[str, Any]]:
+    """Count by reason those in PARTICIPANTS but not in the allocation."""
+    if cohort.people is None or cohort.blinded:
+        return []
+    randomised = cohort.table.loc[cohort.table["allocated"], "participant_id"]
+    out = cohort.people[~cohort.people["participant_id"].isin(randomised)]
+    if out.empty:
+        return []
+    given = out["reason"] if "reason" in out.columns else pd.Series(None, index=out.index, dtype=object)
+    counts = given.fillna("not given").astype(str).value_counts().sort_index()
+    return [{"reason": f"screened, not randomised: {why}", "total": int(n)} for why, n in counts.items()]
 
 
 def _count(cohort: Cohort, chosen: pd.Series) -> dict[str, int]:
