@@ -77,7 +77,7 @@ def measure(pet: Volume, segmentation: Segmentation, protocol: Protocol, is_suv:
     labels = to_canonical(segmentation.labels)
     if segmentation.reference == "pet" and not labels.grid.same_as(pet.grid, 0.01):
         raise InputRefused.of("the labels no longer lie on the PET grid", "labels.nii.gz", "segment the visit again")
-    present = set(np.unique(labels.data).tolist())
+    present = set(np.flatnonzero(np.bincount(labels.data.ravel())).tolist())
 
     def cut(name: str, margin_mm: float) -> list[Section]:
         if BY_NAME[name].label not in present:

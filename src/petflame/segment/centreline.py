@@ -15,9 +15,9 @@ END_FRACTION = 0.08
 
 def crop_to_mask(mask: Volume, margin_voxels: int = 1) -> Volume:
     """Cut the bounding box of a mask, with a margin, out of its grid."""
-    box = ndimage.find_objects(mask.data.astype(np.uint8))[0]
-    starts = [max(s.start - margin_voxels, 0) for s in box]
-    stops = [min(s.stop + margin_voxels, n) for s, n in zip(box, mask.data.shape, strict=True)]
+    along = [np.flatnonzero(mask.data.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    starts = [max(int(a[0]) - margin_voxels, 0) for a in along]
+    stops = [min(int(a[-1]) + 1 + margin_voxels, n) for a, n in zip(along, mask.data.shape, strict=True)]
     data = mask.data[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))]
     affine = mask.grid.affine.copy()
     affine[:3, 3] = mask.grid.to_ras(starts)

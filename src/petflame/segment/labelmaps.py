@@ -18,6 +18,7 @@ from petflame.segment.checks import check_mask, require_laterality
 from petflame.segment.product import Segmentation, VesselFinding
 
 WHOLE_AORTA = "aorta"
+LARGEST_LABEL = 65535
 
 
 def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation:
@@ -102,7 +103,10 @@ def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str
         if not np.isfinite(data).all() or (data != np.round(data)).any():
             raise InputRefused.of("its values are not whole numbers", where, "give a label map, not a probability map")
         data = data.astype(np.int64)
-    found = [int(v) for v in np.unique(data) if v != 0]
+    if data.min() < 0 or data.max() > LARGEST_LABEL:
+        what = f"its values run from {data.min()} to {data.max()}"
+        raise InputRefused.of(what, where, f"give label numbers from 0 to {LARGEST_LABEL}")
+    found = [int(v) for v in np.flatnonzero(np.bincount(data.ravel())) if v != 0]
     names = names if names is not None else {k: r.name for k, r in BY_LABEL.items()}
     faults = FaultList()
     unnamed = [v for v in found if v not in names]
@@ -110,13 +114,13 @@ def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str
         remedy = "name them in a JSON file beside the map, or remove them"
         faults.add(f"label numbers {unnamed} have no name", where, remedy)
     faults.raise_if_any()
-    result = np.zeros(data.shape, np.uint8)
+    table = np.zeros(max(found, default=0) + 1, np.uint8)
     for number in found:
-        if names[number] == WHOLE_AORTA:
-            whole = split_aorta(Volume(data == number, grid), where)
-            result[whole > 0] = whole[whole > 0]
-        else:
-            result[data == number] = BY_NAME[names[number]].label
+        table[number] = BY_NAME[names[number]].label if names[number] != WHOLE_AORTA else 0
+    result = table[data]
+    for number in (n for n in found if names[n] == WHOLE_AORTA):
+        whole = split_aorta(Volume(data == number, grid), where)
+        result[whole > 0] = whole[whole > 0]
     return result
 
 
@@ -129,7 +133,7 @@ def describe(
 ) -> Segmentation:
     """Add centreline and checks to every vessel of a finished label map (numbers of `petflame.anatomy`)."""
     findings: dict[str, VesselFinding] = {}
-    present = set(np.unique(labels.data).tolist())
+    present = set(np.flatnonzero(np.bincount(labels.data.ravel())).tolist())
     for name in (*ARTERIES, *VEINS):
         if BY_NAME[name].label not in present:
             findings[name] = VesselFinding(method, None, (), np.zeros((0, 3)), True, "not in the label map")
