@@ -14,7 +14,7 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.valuerep import VR
 
 from petflame.dicom import tags as t
-from petflame.dicom.values import Values, quietly, wanted_tags
+from petflame.dicom.values import UNDEFINED, Values, quietly, wanted_tags
 
 DICOMDIR_CLASS = str(uid.MediaStorageDirectoryStorage)
 NATIVE = frozenset({str(uid.ImplicitVRLittleEndian), str(uid.ExplicitVRLittleEndian)})
@@ -22,7 +22,6 @@ NATIVE = frozenset({str(uid.ImplicitVRLittleEndian), str(uid.ExplicitVRLittleEnd
 FIRST_READ = 1 << 14
 LARGEST_HEADER = 1 << 26
 MOST_ELEMENTS = 20_000
-UNDEFINED = 0xFFFFFFFF
 FIRST_PIXEL_TAG = 0x7FE00008
 LAST_IDENTIFYING_GROUP = 0x0020
 SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0"

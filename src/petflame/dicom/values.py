@@ -14,6 +14,7 @@ from pydicom.tag import BaseTag
 
 from petflame.dicom import tags as t
 
+UNDEFINED = 0xFFFFFFFF
 NUMERIC = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV"})
 
 
@@ -67,12 +68,13 @@ class Values:
         As read from a file; empty by default.
     """
 
-    __slots__ = ("_dataset", "_decoded", "_elements", "_encoding")
+    __slots__ = ("_dataset", "_decoded", "_elements", "_encoding", "_items")
 
     def __init__(self, dataset: Dataset | None = None) -> None:
         self._dataset = Dataset() if dataset is None else dataset
         self._elements = {int(e.tag): e for e in self._dataset.elements()}
         self._decoded: dict[int, tuple[str, object]] = {}
+        self._items: dict[int, list[Values]] = {}
         encoding = self._dataset.original_character_set
         self._encoding = (encoding,) if isinstance(encoding, str) else tuple(encoding)
 
@@ -95,6 +97,8 @@ class Values:
         return found
 
     def _read(self, tag: int, element: RawDataElement | DataElement) -> tuple[str, object]:
+        if isinstance(element, RawDataElement) and element.length not in (len(element.value or b""), UNDEFINED):
+            return "", None  # its sequence ends before it does
         plain = isinstance(element, RawDataElement) and tag not in t.SEQUENCES and tag not in t.SIGN_DEPENDS
         if plain and element.tag.group % 2 == 0 and element.value:
             implicit, little = element.is_implicit_VR, element.is_little_endian
@@ -153,10 +157,14 @@ class Values:
         vr, value = self._decode(tag)
         if vr != "SQ" or value is None:
             return []
-        found = self._decoded.get(-tag)
-        if found is None:
-            found = self._decoded[-tag] = ("", [Values(item) for item in value])  # type: ignore[attr-defined]
-        items: list[Values] = found[1]  # type: ignore[assignment]
+        items = self._items.get(tag)
+        if items is None:
+            try:
+                with quietly():
+                    items = [Values(item) for item in value]  # type: ignore[attr-defined]
+            except Exception:
+                items = []
+            self._items[tag] = items
         return items
 
     def private(self, block: tuple[str, int], byte: int) -> int | None:
