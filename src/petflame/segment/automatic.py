@@ -1,4 +1,4 @@
-"""The best method available for each vessel: a reader's seeds, else the geometric finder, else nobody's guess."""
+"""The best method available for each vessel: a reader's seeds, TotalSegmentator, the geometric finder, or nobody."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from petflame.anatomy import ARTERIES, BY_LABEL, BY_NAME, VEINS
+from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256
-from petflame.grid import Volume
+from petflame.grid import Array, Volume
 from petflame.segment.checks import require_laterality
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.seedfile import Seeds, read_seeds
@@ -19,7 +19,9 @@ from petflame.segment.seeds import vessels_from_seeds
 NO_READER = "not found automatically: needs a reader's label or seeds"
 
 
-def segment_automatically(ct: Volume, seeds_file: Path | None, geometric: bool = True) -> Segmentation:
+def segment_automatically(
+    ct: Volume, seeds_file: Path | None, geometric: bool = True, learned: Segmentation | None = None
+) -> Segmentation:
     """Segment a CT without a label map.
 
     Parameters
@@ -30,6 +32,8 @@ def segment_automatically(ct: Volume, seeds_file: Path | None, geometric: bool =
         Seeds of a reader; what they describe wins over what is found.
     geometric : bool
         Whether to look for aorta and SVC automatically.
+    learned : Segmentation or None
+        What TotalSegmentator found on the same CT; its vessels that need no reader are preferred to the geometric ones.
 
     Raises
     ------
@@ -59,6 +63,10 @@ def segment_automatically(ct: Volume, seeds_file: Path | None, geometric: bool =
             findings[name] = VesselFinding(
                 "geometric", item.confidence, checks, item.centreline_lps_mm, item.withheld, item.reason
             )
+    if learned is not None:
+        findings |= _prefer(learned, labels, findings)
+        landmarks |= learned.landmarks_lps_mm
+        provenance["totalsegmentator"] = {k: v for k, v in learned.provenance.items() if k != "method"}
     if seeds is not None:
         drawn, from_seeds = vessels_from_seeds(seeds, ct)
         for name in from_seeds:
@@ -80,3 +88,22 @@ def segment_automatically(ct: Volume, seeds_file: Path | None, geometric: bool =
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in findings.items() if f.withheld]
     ordered = {name: findings[name] for name in (*ARTERIES, *VEINS)}
     return Segmentation(Volume(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))
+
+
+def _prefer(learned: Segmentation, labels: Array, findings: dict[str, VesselFinding]) -> dict[str, VesselFinding]:
+    """Paint the vessels of another maker over `labels` and return their findings.
+
+    The parts of the aorta share their borders, so all three come from one maker: the one that found the ascending and
+    the descending part.
+    """
+    good = {n for n, f in learned.vessels.items() if not f.withheld}
+    taken = good - set(AORTA) | (set(AORTA) if {AORTA[0], AORTA[2]} <= good else set())
+    taken |= {n for n, f in learned.vessels.items() if n not in findings and len(f.centreline_lps_mm)}
+    named = {n: learned.labels.data == BY_NAME[n].label for n in (*taken, *NEIGHBOURS)}
+    for name in taken | {n for n in NEIGHBOURS if named[n].any()}:
+        labels[labels == BY_NAME[name].label] = 0
+    for name in NEIGHBOURS:
+        labels[named[name] & (labels == 0)] = BY_NAME[name].label
+    for name in taken:
+        labels[named[name]] = BY_NAME[name].label
+    return {n: learned.vessels[n] for n in taken}

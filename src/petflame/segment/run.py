@@ -10,6 +10,7 @@ from petflame.grid import Grid
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.product import Segmentation, write_segmentation
+from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.study import VisitFolder
 
 METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
@@ -51,17 +52,23 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
         segmentation = import_segmentation(source, grids)
-    elif method == "totalsegmentator":
-        raise InputRefused.of(
-            "method `totalsegmentator` is not part of this version", str(root), "use auto, labels or seeds"
-        )
     else:
         if "ct" not in grids:
             what = f"method `{method}` needs a CT and the visit has none"
             raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
-        ct = read_nifti(visit.ct)
-        segmentation = segment_automatically(ct, None if method == "geometric" else source, method != "seeds")
+        segmentation = _segment_ct(visit, grids["ct"], method, source)
     write_segmentation(segmentation, visit)
     return segmentation
+
+
+def _segment_ct(visit: VisitFolder, grid: Grid, method: str, source: Path | None) -> Segmentation:
+    if method == "totalsegmentator":
+        return segment_with_totalsegmentator(visit.ct, grid)
+    learned = None
+    if method == "auto":
+        installation = find_installation()
+        learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
+    seeds = None if method == "geometric" else source
+    return segment_automatically(read_nifti(visit.ct), seeds, method != "seeds", learned)

@@ -1,0 +1,293 @@
+import json
+import os
+import sys
+import types
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from petflame.errors import InputRefused
+from petflame.files import write_nifti
+from petflame.grid import Grid, Volume
+from petflame.segment import automatic, totalsegmentator_worker
+from petflame.segment import totalsegmentator as adapter
+from petflame.segment.run import segment_visit
+
+GRID = Grid((70, 70, 50), np.array([[-2.0, 0, 0, 70], [0, -2.0, 0, 70], [0, 0, 4.0, 0], [0, 0, 0, 1]]))
+WEIGHTS = (*adapter.REQUIRED, adapter.ORGAN_WEIGHTS, adapter.NECK_WEIGHTS)
+
+# The signature of TotalSegmentator 2.18.0, so that an argument it does not know fails here too.
+STAND_IN = """
+import json, os
+import nibabel as nib
+import numpy as np
+from totalsegmentator.map_to_binary import class_map
+
+calls = []
+
+
+def totalsegmentator(input, output=None, ml=False, nr_thr_resamp=1, nr_thr_saving=6, fast=False, nora_tag="None",
+                     preview=False, task="total", roi_subset=None, statistics=False, radiomics=False, crop_path=None,
+                     body_seg=False, force_split=False, output_type="nifti", quiet=False, verbose=False, test=0,
+                     skip_saving=False, device="gpu", license_number=None, statistics_exclude_masks_at_border=True,
+                     no_derived_masks=False, v1_order=False, fastest=False, roi_subset_robust=None,
+                     stats_aggregation="mean", remove_small_blobs=False, statistics_normalized_intensities=False,
+                     robust_crop=False, higher_order_resampling_LEGACY=False, higher_order_resampling=False,
+                     save_probabilities=None, debug=False, report=None, statistics_extra=False, save_lowres=False,
+                     resampling_order=1, plans="nnUNetPlans", model_size="big"):
+    if roi_subset is not None and not task.startswith("total"):
+        raise ValueError("roi_subset only works with task 'total' or 'total_mr'")
+    with open(os.path.join(os.environ["TOTALSEG_HOME_DIR"], "config.json")) as stream:
+        config = json.load(stream)
+    weights = sorted(os.listdir(os.environ["TOTALSEG_WEIGHTS_PATH"]))
+    calls.append({"task": task, "roi_subset": roi_subset, "device": device, "ml": ml, "config": config,
+                  "weights": weights, "output": output})
+    image = nib.load(input)
+    truth = np.load(os.environ["STAND_IN_TRUTH"])
+    data = np.zeros(image.shape, np.uint8)
+    wanted = roi_subset or list(class_map[task].values())
+    for number, name in class_map[task].items():
+        if name in wanted and name in truth:
+            data[truth[name]] = number
+    return nib.Nifti1Image(data, image.affine)
+"""
+CLASSES = {
+    "total": {number: name for table in (adapter.TOTAL, adapter.ORGANS) for name, (_, number) in table.items()},
+    adapter.NECK_TASK: {number: name for name, (_, number) in adapter.NECK.items()},
+}
+
+
+def anatomy():
+    """A bent aorta, carotids that fork, veins: masks by TotalSegmentator's names on GRID."""
+    i, j, k = np.indices(GRID.shape)
+
+    def tube(x, y, radius, low, high):
+        return (np.hypot(i - x, j - y) <= radius) & (k >= low) & (k < high)
+
+    arch = (np.abs(i - 33) <= 4) & (j >= 18) & (j <= 50) & (k >= 22) & (k < 27)
+    return {
+        "aorta": tube(33, 22, 7, 2, 22) | tube(35, 46, 6, 0, 22) | arch,
+        "heart": tube(33, 25, 12, 0, 2),
+        "superior_vena_cava": tube(20, 22, 4, 3, 22),
+        "common_carotid_artery_right": tube(24, 35, 2, 28, 40),
+        "common_carotid_artery_left": tube(46, 35, 2, 28, 40),
+        "internal_carotid_artery_right": tube(23, 36, 2, 39, 48),
+        "internal_carotid_artery_left": tube(47, 36, 2, 39, 48),
+        "internal_jugular_vein_right": tube(17, 38, 3, 30, 48),
+        "internal_jugular_vein_left": tube(53, 38, 3, 30, 48),
+        "esophagus": tube(36, 36, 2, 0, 20),
+        "thyroid_gland": tube(35, 30, 3, 30, 33),
+    }
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Stand-in package in this process, weights that are folders with a file, and a CT."""
+    classes = types.ModuleType("totalsegmentator.map_to_binary")
+    classes.class_map = {task: dict(table) for task, table in CLASSES.items()}
+    api = types.ModuleType("totalsegmentator.python_api")
+    package = types.ModuleType("totalsegmentator")
+    for module in (package, classes, api):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(STAND_IN, "stand-in", "exec"), api.__dict__)
+    weights = tmp_path / "weights"
+    for name in WEIGHTS:
+        (weights / name).mkdir(parents=True)
+        (weights / name / "plans.json").write_text("{}")
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(weights))
+    monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path / "own home"))
+    monkeypatch.delenv(adapter.PYTHON_VARIABLE, raising=False)
+    np.savez(tmp_path / "truth.npz", **anatomy())
+    monkeypatch.setenv("STAND_IN_TRUTH", str(tmp_path / "truth.npz"))
+    write_nifti(tmp_path / "ct.nii.gz", Volume(np.zeros(GRID.shape, np.int16), GRID))
+    return types.SimpleNamespace(
+        api=api, classes=classes, weights=weights, ct=tmp_path / "ct.nii.gz", truth=tmp_path / "truth.npz"
+    )
+
+
+def in_process(python, request):
+    """Run the worker here, and put the environment back."""
+    before = dict(os.environ)
+    try:
+        document = totalsegmentator_worker.run(json.loads(Path(request).read_text()))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    (Path(request).parent / "result.json").write_text(json.dumps(document))
+
+
+def find(installed):
+    return adapter.segment_with_totalsegmentator(installed.ct, GRID, launch=in_process)
+
+
+def test_every_vessel_comes_out_under_our_names(installed):
+    found = find(installed)
+    truth, labels = anatomy(), found.labels.data
+    assert found.labels.grid.same_as(GRID)
+    assert (np.isin(labels, (1, 2, 3)) == truth["aorta"]).all()
+    assert len(set(np.unique(labels)) & {1, 2, 3}) == 3
+    for side, number in (("right", 4), ("left", 5)):
+        whole = truth[f"common_carotid_artery_{side}"] | truth[f"internal_carotid_artery_{side}"]
+        assert ((labels == number) == whole).all()
+        low = found.landmarks_lps_mm[f"carotid_bifurcation_{side}"]
+        assert low[2] == pytest.approx(39 * 4.0)
+    assert ((labels == 6) == truth["superior_vena_cava"]).all()
+    assert ((labels == 7) == truth["internal_jugular_vein_right"]).all()
+    assert ((labels == 11) == truth["esophagus"]).any()
+    assert {f.method for f in found.vessels.values()} == {"totalsegmentator"}
+    assert not found.vessels["carotid_left"].withheld
+
+
+def test_statistics_are_off_and_the_users_folders_are_left_alone(installed):
+    before = sorted(p.name for p in installed.weights.iterdir())
+    find(installed)
+    calls = installed.api.calls
+    assert [c["task"] for c in calls] == ["total", adapter.NECK_TASK]
+    assert calls[0]["roi_subset"] == [*adapter.TOTAL, *adapter.ORGANS]
+    assert calls[1]["roi_subset"] is None
+    for call in calls:
+        assert call["config"]["send_usage_stats"] is False
+        assert call["device"] == "cpu"
+        assert set(WEIGHTS) | set(adapter.UNUSED_WEIGHTS) == set(call["weights"])
+    assert sorted(p.name for p in installed.weights.iterdir()) == before
+    assert not Path(os.environ["TOTALSEG_HOME_DIR"]).exists()
+    assert os.environ["TOTALSEG_WEIGHTS_PATH"] == str(installed.weights)
+
+
+def test_missing_weights_are_all_named_before_anything_runs(installed):
+    for name in adapter.REQUIRED:
+        (installed.weights / name / "plans.json").unlink()
+    with pytest.raises(InputRefused) as caught:
+        find(installed)
+    text = str(caught.value)
+    assert all(name in text for name in adapter.REQUIRED)
+    assert "totalseg_download_weights" in text
+    assert str(installed.weights) in text
+    assert not installed.api.calls
+
+
+def test_without_the_package_and_without_weights_both_are_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path))
+    monkeypatch.delenv("TOTALSEG_WEIGHTS_PATH", raising=False)
+    monkeypatch.setenv(adapter.PYTHON_VARIABLE, str(tmp_path / "nowhere"))
+    found = adapter.find_installation()
+    assert not found.ready
+    with pytest.raises(InputRefused) as caught:
+        adapter.require_ready(found)
+    assert len(caught.value.faults) == 2
+    assert "envs/totalsegmentator.yaml" in str(caught.value)
+
+
+def test_without_the_necks_weights_there_are_common_carotids_and_no_jugulars(installed):
+    (installed.weights / adapter.NECK_WEIGHTS / "plans.json").unlink()
+    found = find(installed)
+    assert [c["task"] for c in installed.api.calls] == ["total"]
+    assert found.vessels["jugular_left"].withheld
+    assert not found.vessels["carotid_left"].withheld
+    assert any(adapter.NECK_WEIGHTS in w for w in found.warnings)
+    assert not found.landmarks_lps_mm
+
+
+def test_a_version_without_our_classes_is_refused_before_it_runs(installed):
+    installed.classes.class_map["total"].pop(52)
+    with pytest.raises(InputRefused, match="has no classes total: aorta"):
+        find(installed)
+    assert not installed.api.calls
+
+
+def test_other_numbers_are_followed_by_name_and_said(installed):
+    installed.classes.class_map["total"][99] = installed.classes.class_map["total"].pop(62)
+    found = find(installed)
+    assert (found.labels.data == 6).any()
+    assert any("superior_vena_cava the number 99, not 62" in w for w in found.warnings)
+
+
+def test_an_aorta_without_its_arch_is_withheld_not_refused(installed):
+    masks = anatomy()
+    masks["aorta"][:, :36] = False
+    masks["aorta"][..., 20:] = False
+    np.savez(installed.truth, **masks)
+    found = find(installed)
+    assert all(found.vessels[n].withheld for n in ("aorta_ascending", "aorta_arch", "aorta_descending"))
+    assert "cannot be divided" in found.vessels["aorta_ascending"].reason
+    assert not found.vessels["svc"].withheld
+
+
+def test_mirrored_names_are_refused(installed):
+    masks = anatomy()
+    for stem in ("common_carotid_artery", "internal_carotid_artery"):
+        masks[f"{stem}_left"], masks[f"{stem}_right"] = masks[f"{stem}_right"], masks[f"{stem}_left"]
+    np.savez(installed.truth, **masks)
+    with pytest.raises(InputRefused, match="mirrored"):
+        find(installed)
+
+
+def test_the_worker_runs_in_a_process_of_its_own(installed, tmp_path, monkeypatch):
+    package = tmp_path / "site" / "totalsegmentator"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "map_to_binary.py").write_text(f"class_map = {CLASSES!r}\n")
+    (package / "python_api.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv(adapter.PYTHON_VARIABLE, sys.executable)
+    write_nifti(tmp_path / "pet.nii.gz", Volume(np.zeros(GRID.shape, np.float32), GRID))
+    found = segment_visit(tmp_path, "totalsegmentator", None)
+    assert (np.isin(found.labels.data, (1, 2, 3)) == anatomy()["aorta"]).all()
+    assert json.loads((tmp_path / "labels.json").read_text())["vessels"]["svc"]["method"] == "totalsegmentator"
+    (package / "python_api.py").write_text("raise RuntimeError('no model today')\n")
+    with pytest.raises(InputRefused, match="no model today"):
+        segment_visit(tmp_path, "totalsegmentator", None)
+
+
+def test_auto_takes_the_better_maker_for_each_vessel_and_says_which(installed, tmp_path, monkeypatch):
+    learned = find(installed)
+    monkeypatch.setattr("petflame.segment.run.find_installation", lambda: adapter.Installation("py", tmp_path, ()))
+    monkeypatch.setattr("petflame.segment.run.segment_with_totalsegmentator", lambda *args: learned)
+    ct = Volume(np.zeros(GRID.shape, np.int16), GRID)
+    seeds = tmp_path / "seeds.json"
+    seeds.write_text(json.dumps({"carotid_right": [[20.0, 0.0, z] for z in range(116, 180, 15)]}))
+    finder = types.SimpleNamespace(scope_faults=(), labels=np.zeros(GRID.shape, np.uint8), landmarks_lps_mm={})
+    finder.labels[:5, :5, :5] = 3
+    line = np.array([[0.0, 0, 0], [0, 0, 10]])
+    finder.vessels = {
+        "aorta_descending": types.SimpleNamespace(
+            checks=(), confidence=0.9, centreline_lps_mm=line, withheld=False, reason=""
+        )
+    }
+    monkeypatch.setattr("petflame.segment.geometric.find_vessels", lambda ct: finder)
+    found = automatic.segment_automatically(ct, seeds, True, learned)
+    methods = {name: f.method for name, f in found.vessels.items()}
+    assert methods["carotid_right"] == "seeds"
+    assert methods["aorta_descending"] == methods["svc"] == "totalsegmentator"
+    assert not (found.labels.data[:5, :5, :5] == 3).any()
+    alone = automatic.segment_automatically(ct, seeds, True)
+    assert alone.vessels["aorta_descending"].method == "geometric"
+    assert found.provenance["totalsegmentator"]["tasks"] == sorted(CLASSES)
+    write_nifti(tmp_path / "pet.nii.gz", Volume(np.zeros(GRID.shape, np.float32), GRID))
+    assert segment_visit(tmp_path, "auto", seeds).vessels["svc"].method == "totalsegmentator"
+
+
+def test_the_worker_touches_nothing_but_what_it_is_told(tmp_path):
+    before = dict(os.environ)
+    try:
+        totalsegmentator_worker.prepare(tmp_path / "home", tmp_path)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    assert json.loads((tmp_path / "home" / "config.json").read_text())["send_usage_stats"] is False
+
+
+@pytest.mark.slow
+def test_the_real_thing_finds_the_aorta(reference, tmp_path):
+    installation = adapter.find_installation()
+    if not installation.ready:
+        pytest.skip("TotalSegmentator with its weights is not on this machine (see envs/totalsegmentator.yaml)")
+    folder = reference("aorta_cta_labels")
+    image = nib.load(folder / "example_ct_sm.nii.gz")
+    shape = tuple(int(n) for n in image.shape[:3])
+    found = adapter.segment_with_totalsegmentator(
+        folder / "example_ct_sm.nii.gz", Grid(shape, np.asarray(image.affine, float)), installation
+    )
+    assert found.provenance["version"]
