@@ -18,7 +18,7 @@ def dicom_like(grid):
 @pytest.fixture(scope="session")
 def grids():
     return {
-        "ct": dicom_like(phantoms.grid((2.0, 2.0, 4.0))),
+        "ct": dicom_like(phantoms.grid((3.0, 3.0, 5.0))),
         "pet": dicom_like(phantoms.grid((4.0, 4.0, 3.0), low=(-71.0, -61.0, 1.0))),
     }
 

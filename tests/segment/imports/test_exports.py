@@ -17,7 +17,7 @@ from petflame.segment.labelmaps import describe
 from petflame.segment.product import write_segmentation
 from petflame.study import VisitFolder
 
-GRID = Grid((71, 61, 41), np.array([[-2.0, 0, 0, 70], [0, -2.0, 0, 60], [0, 0, 4.0, 0], [0, 0, 0, 1]]))
+GRID = Grid((48, 41, 33), np.array([[-3.0, 0, 0, 71], [0, -3.0, 0, 60], [0, 0, 5.0, 0], [0, 0, 0, 1]]))
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ def test_what_cannot_be_written_is_refused(tmp_path, scan, visit):
         export_labels(visit.root, visit.labels)
     with pytest.raises(InputRefused, match="petflame segment"):
         export_labels(tmp_path, tmp_path / "a.dcm", scan)
-    other = write_series(tmp_path / "other", Grid((71, 61, 5), GRID.affine))
-    with pytest.raises(InputRefused, match="71 x 61 x 5 voxels"):
+    other = write_series(tmp_path / "other", Grid((48, 41, 5), GRID.affine))
+    with pytest.raises(InputRefused, match="48 x 41 x 5 voxels"):
         export_labels(visit.root, tmp_path / "a.dcm", other)
 
 

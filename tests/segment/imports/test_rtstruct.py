@@ -106,7 +106,7 @@ def test_the_region_of_a_digital_reference_object_lies_in_its_mask(reference):
     core = np.stack([binary_erosion(plane, iterations=2) for plane in np.moveaxis(theirs, 2, 0)], axis=2)
     assert not (core[..., drawn] & ~mine[..., drawn]).any()
     # Another implementation of even-odd filling, for voxels that are not on the line.
-    for contour in dataset.ROIContourSequence[0].ContourSequence:
+    for contour in dataset.ROIContourSequence[0].ContourSequence[::5]:
         points = np.asarray(contour.ContourData, float).reshape(-1, 3)
         plane = round(float(grid.to_ijk([0.0, 0.0, points[0, 2]])[2]))
         places = np.stack(np.meshgrid(np.arange(256) * 4.0, np.arange(256) * 4.0, indexing="ij"), axis=-1)
