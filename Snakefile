@@ -1,6 +1,7 @@
 """From DICOM to the effect per arm: one petflame verb a rule; the science is in the package."""
 
 import sys
+from shlex import quote
 
 from petflame.errors import PetflameError
 from petflame.workflow import closing_summary, plan_workflow
@@ -51,16 +52,11 @@ if run.simulated:
         resources:
             mem_mb=1500,
         shell:
-            "petflame simulate {params.study} --patients 60 --size fast --cores {threads} > {log} 2>&1"
+            "petflame simulate {params.study:q} --patients 60 --size fast --cores {threads} > {log:q} 2>&1"
 
 
 def visit(wildcards):
     return run.study.by_code[wildcards.code]
-
-
-def when_changed(path):
-    """Time of a real input's last change, so that a changed folder is converted again."""
-    return path.stat().st_mtime_ns if path.exists() and not run.simulated else 0
 
 
 rule convert:
@@ -70,9 +66,10 @@ rule convert:
         OUT.visit("{code}").step("convert"),
     params:
         dicom=lambda w: visit(w).dicom_dir,
-        changed=lambda w: when_changed(visit(w).dicom_dir),
+        state=lambda w: run.state_of(visit(w).dicom_dir, visit(w).overrides),
+        choices=run.choices,
         folder=lambda w: OUT.visit(w.code).root,
-        overrides=lambda w: f"--overrides {visit(w).overrides}" if visit(w).overrides else "",
+        overrides=lambda w: f"--overrides {quote(str(visit(w).overrides))}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
         protocol=run.protocol_option,
         record=run.record_option,
@@ -84,7 +81,7 @@ rule convert:
         mem_mb=1500,
     shell:
         "petflame convert {params.dicom:q} --out {params.folder:q} {params.protocol} {params.overrides} "
-        "{params.require} {params.record} > {log} 2>&1"
+        "{params.require} {params.record} > {log:q} 2>&1"
 
 
 rule segment:
@@ -95,8 +92,9 @@ rule segment:
     params:
         folder=lambda w: OUT.visit(w.code).root,
         method=lambda w: run.method_of(visit(w)),
-        source=lambda w: f"--from {run.source_of(visit(w))}" if run.source_of(visit(w)) else "",
-        changed=lambda w: when_changed(run.source_of(visit(w))) if run.source_of(visit(w)) else 0,
+        source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
+        state=lambda w: run.sources_of(visit(w)),
+        choices=run.choices,
         record=run.record_option,
     log:
         OUT.log("segment", "{code}"),
@@ -105,7 +103,7 @@ rule segment:
     resources:
         mem_mb=2000,
     shell:
-        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.record} > {log} 2>&1"
+        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.record} > {log:q} 2>&1"
 
 
 rule measure:
@@ -116,6 +114,7 @@ rule measure:
     params:
         folder=lambda w: OUT.visit(w.code).root,
         protocol=run.protocol_option,
+        choices=run.choices,
         record=run.record_option,
     log:
         OUT.log("measure", "{code}"),
@@ -124,7 +123,7 @@ rule measure:
     resources:
         mem_mb=1500,
     shell:
-        "petflame measure {params.folder:q} {params.protocol} {params.record} > {log} 2>&1"
+        "petflame measure {params.folder:q} {params.protocol} {params.record} > {log:q} 2>&1"
 
 
 def folders_of_pair(wildcards):
@@ -141,7 +140,9 @@ rule pair:
         folder=lambda w: OUT.pair(w.code).root,
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
+        glucose=lambda w: [v.glucose_mmol_l if v else None for v in run.study.pairs[w.code]],
         protocol=run.protocol_option,
+        choices=run.choices,
         record=run.record_option,
     log:
         OUT.log("pair", "{code}"),
@@ -151,7 +152,7 @@ rule pair:
         mem_mb=1000,
     shell:
         "petflame pair {params.visits:q} --out {params.folder:q} --participant {params.participant} "
-        "--visits {params.table:q} {params.protocol} {params.record} > {log} 2>&1"
+        "--visits {params.table:q} {params.protocol} {params.record} > {log:q} 2>&1"
 
 
 rule collect:
@@ -172,7 +173,7 @@ rule collect:
     resources:
         mem_mb=1000,
     shell:
-        "petflame collect {params.study:q} --out {params.out:q} > {log} 2>&1"
+        "petflame collect {params.study:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 # The only rule that has the allocation among its inputs: everything before it is blind.
@@ -188,10 +189,11 @@ rule analyse:
     params:
         out=OUT.root,
         protocol=run.protocol_option,
-        arms=f"--allocation {run.table('allocation.tsv')}" if run.table("allocation.tsv") else "",
+        arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
         followup=(
-            f"&& petflame outcomes {run.table('outcomes.tsv')} --allocation {run.table('allocation.tsv')} "
-            f"--out {OUT.root}"
+            f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
+            f"--allocation {quote(str(run.table('allocation.tsv')))} "
+            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))}"
             if run.table("outcomes.tsv") and run.table("allocation.tsv")
             else ""
         ),
@@ -203,7 +205,7 @@ rule analyse:
         mem_mb=1500,
     shell:
         "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
-        "{params.protocol} {params.arms} --out {params.out:q} {params.followup}) > {log} 2>&1"
+        "{params.protocol} {params.arms} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:
@@ -224,7 +226,7 @@ rule report:
     resources:
         mem_mb=2500,
     shell:
-        "petflame report {params.out:q} --study {params.study:q} {params.protocol} --cores {threads} > {log} 2>&1"
+        "petflame report {params.out:q} --study {params.study:q} {params.protocol} --cores {threads} > {log:q} 2>&1"
 
 
 onsuccess:

@@ -155,6 +155,21 @@ def test_a_refusal_on_record_is_passed_on(visit, tmp_path):
         assert outcome["status"] == status
         assert "missing" in outcome["reasons"][0]["what"]
     assert {p.name for p in out.iterdir()} == {"status.json", "steps"}
+    recorded = "".join(p.read_text() for p in out.rglob("*.json"))
+    assert "2.25." not in recorded, "no unique identifier"
+    assert str(visit) not in recorded
+
+
+def test_older_results_are_not_taken_for_those_of_a_refused_run(visit, tmp_path, study):
+    out = tmp_path / "v"
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    labels = study / "labels" / "SIM0001_baseline.nii.gz"
+    assert petflame("segment", out, "--method", "labels", "--from", labels).returncode == 0
+    assert petflame("measure", out).returncode == 0
+    pet_files(visit)[3].unlink()
+    refused("convert", visit, "--out", out)
+    assert not (out / "vessels.tsv").exists()
+    assert "missing" in refused("measure", out)
 
 
 def test_log_json_is_json(tmp_path):

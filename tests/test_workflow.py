@@ -159,6 +159,36 @@ def test_tables_that_disagree_are_refused_before_any_job(study, tmp_path):
     assert "'drug'" in str(caught.value)
 
 
+def test_a_users_study_is_never_taken_for_the_simulated_one(tmp_path):
+    (tmp_path / "simulated_study").mkdir()
+    (tmp_path / "simulated_study" / "visits.tsv").write_text("participant_id\tvisit\tdicom_dir\n")
+    with pytest.raises(InputRefused, match="holds another study"):
+        plan_workflow({"out": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("participant_id\tvisit\tdicom_dir\tLabels\nA\tbaseline\ta\tx\n", "columns Labels are unknown"),
+        ("participant_id\tvisit\tdicom_dir\nA\tbaseline\ta\nA\tfollowup\ta\n", "serves A baseline and A followup"),
+        ("participant_id\tvisit\tdicom_dir\nA\tbaseline\ta\nA\tbaseline\tb\n", "stands twice"),
+        ("participant_id\tvisit\tdicom_dir\tglucose_mmol_l\nA\tbaseline\ta\t95\n", "can only be mg/dL"),
+    ],
+)
+def test_rows_that_cannot_be_right_are_refused(tmp_path, rows, words):
+    (tmp_path / "visits.tsv").write_text(rows)
+    with pytest.raises(InputRefused, match=words):
+        plan_workflow({"study": str(tmp_path), "out": str(tmp_path / "out")})
+
+
+def test_a_changed_protocol_label_or_glucose_is_measured_anew(run, study, tmp_path):
+    protocol = tmp_path / "p.yaml"
+    protocol.write_text("summary: {active_threshold: 1.6}\n")
+    planned = snakemake("--dry-run", study=study, out=run[0], protocol=protocol)
+    assert "measure" in planned.stdout
+    assert "Nothing to be done" not in planned.stdout + planned.stderr
+
+
 def test_the_snakefile_says_so_in_plain_lines():
     done = snakemake("--dry-run", nonsense="1")
     assert done.returncode == 2

@@ -155,8 +155,11 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
     unexplained = [c for c in table.columns if c not in meanings]
     if unexplained:
         raise KeyError(f"columns without a meaning: {unexplained}")
+    for column in table.columns:
+        if any(isinstance(v, (bool, np.bool_)) for v in table[column]):
+            words = [str(v).lower() if isinstance(v, (bool, np.bool_)) else v for v in table[column]]
+            table = table.assign(**{str(column): np.array(words, dtype=object)})
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    text = text.replace("\tTrue", "\ttrue").replace("\tFalse", "\tfalse")
     write_text(path, text)
     sidecar = {c: {"description": meanings[c][0], "unit": meanings[c][1]} for c in table.columns}
     write_json(path.with_name(f"{path.stem}_columns.json"), sidecar)

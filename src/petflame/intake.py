@@ -76,6 +76,14 @@ def draft_study(dicom_root: Path, out: Path) -> list[str]:
         what = f"no PET study was found ({told}; {len(unreadable)} unreadable files)"
         raise InputRefused.of(what, str(dicom_root), "name the folder that holds the trial's PET/CT")
     _refuse_shared(with_pet)
+    nameless = [s for s in with_pet if not s.patient_id]
+    if nameless:
+        raise InputRefused(
+            Fault(
+                "PatientID (0010,0020) is empty, so its visits cannot be told apart", str(s.folder), "write the tables"
+            )
+            for s in nameless
+        )
     lines = [f"left aside: {fault}" for fault in unreadable]
     lines += [f"left aside: {s.folder} holds no PET ({s.ct_images} CT images)" for s in studies if not s.pet_images]
     visits, key = [], []
@@ -164,7 +172,11 @@ def check_study(root: Path, protocol: Protocol, require_suv: bool, progress: Pro
             faults += found
             warnings += doubts
             if report is not None:
-                identities[visit.row] = {"patient": report.patient_id, "date": report.study_date}
+                identities[visit.row] = {
+                    "patient": report.patient_id,
+                    "date": report.study_date,
+                    "study": report.study_uid,
+                }
             advance()
     faults += _identity_faults(visits, identities)
     return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)))
@@ -211,6 +223,17 @@ def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:
 def _identity_faults(visits: tuple[Visit, ...], identities: dict[str, dict[str, str]]) -> list[Fault]:
     """Compare the identities that the two visits of a participant carry; the message names no identity."""
     faults = []
+    for key, what in (("study", "StudyInstanceUID (0020,000D)"), ("patient", "PatientID (0010,0020)")):
+        owners: dict[str, set[str]] = {}
+        for visit in visits:
+            value = identities.get(visit.row, {}).get(key)
+            if value:
+                owners.setdefault(value, set()).add(visit.row if key == "study" else visit.participant_id)
+        faults += [
+            Fault(f"{', '.join(sorted(names))} carry the same {what}", "visits.tsv", "give each its own scan")
+            for names in owners.values()
+            if len(names) > 1
+        ]
     for participant in sorted({v.participant_id for v in visits}):
         first, second = (identities.get(f"{participant} {name}") for name in VISITS)
         if first is None or second is None:

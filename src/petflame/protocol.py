@@ -61,7 +61,7 @@ class BackgroundRules(_Rules):
     def _known_regions(self) -> BackgroundRules:
         unknown = [v for v in self.regions if v not in ARTERIES]
         pools = (p for names in self.regions.values() for p in names)
-        unknown += sorted({p for p in pools if p not in (*VEINS, "aorta_descending")})
+        unknown += sorted({p for p in pools if p not in VEINS})
         if unknown:
             raise ValueError(f"unknown region names {unknown}; arteries are {ARTERIES}, blood pools {VEINS}")
         if any(not names for names in self.regions.values()):
@@ -75,6 +75,7 @@ class SummaryRules(_Rules):
     mds_length_mm: Positive = 15.0
     mds_rule: Literal["largest_mean", "centred_on_maximum", "any_window_with_maximum"] = "largest_mean"
     active_threshold: Positive = 2.0
+    index_minimum_sections: Annotated[int, Field(ge=1)] = 3
     index_candidates: tuple[str, ...] = TARGET_VESSELS
     target_vessels: tuple[str, ...] = TARGET_VESSELS
 
@@ -83,6 +84,8 @@ class SummaryRules(_Rules):
         unknown = [v for v in (*self.index_candidates, *self.target_vessels) if v not in ARTERIES]
         if unknown:
             raise ValueError(f"unknown vessel names {unknown}; the arteries are {ARTERIES}")
+        if not self.index_candidates or not self.target_vessels:
+            raise ValueError("name at least one index candidate and one target vessel")
         return self
 
 
@@ -138,6 +141,14 @@ class Protocol(_Rules):
     comparability: ComparabilityRules = ComparabilityRules()
     change: ChangeRules = ChangeRules()
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"
+
+    @model_validator(mode="after")
+    def _every_vessel_has_a_pool(self) -> Protocol:
+        wanted = {*self.summary.index_candidates, *self.summary.target_vessels}
+        missing = sorted(wanted - set(self.background.regions))
+        if missing:
+            raise ValueError(f"background.regions names no blood pool for {', '.join(missing)}")
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """Return every choice as plain values."""

@@ -14,7 +14,7 @@ from petflame.study import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
 # Logs and the local key are no results; the report carries this document's hash and comes after it.
-NOT_HASHED = ("logs", "key", "report.html", "provenance.json")
+NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json")
 
 
 def versions() -> dict[str, str]:

@@ -261,6 +261,11 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         that is no number or is in mg/dL, or that stands twice.
     """
     faults, visits, seen = FaultList(), [], set()
+    unknown = [str(c) for c in table.columns if c not in (*VISIT_TEXT, "comment")]
+    if unknown:
+        known = ", ".join((*VISIT_TEXT, "comment"))
+        faults.add(f"columns {', '.join(unknown)} are unknown", where, f"rename or remove them; it may have {known}")
+    used: dict[Path, str] = {}
     for number, row in enumerate(table.to_dict("records"), start=2):
         line = f"{where}, line {number}"
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
@@ -277,6 +282,11 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         seen.add((participant, visit))
         glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
         paths = {c: root / given[c] for c in ("labels", "seeds", "overrides") if c in given}
+        for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds") if c in paths)):
+            if dicom_dir and path.resolve() in used:
+                what = f"{path.name} serves {used[path.resolve()]} and {participant} {visit}"
+                faults.add(what, line, "give each visit its own folder and files")
+            used[path.resolve()] = f"{participant} {visit}"
         visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
     faults.raise_if_any()
     return tuple(sorted(visits, key=lambda v: (v.participant_id, VISITS.index(v.visit))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.protocol import load_protocol, validation_faults
@@ -57,7 +59,34 @@ class Workflow:
     @property
     def protocol_option(self) -> str:
         """The command line's option for the configured protocol."""
-        return f"--protocol {self.settings.protocol}" if self.settings.protocol else ""
+        return f"--protocol {shlex.quote(self.settings.protocol)}" if self.settings.protocol else ""
+
+    @property
+    def choices(self) -> str:
+        """Version and protocol hash: what a change of either must make anew."""
+        protocol = load_protocol(Path(self.settings.protocol) if self.settings.protocol else None)
+        return f"{__version__} {protocol.digest}"
+
+    def state_of(self, *paths: Path | None) -> str:
+        """Newest change and number of the files at or below some paths, so that changed input is taken anew.
+
+        The simulated trial's files are made by the workflow itself and need no watching.
+        """
+        if self.simulated:
+            return ""
+        times = []
+        for path in filter(None, paths):
+            files = [path, *path.rglob("*")] if path.is_dir() else [path]
+            times += [f.stat().st_mtime_ns for f in files if f.exists()]
+        return f"{len(times)} {max(times, default=0)}"
+
+    def sources_of(self, visit: Visit) -> str:
+        """State of a visit's label map or seeds, with the names beside a label map."""
+        source = self.source_of(visit)
+        if source is None:
+            return ""
+        stem = source.name.removesuffix(".gz").removesuffix(".nii")
+        return self.state_of(source, source.with_name(f"{stem}.json"))
 
     @property
     def record_option(self) -> str:
@@ -95,7 +124,11 @@ def plan_workflow(config: Mapping[str, Any]) -> Workflow:
     if settings.study == SIMULATED:
         from petflame.simulate.plan import DEFAULT_SEED, plan_trial
 
-        root = out.parent / "study"
+        # Inside the results, so that no folder of the user's can be taken for it.
+        root = out / "simulated_study"
+        if (root / "visits.tsv").exists() and not (root / "truth.json").exists():
+            what = "the folder for the simulated trial holds another study"
+            raise InputRefused.of(what, str(root), "name your study with study=DIR, or results elsewhere with out=DIR")
         plan = plan_trial(60, DEFAULT_SEED)
         study = Study(root, read_visits(plan.visits, root, "simulated visits"), bytes.fromhex(plan.blinding_key))
         return Workflow(settings, study, StudyOut(out), True)
@@ -133,13 +166,18 @@ def check_tables(study: Study) -> None:
             faults.add(
                 f"{row['participant_id']} has the arm {row['arm']!r}", "allocation.tsv", "write active or control"
             )
+    _ids(study.root / "outcomes.tsv", faults, ("time_years", "event"))
     faults.raise_if_any()
 
 
 def _ids(path: Path, faults: FaultList, columns: tuple[str, ...] = ()) -> list[str] | None:
     if not path.exists():
         return None
-    table = read_tsv(path, required=("participant_id", *columns), text=("participant_id", *columns))
+    try:
+        table = read_tsv(path, required=("participant_id", *columns), text=("participant_id", *columns))
+    except InputRefused as error:
+        faults.extend(error.faults)
+        return None
     ids = [str(p) for p in table["participant_id"]]
     for participant in sorted({p for p in ids if ids.count(p) > 1}):
         faults.add(f"{participant} stands twice", path.name, "keep one row a participant")

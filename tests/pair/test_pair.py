@@ -10,7 +10,7 @@ from petflame.grid import Grid, Volume
 from petflame.measure.visit import measure_visit
 from petflame.pair.change import change_between
 from petflame.pair.correspondence import level_on
-from petflame.pair.run import pair_visits
+from petflame.pair.run import pair_visits, refuse_same_scan
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
 from petflame.study import PairFolder, VisitFolder
@@ -60,6 +60,21 @@ def test_a_planted_fall_is_returned(baseline, tmp_path):
     vessels = read_tsv(PairFolder(tmp_path / "P").vessels)
     assert (vessels["correspondence"].dropna() != "fraction of length").sum() == 4
     assert vessels.loc[vessels["vessel"] == "carotid_right", "matched_sections"].item() >= 23
+
+
+def test_one_scan_is_not_two_visits(baseline, tmp_path):
+    with pytest.raises(InputRefused, match="the same scan"):
+        refuse_same_scan(baseline, baseline)
+
+
+def test_another_blood_pool_at_one_visit_fails_the_pair(baseline, tmp_path):
+    followup = visit_folder(tmp_path / "V2", BASELINE)
+    table = read_tsv(followup / "vessels.tsv", text=("mds_sections",))
+    table.loc[table["vessel"] == "carotid_right", "background_region"] = "jugular_left"
+    table.to_csv(followup / "vessels.tsv", sep="\t", index=False, na_rep="n/a")
+    row = pair_visits(baseline, followup, tmp_path / "P", "P001", Protocol())
+    assert row["comparability"] == "fail"
+    assert "background_region_carotid_right" in row["comparability_reasons"]
 
 
 def test_the_descending_aorta_is_no_candidate_however_hot(baseline, tmp_path):

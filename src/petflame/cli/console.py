@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,27 +72,63 @@ class Console:
         yield advance
 
 
+PRODUCTS = {
+    "convert": ("labels.nii.gz", "labels.json", "slices.tsv", "vessels.tsv", "measure.json"),
+    "segment": ("slices.tsv", "vessels.tsv", "measure.json"),
+    "pair": ("index.json", "pair.json", "patients.tsv", "vessels.tsv", "sections.tsv"),
+}
+LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
+UNIQUE_IDENTIFIER = re.compile(r"\d+(\.\d+){4,}")
+
+
+def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
+    """Replace paths and names that tell who or when by what they are, and unique identifiers by dots.
+
+    >>> without_identity(Fault("gone", "scans/P1/baseline/IM1.2.3.4.5.6.dcm", "x"), {"scans/P1/baseline": "dicom_dir"})
+    Fault(what='gone', where='dicom_dir/IM....dcm', remedy='x')
+    """
+
+    def clean(text: str) -> str:
+        for word in sorted(private, key=len, reverse=True):
+            text = text.replace(word, private[word])
+        return UNIQUE_IDENTIFIER.sub("...", text)
+
+    return Fault(clean(fault.what), clean(fault.where), clean(fault.remedy))
+
+
 @contextmanager
-def step(verb: str, folder: Path, record: bool, console: Console) -> Iterator[None]:
+def step(
+    verb: str, folder: Path, record: bool, console: Console, private: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Run one verb on a folder and leave its outcome there; with `record`, a refusal is an outcome and no failure.
 
-    ``status.json`` holds the latest outcome, ``steps/VERB.json`` that of each verb. An older outcome is removed
-    first, so that it cannot speak for files it does not describe.
+    ``status.json`` holds the latest outcome, ``steps/VERB.json`` that of each verb. What later verbs made of an
+    older result is removed first, so that it cannot speak for files it does not describe. A recorded refusal names
+    nobody: `private` says what to write in place of which words.
     """
     from petflame.files import write_json
 
     visit = VisitFolder(folder)
     visit.step(verb).unlink(missing_ok=True)
     visit.status.unlink(missing_ok=True)
+    for name in PRODUCTS.get(verb, ()):
+        (folder / name).unlink(missing_ok=True)
+    for later in LATER.get(verb, ()):
+        visit.step(later).unlink(missing_ok=True)
+    existed = folder.exists()
     outcome: dict[str, Any] = {"status": "ok", "verb": verb, "reasons": []}
     try:
         yield
     except PetflameError as error:
-        if not record:
-            raise
+        faults = [without_identity(fault, private or {}) for fault in error.faults]
         status = "upstream_refused" if isinstance(error, UpstreamRefused) else "refused"
-        outcome |= {"status": status, "reasons": [fault.as_dict() for fault in error.faults]}
-        console.faults(error.faults, "refused")
+        outcome |= {"status": status, "reasons": [fault.as_dict() for fault in faults]}
+        if not record:
+            # A folder with older results must not pass for one that this verb accepted.
+            if existed:
+                write_json(visit.step(verb), outcome)
+            raise
+        console.faults(faults, "refused")
     write_json(visit.status, outcome)
     write_json(visit.step(verb), outcome)
 

@@ -47,6 +47,9 @@ def analyse(
     console = Console(log_json)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console):
+        if allocation is None:
+            # Events per arm of an unblinded run must not stand beside a blinded one.
+            (out / "outcomes.json").unlink(missing_ok=True)
         result = run(
             patients,
             out,

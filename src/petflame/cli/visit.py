@@ -38,7 +38,7 @@ def convert(
     from petflame.protocol import load_protocol
 
     console = Console(log_json)
-    with step("convert", out, record, console):
+    with step("convert", out, record, console, {str(dicom_dir): "dicom_dir", str(overrides): "overrides"}):
         warnings = convert_visit(
             dicom_dir,
             out,
@@ -71,7 +71,8 @@ def segment(
     from petflame.segment.run import segment_visit
 
     console = Console(log_json)
-    with step("segment", visit_dir, record, console):
+    private = {str(source): "labels or seeds", source.name: "labels or seeds"} if source else {}
+    with step("segment", visit_dir, record, console, private):
         require_upstream(visit_dir, "convert")
         segmentation = segment_visit(visit_dir, method, source)
         for warning in segmentation.warnings:
@@ -121,12 +122,13 @@ def pair(
 
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
-    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
+    from petflame.pair.run import glucose_from_visits, pair_visits, refuse_same_scan, seal_baseline
     from petflame.protocol import load_protocol
 
     console = Console(log_json)
     with step("pair", out, record, console):
         choices = load_protocol(protocol)
+        refuse_same_scan(baseline_dir, followup_dir)
         require_upstream(baseline_dir, "convert", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
         seal_baseline(baseline_dir, out, choices)

@@ -107,10 +107,11 @@ def most_diseased_segment(values: Array, valid: Array, length: int, rule: str) -
         top = int(np.argmax(np.where(valid, values, -np.inf)))
         if rule == "centred_on_maximum":
             wanted = min(max(top - length // 2, 0), count - length)
-            starts = [min(starts, key=lambda s: abs(s - wanted))]
+            starts = [s for s in starts if s == wanted]
         else:
-            holding = [s for s in starts if s <= top < s + length]
-            starts = holding or starts
+            starts = [s for s in starts if s <= top < s + length]
+    if not starts:
+        return None
     best = max(starts, key=lambda s: (float(values[s : s + length].mean()), -s))
     return np.arange(best, best + length)
 

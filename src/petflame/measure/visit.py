@@ -254,7 +254,8 @@ def _vessel_row(name: str, vessel: _Vessel, finding: VesselFinding | None, is_su
     areas = [s.area_mm2 for s, ok in zip(vessel.sections, vessel.valid, strict=True) if ok]
     reason = finding.reason if finding is not None else ""
     if not used:
-        reason = "; ".join(filter(None, [reason, *sorted({r for r in vessel.reasons if r})]))
+        why = sorted({r for r in vessel.reasons if r}) or ["no PET voxel centre lies inside it"]
+        reason = "; ".join(filter(None, [reason, *why]))
     suv_max = np.array([u.maximum for u in used])
     return {
         "vessel": name,

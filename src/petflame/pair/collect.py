@@ -12,7 +12,6 @@ from petflame.study import VISITS, Study, StudyOut
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
     "visit": ("baseline, followup or pair", ""),
-    "code": ("code of the visit or pair folder", ""),
     "step": ("step that refused or doubted", ""),
     "kind": ("refused: no result; flagged: kept, with this doubt", ""),
     "what": ("what is wrong", ""),
@@ -54,18 +53,15 @@ def collect(study: Study, out: Path) -> dict[str, int]:
             if visit is None:
                 fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
                 refused.append(fault["what"])
-                exclusions.append(_exclusion(participant, name, "", "visits", "refused", fault))
+                exclusions.append(_exclusion(participant, name, "visits", "refused", fault))
                 continue
             found = _visit_faults(results, study.code(participant, name))
-            exclusions += [
-                _exclusion(participant, name, study.code(participant, name), step, kind, fault)
-                for step, kind, fault in found
-            ]
+            exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
         row, change, pair_faults = _pair_results(results, code, participant, refused, visits)
         patients.append(row)
         vessels += [] if change is None else [change]
-        exclusions += [_exclusion(participant, "pair", code, "pair", kind, fault) for kind, fault in pair_faults]
+        exclusions += [_exclusion(participant, "pair", "pair", kind, fault) for kind, fault in pair_faults]
     table = pd.DataFrame(patients, columns=list(PATIENT_COLUMNS)).sort_values("participant_id")
     write_tsv(results.patients, table, PATIENT_COLUMNS)
     every = pd.concat(vessels) if vessels else pd.DataFrame(columns=list(CHANGE_COLUMNS))
@@ -86,8 +82,8 @@ def collect(study: Study, out: Path) -> dict[str, int]:
     }
 
 
-def _exclusion(participant: str, visit: str, code: str, step: str, kind: str, fault: dict[str, str]) -> dict[str, Any]:
-    return {"participant_id": participant, "visit": visit, "code": code, "step": step, "kind": kind, **fault}
+def _exclusion(participant: str, visit: str, step: str, kind: str, fault: dict[str, str]) -> dict[str, Any]:
+    return {"participant_id": participant, "visit": visit, "step": step, "kind": kind, **fault}
 
 
 def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -125,7 +121,7 @@ def _pair_results(
         own = [] if refused else [("refused", reason) for reason in reasons]
         status = "missing_visit" if None in visits else "refused"
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
-        if folder.index.exists():
+        if folder.index.exists() and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
             seal = read_json(folder.index)
             bare |= {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}
         return {**bare, "status": status, "reason": "; ".join(words)}, None, own

@@ -8,6 +8,7 @@ from typing import Any
 from petflame.protocol import Band, Limits, Protocol
 
 ORDER = ("pass", "warn", "fail")
+SAME_MEASUREMENT = ("background_region", "method")
 SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
 
 
@@ -133,6 +134,25 @@ def _scanner(a: VisitFacts, b: VisitFacts) -> list[Item]:
     grade = "unknown" if first is None and second is None else "pass" if first == second else "warn"
     items.append(Item("software_versions", first, second, None, grade, "a difference warns"))
     return items
+
+
+def same_measurement(vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]], grids: tuple[str, str]) -> list[Item]:
+    """Grade whether each vessel was found and referred to blood in the same way at both visits; a difference fails.
+
+    Parameters
+    ----------
+    vessels : dict
+        Name to (baseline, follow-up) values of `SAME_MEASUREMENT`.
+    grids : pair of str
+        The grid that each visit's labels lie on.
+    """
+    items = [
+        Item(f"{key}_{name}", a[key], b[key], None, "pass" if a[key] == b[key] else "fail", "the same")
+        for name, (a, b) in vessels.items()
+        for key in SAME_MEASUREMENT
+    ]
+    grade = "pass" if grids[0] == grids[1] else "fail"
+    return [*items, Item("label_grid", grids[0], grids[1], None, grade, "the same")]
 
 
 def _close(first: Any, second: Any, tolerance_mm: float = 0.01) -> bool:

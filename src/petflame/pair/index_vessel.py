@@ -38,6 +38,8 @@ def choose_index_vessel(vessels: pd.DataFrame, protocol: Protocol) -> tuple[str 
         value = float(rows[name]["mean_tbr_max"]) if name in rows else float("nan")
         if math.isnan(value):
             notes.append(f"{name} has no mean TBRmax at baseline and was not considered")
+        elif int(rows[name]["valid_sections"]) < protocol.summary.index_minimum_sections:
+            notes.append(f"{name} has {rows[name]['valid_sections']} valid section(s) at baseline: too few to consider")
         elif rows[name]["withheld"]:
             notes.append(f"{name} is withheld at baseline ({rows[name]['reason']}) and was not considered")
         else:

@@ -66,6 +66,9 @@ class PairedVessel:
         rows = np.unique(wanted[wanted >= 0])
         followup = self.slices[1]
         rows = rows[followup["valid"].to_numpy(bool)[rows]]
+        # With fewer than half of them found again it would be another segment.
+        if 2 * len(rows) < len(self.locked[which]):
+            return None, 0
         return (float(followup["tbr_max"].to_numpy()[rows].mean()), len(rows)) if len(rows) else (None, 0)
 
 

@@ -9,7 +9,7 @@ from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
-from petflame.pair.comparability import as_rows, compare, facts_of, overall
+from petflame.pair.comparability import SAME_MEASUREMENT, as_rows, compare, facts_of, overall, same_measurement
 from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
 from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
 from petflame.protocol import Protocol
@@ -40,6 +40,23 @@ def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
         read_json(visit.pet_json),
         read_segmentation(visit),
     )
+
+
+def refuse_same_scan(baseline: Path, followup: Path) -> None:
+    """Refuse two visits that are one: the same folder, or the same PET image.
+
+    Raises
+    ------
+    InputRefused
+        When they are.
+    """
+    images = [VisitFolder(folder).pet for folder in (baseline, followup)]
+    same = baseline.resolve() == followup.resolve()
+    if not same and all(image.exists() for image in images):
+        same = sha256(images[0]) == sha256(images[1])
+    if same:
+        what = "baseline and follow-up are the same scan"
+        raise InputRefused.of(what, f"{baseline.name} and {followup.name}", "name the folder of each visit")
 
 
 def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> tuple[MeasuredVisit, dict[str, Any]]:
@@ -114,6 +131,14 @@ def pair_visits(
     )
     areas = {name: ratio(v.b.get("mean_area_mm2"), v.a.get("mean_area_mm2")) for name, v in paired.items() if v.a}
     items = compare(*facts, {name: area for name, area in areas.items() if area is not None}, protocol)
+    items += same_measurement(
+        {
+            name: ({k: v.a.get(k) for k in SAME_MEASUREMENT}, {k: v.b.get(k) for k in SAME_MEASUREMENT})
+            for name, v in paired.items()
+            if v.a.get("mean_tbr_max") and v.b.get("mean_tbr_max")
+        },
+        (first.segmentation.reference, second.segmentation.reference),
+    )
     grade, reasons = overall(items)
     rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]
     patient = patient_row(paired, rows, index, participant_id, protocol, facts)
