@@ -13,6 +13,7 @@ from petflame.trial.analyse import analyse
 from petflame.trial.ancova import adjusted_percent, ancova, hc3, make_arms
 from petflame.trial.batch import batch_ancova
 from petflame.trial.events import horizon_counts
+from petflame.trial.interaction import within_patients
 from petflame.trial.missing import Imputer, imputation_blocks
 from petflame.trial.power import Design, power, run_trials
 from petflame.trial.resample import bootstrap, leave_one_out, permutation_test, permuted_arms
@@ -166,6 +167,26 @@ def test_withheld_vessels_are_not_analysed(golden_tables, tables):
     rows["withheld"] = rows["vessel"] == "carotid_left"
     cohort = load_cohort(golden_tables["patients"], tables.write("vessels", rows), golden_tables["allocation"])
     assert set(target_rows(cohort, ("aorta_ascending", "carotid_left"))["vessel"]) == {"aorta_ascending"}
+
+
+def test_effect_in_the_hotter_vessel_of_a_patient(golden_tables):
+    """A drug that acts on hot vessels alone: the within-patient interaction and its percentiles show it."""
+    rng = np.random.default_rng(6)
+    rows = pd.read_csv(golden_tables["vessels"], sep="\t").merge(pd.read_csv(golden_tables["allocation"], sep="\t"))
+    base = rows["tbr_max_baseline"]
+    deviation = base - base.groupby(rows["participant_id"]).transform("mean")
+    effect = np.where(rows["arm"] == "active", -0.1 - 0.5 * deviation, 0.0)
+    rows["tbr_max_followup"] = base + effect + rng.normal(0, 0.02, len(rows))
+    found = within_patients(rows)
+    assert found["within_patients"]["ci_low"] < -0.5 < found["within_patients"]["ci_high"]
+    for row in found["percentiles"].values():
+        assert row["ci_low"] < row["difference"] < row["ci_high"]
+        assert row["difference"] == pytest.approx(-0.1 - 0.5 * row["deviation"], abs=0.02)
+    low, middle, high = (found["percentiles"][k]["difference"] for k in ("10", "50", "90"))
+    assert low > middle > high
+    # The arm difference is a straight line in the deviation.
+    slope = (high - low) / (found["percentiles"]["90"]["deviation"] - found["percentiles"]["10"]["deviation"])
+    assert slope == pytest.approx(found["within_patients"]["estimate"], rel=1e-9)
 
 
 def test_power_finds_effect_size_and_regression_to_the_mean(tmp_path):

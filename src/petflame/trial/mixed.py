@@ -82,10 +82,12 @@ class MixedFit:
 
     def coefficient(self, k: int) -> dict[str, float]:
         """Return one coefficient with Kenward-Roger standard error, degrees of freedom, interval and p."""
-        contrast = np.zeros((1, self.coef.size))
-        contrast[0, k] = 1
-        ddf = self.test(contrast)["ddf"]
-        return t_record(float(self.coef[k]), float(np.sqrt(self.cov_adjusted[k, k])), ddf)
+        return self.combination(np.eye(self.coef.size)[k])
+
+    def combination(self, weights: Vector) -> dict[str, float]:
+        """Return ``weights @ coef`` with Kenward-Roger standard error, degrees of freedom, interval and p."""
+        se = float(np.sqrt(weights @ self.cov_adjusted @ weights))
+        return t_record(float(weights @ self.coef), se, self.test(weights[None, :])["ddf"])
 
 
 def _reml(ratio: float, y: Vector, x: Matrix, groups: Matrix, sizes: Vector) -> tuple[float, Vector, Matrix, float]:
