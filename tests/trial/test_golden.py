@@ -97,6 +97,8 @@ def test_mixed_model_and_kenward_roger(arms_json, golden):
     assert mixed["variance_between_patients"] == pytest.approx(golden["mixed.tau2"], rel=1e-4)
     assert mixed["variance_residual"] == pytest.approx(golden["mixed.sigma2"], rel=1e-4)
     check(mixed["arm_by_vessel"], golden, "by_vessel", {k: k for k in ("f", "ddf", "p", "scaling")}, MIXED)
+    hotter = mixed["interaction"]["percentiles"]["90"]
+    check(hotter, golden, "within90", {"difference": "estimate", "se": "se", "df": "df"}, MIXED)
 
 
 def test_multiple_imputation_within_monte_carlo_error(golden_tables, golden):

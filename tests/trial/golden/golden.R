@@ -63,6 +63,17 @@ without <- update(by, . ~ . - vessel:active)
 joint <- KRmodcomp(by, without)$test["Ftest", ]
 say("by_vessel.f", joint$stat); say("by_vessel.ddf", joint$ddf); say("by_vessel.p", joint$p.value)
 say("by_vessel.scaling", joint$F.scaling)
+# The effect in a vessel hotter than its patient's mean by the 90th percentile of these deviations.
+mean_of <- ave(vessels$tbr_max_baseline, vessels$participant_id)
+vessels$between <- mean_of - mean(mean_of)
+vessels$within <- vessels$tbr_max_baseline - mean_of
+summed <- list(vessel = contr.sum)
+hotter <- lmer(y ~ between + within + vessel + active + active:between + active:within + (1 | participant_id),
+               transform(vessels, vessel = factor(vessel)), contrasts = summed, control = exact)
+weights <- ifelse(names(fixef(hotter)) == "active", 1, 0)
+weights[names(fixef(hotter)) == "within:active"] <- quantile(vessels$within, .9)
+say("within90.estimate", sum(weights * fixef(hotter)))
+say("within90.se", sqrt(weights %*% as.matrix(vcovAdj(hotter)) %*% weights)); say("within90.df", get_Lb_ddf(hotter, weights))
 
 readings <- read.csv("readings.csv")
 wide <- tapply(readings$value, list(readings$subject, readings$rater), mean)
