@@ -183,12 +183,14 @@ rule analyse:
         vessels=OUT.vessels,
         exclusions=OUT.exclusions,
         allocation=run.table("allocation.tsv") or [],
+        participants=run.table("participants.tsv") or [],
         outcomes=run.table("outcomes.tsv") or [],
     output:
         OUT.arms,
     params:
         out=OUT.root,
         protocol=run.protocol_option,
+        people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
         followup=(
             f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
@@ -205,7 +207,7 @@ rule analyse:
         mem_mb=1500,
     shell:
         "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
-        "{params.protocol} {params.arms} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "{params.protocol} {params.arms} {params.people} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:

@@ -88,7 +88,7 @@ def make_study(root: Path, participants: int = 8) -> MadeStudy:
     ids = [f"P{n:02d}" for n in range(1, participants + 1)]
     arms = ["active" if n % 2 else "control" for n in range(participants)]
     (study_dir / "blinding.key").write_text("ab" * 32)
-    rows = [{"participant_id": p, "visit": v, "dicom_dir": "d"} for p in ids for v in ("baseline", "followup")]
+    rows = [{"participant_id": p, "visit": v, "dicom_dir": f"{p}_{v}"} for p in ids for v in ("baseline", "followup")]
     pd.DataFrame(rows).to_csv(study_dir / "visits.tsv", sep="\t", index=False)
     pd.DataFrame({"participant_id": ids, "arm": arms}).to_csv(study_dir / "allocation.tsv", sep="\t", index=False)
     pd.DataFrame({"participant_id": ids}).to_csv(study_dir / "participants.tsv", sep="\t", index=False)
