@@ -155,3 +155,42 @@ def test_studies_below_an_archive(tmp_path):
         ("A", "20250311", 6, 5, False),
         ("B", "20250611", 6, 5, False),
     ]
+
+
+def damaged(path):
+    """Cut a file behind its series UID, inside its header."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x28\x00\x02\x00US") + 45])
+
+
+def test_a_damaged_file_of_a_series_not_taken_is_listed(convert, tmp_path):
+    source = study(tmp_path / "in")
+    write(pet_series(number=9, uid="2.25.4711.9", CorrectedImage=["DECY"]), source / "nac")
+    damaged(source / "nac" / "IM0002.dcm")
+    assert convert(source).warnings == []
+    report = inspect_study(source, Protocol())
+    assert report.faults == ()
+    told = "it ends inside its header (truncated); of a series that was not taken"
+    assert report.ignored == (("nac/IM0002.dcm", told),)
+
+
+def test_a_damaged_file_that_might_be_meant_is_refused(convert, tmp_path):
+    source = study(tmp_path / "chosen")
+    damaged(source / "pet" / "IM0002.dcm")
+    with pytest.raises(InputRefused, match=r"pet/IM0002\.dcm: it ends inside its header"):
+        convert(source)
+    source = study(tmp_path / "unknown")
+    write(pet_series(uid="2.25.4711.9", CorrectedImage=["DECY"])[:1], source / "alone")
+    damaged(source / "alone" / "IM0000.dcm")
+    with pytest.raises(InputRefused, match=r"alone/IM0000\.dcm"):
+        convert(source)
+    source = study(tmp_path / "incomplete")
+    write(pet_series(uid="2.25.4711.9")[:2], source / "two")
+    damaged(source / "two" / "IM0001.dcm")
+    with pytest.raises(InputRefused, match=r"two/IM0001\.dcm"):
+        convert(source)
+    source = study(tmp_path / "no_ct_left", ct=[])
+    write(ct_series()[:2], source / "ct")
+    damaged(source / "ct" / "IM0001.dcm")
+    with pytest.raises(InputRefused, match=r"ct/IM0001\.dcm"):
+        convert(source)

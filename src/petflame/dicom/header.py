@@ -32,11 +32,29 @@ NEAR_TAGS, ALL_TAGS = wanted_tags(NEAR_BLOCKS), wanted_tags(ALL_BLOCKS)
 
 
 class HeaderUnreadable(Exception):
-    """The bytes are not a header that can be trusted; the text says why."""
+    """The bytes are not a header that can be trusted; the text says why.
+
+    Attributes
+    ----------
+    series_uid : str
+        The series that the header named before it went wrong; empty where it did not come so far.
+    """
+
+    def __init__(self, what: str, series_uid: str = "") -> None:
+        super().__init__(what)
+        self.series_uid = series_uid
 
 
 class _NeedsMore(Exception):
     """The header runs beyond the bytes read so far."""
+
+
+class _Stumbled(Exception):
+    """The reading of a data set failed, for want of bytes or because of damage."""
+
+    def __init__(self, cause: Exception, series_uid: str) -> None:
+        super().__init__(str(cause))
+        self.cause, self.series_uid = cause, series_uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +122,23 @@ def read_header(path: Path, name: str, stream: BinaryIO, size: int) -> Header:
                 return Header(name, path, size, syntax, Values(dataset), offset, length)
             except HeaderUnreadable:
                 raise
-            except RecursionError:
-                raise HeaderUnreadable("its sequences are nested too deep") from None
             except Exception as error:
                 # Bytes that end early make pydicom stumble in many ways; only the whole file can be blamed.
-                if complete:
-                    early = isinstance(error, (_NeedsMore, EOFError))
-                    what = "it ends inside its header (truncated)" if early else "its header is damaged"
-                    raise HeaderUnreadable(what) from None
+                cause, series_uid = (error.cause, error.series_uid) if isinstance(error, _Stumbled) else (error, "")
+                if complete or isinstance(cause, HeaderUnreadable | RecursionError):
+                    raise HeaderUnreadable(_blame(cause), series_uid) from None
             if wanted >= LARGEST_HEADER:
                 raise HeaderUnreadable(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
             wanted *= 4
+
+
+def _blame(cause: Exception) -> str:
+    if isinstance(cause, HeaderUnreadable):
+        return str(cause)
+    if isinstance(cause, RecursionError):
+        return "its sequences are nested too deep"
+    early = isinstance(cause, _NeedsMore | EOFError)
+    return "it ends inside its header (truncated)" if early else "its header is damaged"
 
 
 class _Watch:
@@ -125,7 +149,7 @@ class _Watch:
         self.count, self.end = 0, 0
         self.stopped, self.explicit, self.far_blocks = False, False, False
         self.offset, self.length = 0, 0
-        self.sop_class = ""
+        self.sop_class, self.series_uid = "", ""
 
     def meta_is_over(self, tag: int, vr: str | None, length: int) -> bool:
         """Stop behind the file's meta information."""
@@ -142,10 +166,15 @@ class _Watch:
             return True
         self._check(tag, vr, length)
         if tag == t.SOP_CLASS:
-            self.sop_class = self.data[at : at + length].decode("latin-1").strip(" \0")
+            self.sop_class = self._text(at, length)
+        elif tag == t.SERIES_UID:
+            self.series_uid = self._text(at, length)
         if group in PRIVATE_GROUPS and NEAR_BLOCKS.stop <= tag & 0xFFFF < ALL_BLOCKS.stop:
             self.far_blocks = True
         return False
+
+    def _text(self, at: int, length: int) -> str:
+        return self.data[at : at + length].decode("latin-1").strip(" \0")
 
     def _check(self, tag: int, vr: str | None, length: int) -> bool:
         self.count += 1
@@ -199,14 +228,17 @@ def _parse(data: bytes, complete: bool) -> tuple[str, Dataset, int, int | None]:
     for tags in (NEAR_TAGS, ALL_TAGS):
         stream.seek(start)
         watch = _Watch(stream, data)
-        dataset = read_dataset(
-            stream,
-            is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
-            is_little_endian=syntax != uid.ExplicitVRBigEndian,
-            stop_when=watch.pixels_are_reached,
-            specific_tags=tags,
-        )
-        watch.must_be_whole(complete)
+        try:
+            dataset = read_dataset(
+                stream,
+                is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
+                is_little_endian=syntax != uid.ExplicitVRBigEndian,
+                stop_when=watch.pixels_are_reached,
+                specific_tags=tags,
+            )
+            watch.must_be_whole(complete)
+        except Exception as error:
+            raise _Stumbled(error, watch.series_uid) from None
         if not watch.far_blocks:
             break
     offset = 0 if deflated else watch.offset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from petflame.dicom import tags as t
@@ -11,7 +11,7 @@ from petflame.dicom.overrides import Overrides, identity_faults, load_overrides
 from petflame.dicom.petheader import PetHeader, read_pet_header
 from petflame.dicom.result import SuvResult
 from petflame.dicom.scan import Scan, scan_folder
-from petflame.dicom.series import Choice, Series, choose_ct, choose_pet, group_series, is_attenuation_corrected
+from petflame.dicom.series import CLASSES, Choice, Series, choose_ct, choose_pet, group_series, is_attenuation_corrected
 from petflame.dicom.suv import suv_of
 from petflame.dicom.tracer import tracer_faults
 from petflame.dicom.values import quietly
@@ -80,9 +80,10 @@ def plan_visit(
     scan = scan_folder(dicom_dir)
     rules = protocol.conversion
     series, faults = group_series(scan.headers)
-    faults += scan.faults
     pet = choose_pet(series, rules.pet_series)
     ct = choose_ct(series, rules.ct_series, pet.taken)
+    scan = _without_damage_elsewhere(scan, series, (pet, ct))
+    faults += scan.faults
     faults += [*pet.faults, *ct.faults]
     if pet.taken is None and ct.taken is None and not ct.faults and ct.left:
         told = "; ".join(sorted(set(ct.left.values())))
@@ -130,6 +131,27 @@ def plan_visit(
         tuple(dict.fromkeys(faults)),
         tuple(dict.fromkeys(warnings)),
     )
+
+
+def _without_damage_elsewhere(scan: Scan, series: list[Series], choices: tuple[Choice, Choice]) -> Scan:
+    """List damaged files as ignored where they named a series that was not taken and cannot have been meant.
+
+    That series must be known from sound files. It must be no image of a kind that is still wanted, and must not have
+    been left because it looked incomplete: then the damaged file itself might have changed the choice.
+    """
+    taken = [c.taken for c in choices if c.taken is not None]
+    reasons = {key: why for c in choices for key, why in c.left.items()}
+    sparable = {
+        s.uid
+        for s in series
+        if s not in taken
+        and (s.sop_class not in CLASSES.values() or s.sop_class in {x.sop_class for x in taken})
+        and "one position" not in reasons.get((s.uid, s.sop_class), "")
+    } - {s.uid for s in taken}
+    spared = [f for f in scan.faults if scan.series_of.get(f, "") in sparable]
+    ignored = [(f.where, f"{f.what}; of a series that was not taken") for f in spared]
+    kept = tuple(f for f in scan.faults if f not in spared)
+    return replace(scan, ignored=tuple(sorted([*scan.ignored, *ignored])), faults=kept)
 
 
 def _conflict(tag: int) -> Fault:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from petflame.dicom.header import Header, HeaderUnreadable, looks_like_dicom, read_header
@@ -31,12 +31,15 @@ class Scan:
         Files that were left, with the reason.
     faults : tuple of Fault
         Files that claim to be DICOM and cannot be read: a slice may be among them, so none is skipped in silence.
+    series_of : mapping of Fault to str
+        The series that a damaged file still named.
     """
 
     root: Path
     headers: tuple[Header, ...]
     ignored: tuple[tuple[str, str], ...]
     faults: tuple[Fault, ...]
+    series_of: Mapping[Fault, str] = field(default_factory=dict)
 
 
 @quietly()
@@ -58,6 +61,7 @@ def scan_folder(folder: Path) -> Scan:
     headers: list[Header] = []
     ignored: list[tuple[str, str]] = []
     faults: list[Fault] = []
+    series_of: dict[Fault, str] = {}
     for number, (path, name, objection) in enumerate(_files(root)):
         if number >= MOST_FILES:
             raise InputRefused.of(
@@ -75,14 +79,17 @@ def scan_folder(folder: Path) -> Scan:
                 ignored.append((name, "a DICOMDIR is an index, not an image"))
                 continue
             what = str(error) if isinstance(error, HeaderUnreadable) else "it cannot be read"
-            faults.append(Fault(what, name, FETCH_AGAIN))
+            fault = Fault(what, name, FETCH_AGAIN)
+            faults.append(fault)
+            if isinstance(error, HeaderUnreadable) and error.series_uid:
+                series_of[fault] = error.series_uid
             continue
         if header is None:
             ignored.append((name, "not DICOM"))
         else:
             headers.append(header)
     headers.sort(key=lambda h: h.name)
-    return Scan(root, tuple(headers), tuple(sorted(ignored)), tuple(sorted(faults)))
+    return Scan(root, tuple(headers), tuple(sorted(ignored)), tuple(sorted(faults)), series_of)
 
 
 def _read(path: Path, name: str) -> Header | None:
