@@ -59,7 +59,7 @@ def test_a_planted_fall_is_returned(baseline, tmp_path):
     assert row["comparability"] == "pass"
     vessels = read_tsv(PairFolder(tmp_path / "P").vessels)
     assert (vessels["correspondence"].dropna() != "fraction of length").sum() == 4
-    assert vessels.loc[vessels["vessel"] == "carotid_right", "matched_sections"].item() >= 23
+    assert vessels.loc[vessels["vessel"] == "carotid_right", "matched_sections"].item() == 24
 
 
 def test_one_scan_is_not_two_visits(baseline, tmp_path):

@@ -11,7 +11,7 @@ from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEI
 from petflame.errors import InputRefused
 from petflame.files import sha256
 from petflame.grid import Array, Volume
-from petflame.segment.checks import require_laterality
+from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.seedfile import Seeds, read_seeds
 from petflame.segment.seeds import vessels_from_seeds
@@ -79,12 +79,7 @@ def segment_automatically(
     for name in (*ARTERIES, *VEINS):
         if name not in findings:
             findings[name] = VesselFinding("none", None, (), np.zeros((0, 3)), True, NO_READER)
-    centres = {
-        n: f.centreline_lps_mm.mean(axis=0) * np.array([-1, -1, 1])
-        for n, f in findings.items()
-        if len(f.centreline_lps_mm)
-    }
-    require_laterality(centres, "the segmentation")
+    require_laterality(vessel_centres(findings), "the segmentation")
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in findings.items() if f.withheld]
     ordered = {name: findings[name] for name in (*ARTERIES, *VEINS)}
     return Segmentation(Volume(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))

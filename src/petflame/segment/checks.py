@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import ndimage
 
 from petflame.errors import InputRefused
-from petflame.grid import Array, Volume
+from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.centreline import crop_to_mask
 from petflame.segment.orientation import to_canonical
-from petflame.segment.product import Check
+from petflame.segment.product import Check, VesselFinding
 
 STRAY_FRACTION_LIMIT = 0.05
 AREA_JUMP_LIMIT = 2.5
@@ -52,6 +54,12 @@ def _areas(crop: Volume) -> tuple[Check, Check]:
     jump = float((pairs.max(axis=1) / pairs.min(axis=1)).max())
     message = f"largest ratio of neighbouring section areas {jump:.2f} (limit {AREA_JUMP_LIMIT:g})"
     return gap, Check("area_jumps", jump <= AREA_JUMP_LIMIT, message)
+
+
+def vessel_centres(vessels: Mapping[str, VesselFinding]) -> dict[str, Array]:
+    """Mean of each vessel's centreline, RAS mm, for the vessels that have one."""
+    found = {name: finding.centreline_lps_mm for name, finding in vessels.items()}
+    return {name: ras_to_lps(line.mean(axis=0)) for name, line in found.items() if len(line)}
 
 
 def require_laterality(centres_ras_mm: dict[str, Array], where: str) -> None:

@@ -14,7 +14,7 @@ from petflame.files import read_nifti, sha256
 from petflame.grid import Array, Grid, Volume
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
-from petflame.segment.checks import check_mask, require_laterality
+from petflame.segment.checks import check_mask, require_laterality, vessel_centres
 from petflame.segment.product import Segmentation, VesselFinding
 
 WHOLE_AORTA = "aorta"
@@ -51,11 +51,7 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation
         landmarks,
         {"method": "labels", "source_sha256": sha256(path)},
     )
-    centres = {
-        name: np.asarray(finding.centreline_lps_mm.mean(axis=0)) * [-1, -1, 1]
-        for name, finding in segmentation.vessels.items()
-        if len(finding.centreline_lps_mm)
-    }
+    centres = vessel_centres(segmentation.vessels)
     if not centres:
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")
     require_laterality(centres, where)

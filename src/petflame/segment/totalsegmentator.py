@@ -26,7 +26,7 @@ from petflame.errors import FaultList, InputRefused
 from petflame.files import read_nifti
 from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.segment.aorta import split_aorta
-from petflame.segment.checks import require_laterality
+from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports.lattice import fit_volume, inside
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
@@ -283,8 +283,7 @@ def _finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], war
         failed = [check.message for check in finding.checks if not check.passed]
         reason = reasons.get(name) or ("not found" if finding.withheld else "; ".join(failed))
         vessels[name] = replace(finding, withheld=bool(reason), reason=reason)
-    centres = {n: ras_to_lps(f.centreline_lps_mm.mean(axis=0)) for n, f in vessels.items() if len(f.centreline_lps_mm)}
-    require_laterality(centres, METHOD)
+    require_laterality(vessel_centres(vessels), METHOD)
     said = [f"{n}: needs a reader: {vessels[n].reason}" for n in (*ARTERIES, *VEINS) if vessels[n].withheld]
     if not {f"internal_carotid_artery_{n.removeprefix('carotid_')}" for n in CAROTIDS} <= set(masks):
         said.append(f"{NECK_WEIGHTS} is not there: carotids end at their bifurcation, and there are no jugulars")
