@@ -59,7 +59,10 @@ def segment(
         Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"], typer.Option(help="How to find vessels.")
     ] = "auto",
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="PATH", help="Label map or seeds, where the method needs one.")
+        Path | None,
+        typer.Option(
+            "--from", metavar="PATH", help="A reader's regions (NIfTI, NRRD, SEG, RTSTRUCT, OsiriX) or seeds."
+        ),
     ] = None,
     record: Record = False,
     log_json: LogJson = False,
