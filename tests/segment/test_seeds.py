@@ -8,7 +8,7 @@ from petflame.errors import InputRefused
 from petflame.grid import Volume
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seeds import draw_vessel, smooth_line
+from petflame.segment.seeds import CAROTID, draw_vessel, smooth_line
 
 GRID = phantoms.grid((1.0, 1.0, 3.0), low=(-40.0, -40.0, 0.0), high=(40.0, 40.0, 120.0))
 
@@ -38,27 +38,27 @@ def off_axis(line_lps):
 
 
 def test_the_line_passes_through_exact_seeds():
-    assert off_axis(smooth_line(seeds_on(0.0))).max() < 0.6
+    assert off_axis(smooth_line(seeds_on(0.0), CAROTID.stiffness_mm3)).max() < 0.6
 
 
 @pytest.mark.parametrize("radius", [3.5, 5.0, 6.5])
 def test_line_and_radius_are_fitted_where_the_edge_is_clear(radius):
-    drawn = draw_vessel(seeds_on(1.5), bent_vessel(radius), None, 4.0)
+    drawn = draw_vessel(seeds_on(1.5), bent_vessel(radius), None, CAROTID)
     assert drawn.fitted
     assert drawn.radius_mm == pytest.approx(radius, abs=0.6)
-    assert np.median(off_axis(drawn.line_lps_mm)) < np.median(off_axis(smooth_line(seeds_on(1.5)))) + 0.1
+    assert np.median(off_axis(drawn.line_lps_mm)) < np.median(off_axis(smooth_line(seeds_on(1.5), CAROTID.stiffness_mm3))) + 0.1
     assert off_axis(drawn.line_lps_mm).max() < 2.5
 
 
 def test_without_an_edge_the_default_is_kept_and_the_line_is_not_moved():
-    drawn = draw_vessel(seeds_on(1.5), bent_vessel(4.0, inside_hu=40.0, outside_hu=40.0), None, 4.0)
+    drawn = draw_vessel(seeds_on(1.5), bent_vessel(4.0, inside_hu=40.0, outside_hu=40.0), None, CAROTID)
     assert not drawn.fitted
     assert drawn.radius_mm == 4.0
     assert drawn.shift_mm < 0.5
 
 
 def test_the_readers_radius_is_never_changed():
-    assert draw_vessel(seeds_on(0.5), bent_vessel(6.0), 3.0, 4.0).radius_mm == 3.0
+    assert draw_vessel(seeds_on(0.5), bent_vessel(6.0), 3.0, CAROTID).radius_mm == 3.0
 
 
 def test_three_formats_say_the_same(tmp_path):

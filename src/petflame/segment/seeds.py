@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy import interpolate, ndimage
+from scipy import ndimage
 
 from petflame.anatomy import BY_NAME, CAROTIDS
 from petflame.grid import Array, Grid, Volume, ras_to_lps
@@ -14,15 +13,34 @@ from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
 
-CAROTID_RADIUS_MM = 4.0
-VEIN_RADIUS_MM = 5.0
 STEP_MM = 1.0
-READER_NOISE_MM = 1.0
 LARGEST_SHIFT_MM = 2.0
 RADII_MM = np.arange(2.5, 8.01, 0.5)
 LEAST_EDGE_HU = 12.0
+LEAST_GAIN_HU = 15.0
+DOUBTFUL_EDGE_HU = 25.0
 SOFT_TISSUE_HU = (-120.0, 160.0)
 STATION_MM = 6.0
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual for a kind of vessel.
+
+    Attributes
+    ----------
+    radius_mm : float
+    stiffness_mm3 : float
+        How straight it runs: weight of the line's squared curvature against a reader's squared error.
+    """
+
+    radius_mm: float
+    stiffness_mm3: float
+
+
+CAROTID = Usual(4.0, 700.0)
+# The internal jugular veins run straighter than the carotids.
+VEIN = Usual(5.0, 5000.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +67,31 @@ class SeededVessel:
     shift_mm: float
 
 
-def smooth_line(points_lps_mm: Array) -> Array:
-    """Draw a smoothing cubic spline through points, shape (n, 3), that are `READER_NOISE_MM` uncertain.
+def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
+    """Draw a smoothing spline through points, shape (n, 3), that a reader has set with some error.
+
+    The line minimises the squared distance to the points plus the stiffness times its integrated squared curvature
+    (the smoothing spline of Kimeldorf and Wahba 1970).
 
     Returns points about `STEP_MM` apart, shape (m, 3), from the first point to the last.
     """
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_lps_mm, axis=0), axis=1))])
-    fine = np.linspace(0.0, along[-1], max(2, int(np.ceil(along[-1] / STEP_MM)) + 1))
-    degree: Any = min(3, len(points_lps_mm) - 1)
-    smoothing = len(points_lps_mm) * READER_NOISE_MM**2 if len(points_lps_mm) > 3 else 0.0
-    axes = [
-        interpolate.UnivariateSpline(along, points_lps_mm[:, axis], k=degree, s=smoothing * (axis < 2))(fine)
-        for axis in range(3)
-    ]
-    return np.column_stack(axes)
+    count = max(3, int(np.ceil(along[-1] / STEP_MM)) + 1)
+    step = along[-1] / (count - 1)
+    place = np.clip((along / step).astype(int), 0, count - 2)
+    share = along / step - place
+    rows = np.arange(len(along))
+    at_points = np.zeros((len(along), count))
+    at_points[rows, place] = 1.0 - share
+    at_points[rows, place + 1] += share
+    bend = np.diff(np.eye(count), 2, axis=0) / step**1.5
+    line = np.linalg.solve(
+        at_points.T @ at_points + stiffness_mm3 * bend.T @ bend, at_points.T @ np.asarray(points_lps_mm, float)
+    )
+    return np.asarray(line)
 
 
-def draw_vessel(points_lps_mm: Array, ct: Volume, radius_mm: float | None, default_mm: float) -> SeededVessel:
+def draw_vessel(points_lps_mm: Array, ct: Volume, radius_mm: float | None, usual: Usual) -> SeededVessel:
     """Draw one vessel: spline, correction of the line and fit of the radius where the CT shows an edge.
 
     Parameters
@@ -75,17 +101,19 @@ def draw_vessel(points_lps_mm: Array, ct: Volume, radius_mm: float | None, defau
         HU, canonical.
     radius_mm : float or None
         The reader's radius, which is kept as it is.
-    default_mm : float
-        Radius where neither the reader nor the CT gives one.
+    usual : Usual
+        Course and radius where neither the reader nor the CT says otherwise.
     """
-    line = smooth_line(points_lps_mm)
+    line = smooth_line(points_lps_mm, usual.stiffness_mm3)
     stations = np.arange(0, len(line), max(1, round(STATION_MM / STEP_MM)))
     profiles = [_edge_profile(line[n], ct) for n in stations]
     edges = np.array([p for p, _ in profiles])
     typical = np.median(edges, axis=0)
     best = int(typical.argmax())
     clear = typical[best] >= LEAST_EDGE_HU and 0 < best < len(RADII_MM) - 1
-    radius = radius_mm if radius_mm is not None else float(RADII_MM[best]) if clear else default_mm
+    # A faint edge moves the radius from the usual one only part of the way: areas must not differ by chance alone.
+    trust = typical[best] ** 2 / (typical[best] ** 2 + DOUBTFUL_EDGE_HU**2) if clear else 0.0
+    radius = radius_mm if radius_mm is not None else float(usual.radius_mm + trust * (RADII_MM[best] - usual.radius_mm))
     strong = edges.max(axis=1) >= LEAST_EDGE_HU
     shifts = np.array([s for _, s in profiles])
     correction = np.zeros_like(line)
@@ -114,7 +142,7 @@ def _edge_profile(centre_lps_mm: Array, ct: Volume) -> tuple[Array, Array]:
         # A vessel lies among fat and muscle: its edge is the part of the ring that shows one, not the brightest spot.
         scores[row] = np.clip(step, -30.0, 60.0).mean(axis=-1)
     best = int(scores.max(axis=1).argmax())
-    moved = scores[best].max() >= scores[0].max() + 3.0
+    moved = scores[best].max() >= scores[0].max() + LEAST_GAIN_HU
     return scores[0] if not moved else scores[best], np.asarray(offsets[best] if moved else (0.0, 0.0))
 
 
@@ -182,8 +210,8 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
     labels = np.zeros(ct.data.size, np.uint8)
     findings = {}
     for name, points in seeds.points_lps_mm.items():
-        default = CAROTID_RADIUS_MM if name in CAROTIDS else VEIN_RADIUS_MM
-        vessel = draw_vessel(points, canonical, seeds.radius_mm.get(name), default)
+        usual = CAROTID if name in CAROTIDS else VEIN
+        vessel = draw_vessel(points, canonical, seeds.radius_mm.get(name), usual)
         voxels = paint_vessel(vessel, canonical.grid)
         labels[places[tuple(voxels.T)]] = BY_NAME[name].label
         upwards = BY_NAME[name].kind == "artery"

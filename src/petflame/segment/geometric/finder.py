@@ -29,6 +29,8 @@ SMOOTH_VOXELS = 0.6
 UPRIGHT = 0.7
 MOST_CAVA_GROWTH = 1.15
 LEAST_CAVA_COVERAGE = 0.45
+CAVA_CALIBRE_PERCENTILE = 25.0
+CAVA_SPREAD_MM = 1.0
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
@@ -92,7 +94,9 @@ def find_vessels(ct: Volume) -> GeometricResult:
     paint_neighbours(view, neighbours, chest.work)
     vessels["svc"] = VesselFinding.missing("no round vein was found to the right of the ascending aorta")
     if len(paths.cava_mm) >= 4:
-        cava = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
+        # Where the vein looks wide another vessel has joined it: its narrower part gives the calibre of all.
+        calibre = float(np.percentile(paths.cava_radius_mm, CAVA_CALIBRE_PERCENTILE))
+        cava = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu, spread_mm=CAVA_SPREAD_MM, calibre_mm=calibre)
         cava = trim(cava, MOST_CAVA_GROWTH, LEAST_CAVA_COVERAGE)
         score = float(np.median(paths.cava_score))
         vessels["svc"] = judge("svc", cava, score, canonical, blood, carina, aorta)

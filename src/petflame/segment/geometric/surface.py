@@ -104,7 +104,15 @@ def frames(points_mm: Array) -> Array:
     return result
 
 
-def fit_tube(ct: Volume, centre_lps_mm: Array, radius_mm: Array, blood_hu: float, rounds: int = 3) -> Tube:
+def fit_tube(
+    ct: Volume,
+    centre_lps_mm: Array,
+    radius_mm: Array,
+    blood_hu: float,
+    rounds: int = 3,
+    spread_mm: float = PRIOR_SPREAD_MM,
+    calibre_mm: float | None = None,
+) -> Tube:
     """Fit closed contours around a centreline; the centreline is moved to their middle between rounds.
 
     In every plane the boundary is the closed path, over rays and radii, with the steepest fall from blood to its
@@ -122,10 +130,16 @@ def fit_tube(ct: Volume, centre_lps_mm: Array, radius_mm: Array, blood_hu: float
         Unenhanced blood.
     rounds : int
         How often to fit.
+    spread_mm : float
+        How far a boundary may depart from the expected radius before that counts against it.
+    calibre_mm : float or None
+        One radius expected all along the vessel, instead of `radius_mm` and what each round has fitted.
     """
     points, expected = resample_line(centre_lps_mm, radius_mm, 4.0)
+    if calibre_mm is not None:
+        expected = np.full(len(expected), calibre_mm)
     for n in range(rounds):
-        tube = _fit(ct, points, expected, blood_hu)
+        tube = _fit(ct, points, expected, blood_hu, spread_mm)
         if n == rounds - 1:
             break
         angle = np.arange(RAYS) * 2 * np.pi / RAYS
@@ -134,11 +148,12 @@ def fit_tube(ct: Volume, centre_lps_mm: Array, radius_mm: Array, blood_hu: float
         cubes = tube.radius_mm[..., None] ** 3 * wheel / 3
         offset = cubes.sum(axis=1) / (tube.radius_mm**2 / 2).sum(axis=1, keepdims=True)
         moved = points + offset[:, :1] * tube.frame[:, 0] + offset[:, 1:] * tube.frame[:, 1]
-        points, expected = resample_line(moved, ndimage.median_filter(tube.mean_radius_mm, 5), 4.0)
+        points, fitted = resample_line(moved, ndimage.median_filter(tube.mean_radius_mm, 5), 4.0)
+        expected = fitted if calibre_mm is None else np.full(len(fitted), calibre_mm)
     return tube
 
 
-def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float) -> Tube:
+def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float, spread_mm: float) -> Tube:
     frame = frames(points)
     angle = np.arange(RAYS) * 2 * np.pi / RAYS
     ray = np.cos(angle)[:, None] * frame[:, None, 0] + np.sin(angle)[:, None] * frame[:, None, 1]
@@ -159,7 +174,7 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float) -> Tube:
 
     fat_mm = np.cumsum(np.clip((blood_hu - 25.0 - profile) / 50.0, 0, 1), axis=2) * RADIAL_STEP_MM
     fat_mm = np.roll(fat_mm, int(EDGE_REACH_MM / RADIAL_STEP_MM / 2), axis=2)
-    depart = (rho[None, None] - expected[:, None, None]) / PRIOR_SPREAD_MM
+    depart = (rho[None, None] - expected[:, None, None]) / spread_mm
     cost = -edge + FAT_WEIGHT * fat_mm + PRIOR_WEIGHT * depart**2
     inner = max(3.0, 0.45 * float(expected.min()))
     cost[..., rho < inner] = 1e3
