@@ -46,7 +46,10 @@ def test_line_and_radius_are_fitted_where_the_edge_is_clear(radius):
     drawn = draw_vessel(seeds_on(1.5), bent_vessel(radius), None, CAROTID)
     assert drawn.fitted
     assert drawn.radius_mm == pytest.approx(radius, abs=0.6)
-    assert np.median(off_axis(drawn.line_lps_mm)) < np.median(off_axis(smooth_line(seeds_on(1.5), CAROTID.stiffness_mm3))) + 0.1
+    assert (
+        np.median(off_axis(drawn.line_lps_mm))
+        < np.median(off_axis(smooth_line(seeds_on(1.5), CAROTID.stiffness_mm3))) + 0.1
+    )
     assert off_axis(drawn.line_lps_mm).max() < 2.5
 
 

@@ -94,9 +94,18 @@ def find_vessels(ct: Volume) -> GeometricResult:
     paint_neighbours(view, neighbours, chest.work)
     vessels["svc"] = VesselFinding.missing("no round vein was found to the right of the ascending aorta")
     if len(paths.cava_mm) >= 4:
+        free = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
         # Where the vein looks wide another vessel has joined it: its narrower part gives the calibre of all.
-        calibre = float(np.percentile(paths.cava_radius_mm, CAVA_CALIBRE_PERCENTILE))
-        cava = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu, spread_mm=CAVA_SPREAD_MM, calibre_mm=calibre)
+        calibre = float(np.percentile(free.mean_radius_mm, CAVA_CALIBRE_PERCENTILE))
+        cava = fit_tube(
+            canonical,
+            free.centre_lps_mm,
+            free.mean_radius_mm,
+            blood.hu,
+            rounds=2,
+            spread_mm=CAVA_SPREAD_MM,
+            calibre_mm=calibre,
+        )
         cava = trim(cava, MOST_CAVA_GROWTH, LEAST_CAVA_COVERAGE)
         score = float(np.median(paths.cava_score))
         vessels["svc"] = judge("svc", cava, score, canonical, blood, carina, aorta)

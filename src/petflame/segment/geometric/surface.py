@@ -21,6 +21,7 @@ EDGE_REACH_MM = 2.0
 FAT_SIDE_HU, FAT_SIDE_HU_PER_MM, MOST_FAT_SIDE_HU = 60.0, 30.0, 160.0
 EDGE_HU = 25.0
 CLEAR_EDGE = 0.4
+LUNG_BELOW_BLOOD_HU = 300.0
 PRIOR_SPREAD_MM = 3.0
 PRIOR_WEIGHT = 0.12
 FAT_WEIGHT = 0.08
@@ -139,7 +140,8 @@ def fit_tube(
     if calibre_mm is not None:
         expected = np.full(len(expected), calibre_mm)
     for n in range(rounds):
-        tube = _fit(ct, points, expected, blood_hu, spread_mm)
+        # The tracks' radii are rough: they bind the first round less.
+        tube = _fit(ct, points, expected, blood_hu, spread_mm * (2.0 if n == 0 else 1.0))
         if n == rounds - 1:
             break
         angle = np.arange(RAYS) * 2 * np.pi / RAYS
@@ -159,7 +161,7 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float, spread_mm:
     ray = np.cos(angle)[:, None] * frame[:, None, 0] + np.sin(angle)[:, None] * frame[:, None, 1]
     reach = float(expected.max()) * 1.5 + 2 * EDGE_REACH_MM
     rho = np.arange(0.0, reach, RADIAL_STEP_MM)
-    profile = np.zeros((len(points), RAYS, len(rho)), np.float32)
+    profile, unclipped = (np.zeros((len(points), RAYS, len(rho)), np.float32) for _ in range(2))
     size_mm = float(np.median(ct.grid.spacing_mm))
     fat_side = min(FAT_SIDE_HU + FAT_SIDE_HU_PER_MM * max(size_mm - 1.0, 0.0), MOST_FAT_SIDE_HU)
     shifts = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -168,6 +170,7 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float, spread_mm:
         position = at[:, None, None] + rho[:, None] * ray[:, :, None]
         raw = sample(ct.data, ct.grid.to_ijk(ras_to_lps(position)), outside=blood_hu)
         profile += clip_around_blood(raw, blood_hu, fat_side) / len(shifts)
+        unclipped += raw / len(shifts)
     profile = ndimage.gaussian_filter1d(profile, 0.7, axis=1, mode="wrap")
     edge = _edge(profile, blood_hu)
     edge = ndimage.gaussian_filter1d(edge, 0.8, axis=0, mode="nearest")
@@ -181,8 +184,32 @@ def _fit(ct: Volume, points: Array, expected: Array, blood_hu: float, spread_mm:
     cost[..., rho > reach - EDGE_REACH_MM] = 1e3
     choice = _closed_path(cost)
     strength = np.take_along_axis(edge, choice[..., None], axis=2)[..., 0]
-    radius = ndimage.gaussian_filter(rho[choice], (0.8, 0.8), mode=("nearest", "wrap"))
+    radius = _out_to_half_way(rho[choice], unclipped, blood_hu, size_mm)
+    radius = ndimage.gaussian_filter(radius, (0.8, 0.8), mode=("nearest", "wrap"))
     return Tube(points, frame, radius, strength)
+
+
+def _out_to_half_way(radius_mm: Array, profile: Array, blood_hu: float, voxel_mm: float) -> Array:
+    """Move boundaries that face the lung out to where the HU lie half-way between blood and lung.
+
+    The path was sought on clipped HU, on which the blur of so high an edge seems to lie inside the vessel.
+    """
+    last = profile.shape[2] - 1
+    start = np.round(radius_mm / RADIAL_STEP_MM).astype(int)
+    away = np.clip(start + round((1.5 * voxel_mm + 1.0) / RADIAL_STEP_MM), 0, last)
+    outside = np.take_along_axis(profile, away[..., None], axis=2)
+    level = (blood_hu + outside) / 2
+    index = np.arange(last + 1)
+    beyond = (profile < level) & (index >= start[..., None])
+    crossing = np.where(beyond.any(axis=2), beyond.argmax(axis=2), start)
+    before = np.maximum(crossing - 1, 0)
+    high, low = (np.take_along_axis(profile, at[..., None], axis=2) for at in (before, crossing))
+    share = np.clip((high - level) / np.maximum(high - low, 1e-3), 0.0, 1.0)[..., 0]
+    moved = np.clip((before + share) * RADIAL_STEP_MM, radius_mm, radius_mm + voxel_mm)
+    # On fine voxels the blur is small and readers draw the edge of the soft tissue itself.
+    share_moved = float(np.clip((voxel_mm - 1.0) / 1.0, 0.0, 1.0))
+    facing_lung = outside[..., 0] < blood_hu - LUNG_BELOW_BLOOD_HU
+    return np.where(facing_lung, radius_mm + share_moved * (moved - radius_mm), radius_mm)
 
 
 def _edge(profile: Array, blood_hu: float) -> Array:
