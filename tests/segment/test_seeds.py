@@ -86,6 +86,11 @@ def test_three_formats_say_the_same(tmp_path):
         ({"carotid_left": [[0, 0, 0], [0, 0, 60]]}, "gap of 60 mm"),
         ({"carotid_left": [[0, 0, "x"], [0, 0, 9]]}, "not a point"),
         ({}, "no vessel"),
+        ({"aorta_arch": [[0, 0, 0], [0, 0, 9]]}, "no radius"),
+        ({"carotid_bifurcation_left": [[0, 0, 0], [0, 0, 9]]}, "2 points"),
+        ({"carotid_bifurcation_left": [[0, 0, 0]], "carotid_bifurcation_right": [[9, 0, 0]]}, "mirrored"),
+        ({"landmarks_lps_mm": {"nose": [0, 0, 0]}}, "no landmark"),
+        ({"carotid_left": [[0, 0, 0], [0, 0, 9]], "radius_mm": {"carotid_left": -1}}, "not above zero"),
         ([1, 2], "cannot be read"),
     ],
 )
@@ -94,6 +99,25 @@ def test_seeds_that_cannot_be_used_are_refused(tmp_path, document, words):
     path.write_text(json.dumps(document))
     with pytest.raises(InputRefused, match=words):
         read_seeds(path)
+
+
+def test_landmarks_come_in_every_format(tmp_path):
+    line = [[-9, 0, 0], [-9, 0, 15]]
+    (tmp_path / "a.json").write_text(
+        json.dumps({"carotid_right": line, "landmarks_lps_mm": {"carotid_bifurcation_right": [-9, 1, 20]}})
+    )
+    (tmp_path / "b.json").write_text(json.dumps({"carotid_right": line, "carotid_bifurcation_right": [[-9, 1, 20]]}))
+    rows = ["vessel,x_mm,y_mm,z_mm", *(f"carotid_right,{x},{y},{z}" for x, y, z in line)]
+    (tmp_path / "c.csv").write_text("\n".join([*rows, "carotid_bifurcation_right,-9,1,20"]))
+    labelled = [*(("carotid_right-1", p) for p in line), ("carotid_bifurcation_right", [-9, 1, 20])]
+    controls = [{"label": label, "position": position} for label, position in labelled]
+    (tmp_path / "d.mrk.json").write_text(
+        json.dumps({"markups": [{"coordinateSystem": "LPS", "controlPoints": controls}]})
+    )
+    for name in ("a.json", "b.json", "c.csv", "d.mrk.json"):
+        seeds = read_seeds(tmp_path / name)
+        assert seeds.landmarks_lps_mm == {"carotid_bifurcation_right": (-9.0, 1.0, 20.0)}, name
+        assert list(seeds.points_lps_mm) == ["carotid_right"]
 
 
 def test_seeded_vessels_on_any_axis_order(tmp_path):

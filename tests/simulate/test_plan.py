@@ -45,8 +45,8 @@ def test_plan_is_frozen(plan):
 
 def test_paths_are_relative_and_unique(plan):
     for column in ("dicom_dir", "labels", "seeds"):
-        assert plan.visits[column].is_unique
-        assert not plan.visits[column].str.startswith("/").any()
+        assert plan.visits_with_labels[column].is_unique
+        assert not plan.visits_with_labels[column].str.startswith("/").any()
 
 
 def test_exactly_one_followup_lacks_a_slice_and_small_trials_none(plan):

@@ -7,6 +7,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 
@@ -38,9 +39,11 @@ def test_every_path_of_the_tables_exists(study):
     visits = read_tsv(study.root / "visits.tsv")
     for row in visits.itertuples():
         assert (study.root / row.dicom_dir).is_dir()
-        assert (study.root / row.labels).is_file()
         assert (study.root / row.seeds).is_file()
-    for name in ("participants", "visits", "allocation", "outcomes"):
+    with_labels = read_tsv(study.root / "visits_with_labels.tsv")
+    assert all((study.root / name).is_file() for name in with_labels["labels"])
+    pd.testing.assert_frame_equal(with_labels.drop(columns="labels"), visits)
+    for name in ("participants", "visits", "visits_with_labels", "allocation", "outcomes"):
         assert (study.root / f"{name}.tsv").is_file()
         assert (study.root / f"{name}_columns.json").is_file()
     assert len((study.root / "blinding.key").read_text().strip()) == 64
@@ -95,6 +98,9 @@ def test_landmarks_and_seeds_lie_in_their_vessels(visit):
         assert lattice.z[inside[:, 0].max()] == pytest.approx(z + 15, abs=5)
     for name, points in visit.seeds_lps_mm.items():
         points = np.array(points)
+        if name in visit.landmarks_lps_mm:
+            assert np.linalg.norm(points[0] - visit.landmarks_lps_mm[name]) < 7
+            continue
         gaps = np.linalg.norm(np.diff(points, axis=0), axis=1)
         assert gaps.max() < 19
         assert (np.diff(points[:, 2]) > 0).all()

@@ -102,8 +102,9 @@ class TrialPlan:
     Attributes
     ----------
     seed : int
-    participants, visits, allocation, outcomes : DataFrame
-        The study's tables; paths in `visits` are relative to the table.
+    participants, visits, visits_with_labels, allocation, outcomes : DataFrame
+        The study's tables; paths in `visits` are relative to the table. `visits_with_labels` also names label maps:
+        put in the place of `visits`, it makes the trial run on a reader's regions.
     visit_plans : tuple of VisitPlan
         In the order of `visits`.
     blinding_key : str
@@ -113,6 +114,7 @@ class TrialPlan:
     seed: int
     participants: pd.DataFrame
     visits: pd.DataFrame
+    visits_with_labels: pd.DataFrame
     allocation: pd.DataFrame
     outcomes: pd.DataFrame
     visit_plans: tuple[VisitPlan, ...]
@@ -178,11 +180,14 @@ def plan_trial(patients: int = 60, seed: int = DEFAULT_SEED) -> TrialPlan:
         }
     )
     columns = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "glucose_mmol_l")
-    visits = pd.DataFrame({column: [getattr(plan, column) for plan in plans] for column in columns})
+    with_labels = pd.DataFrame({column: [getattr(plan, column) for plan in plans] for column in columns})
+    visits = with_labels.drop(columns="labels")
     outcomes = pd.DataFrame({"participant_id": ids, "time_years": years.round(3), "event": event.astype(int)})[followed]
     allocation = pd.DataFrame({"participant_id": ids, "arm": [p.arm for p in people]})
     key = hex_key(seed, "blinding")
-    return TrialPlan(seed, participants, visits, allocation, outcomes.reset_index(drop=True), tuple(plans), key)
+    return TrialPlan(
+        seed, participants, visits, with_labels, allocation, outcomes.reset_index(drop=True), tuple(plans), key
+    )
 
 
 def _people(patients: int, seed: int) -> list[_Person]:

@@ -18,6 +18,7 @@ CORE_DEPTH_MM = 4.0
 CORE_THIN_MM = 2.0
 SEED_STEP_MM = 14.0
 SEED_NOISE_MM = 1.5
+LANDMARK_NOISE_MM = 1.5
 
 _VEIN_NAMES = {"svc": "svc", "jugular_right": "jugular_right", "jugular_left": "jugular_left"}
 _SOLID = ("liver", "vertebrae", "oesophagus", "thyroid", "lymph_node")
@@ -147,7 +148,8 @@ def landmarks(anatomy: Anatomy, pose: Pose) -> dict[str, list[float]]:
 def seeds(anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> dict[str, list[list[float]]]:
     """Return centreline points of carotids and jugular veins as a reader clicks them, LPS mm, from below upwards.
 
-    Points are at most 15 mm apart and off the centreline by about 1.5 mm in the axial plane.
+    Points are at most 15 mm apart and off the centreline by about 1.5 mm in the axial plane. The carotid bifurcations
+    are single points with an error of `LANDMARK_NOISE_MM` along each axis.
     """
     extent = stretches(anatomy, pose)
     out = {}
@@ -163,4 +165,8 @@ def seeds(anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> dict[str, l
         # Half the noise variance in each in-plane direction; the slice is chosen, so z has none.
         clicked[:, :2] += rng.normal(0.0, SEED_NOISE_MM / np.sqrt(2), (count, 2))
         out[name] = clicked.round(2).tolist()
+    for side in ("right", "left"):
+        name = f"carotid_bifurcation_{side}"
+        place = pose.apply(anatomy.landmarks_mm[name])[0] + rng.normal(0.0, LANDMARK_NOISE_MM, 3)
+        out[name] = [place.round(2).tolist()]
     return out

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+_VISITS = {
+    "participant_id": ("code of the participant in this study", ""),
+    "visit": ("baseline or followup", ""),
+    "dicom_dir": ("folder of the visit's DICOM files, relative to this table", ""),
+    "labels": ("a reader's label map on the CT grid, relative to this table", ""),
+    "seeds": (
+        "a reader's points on carotids, jugular veins and carotid bifurcations, relative to this table",
+        "",
+    ),
+    "glucose_mmol_l": ("blood glucose before injection", "mmol/L"),
+}
+
 MEANINGS: dict[str, dict[str, tuple[str, str]]] = {
     "participants": {
         "participant_id": ("code of the participant in this study", ""),
@@ -10,14 +22,8 @@ MEANINGS: dict[str, dict[str, tuple[str, str]]] = {
         "age_years": ("age at recruitment", "years"),
         "diabetes": ("diabetes at recruitment: yes or no", ""),
     },
-    "visits": {
-        "participant_id": ("code of the participant in this study", ""),
-        "visit": ("baseline or followup", ""),
-        "dicom_dir": ("folder of the visit's DICOM files, relative to this table", ""),
-        "labels": ("a reader's label map on the CT grid, relative to this table", ""),
-        "seeds": ("a reader's centreline points of carotids and jugular veins, relative to this table", ""),
-        "glucose_mmol_l": ("blood glucose before injection", "mmol/L"),
-    },
+    "visits": {name: meaning for name, meaning in _VISITS.items() if name != "labels"},
+    "visits_with_labels": _VISITS,
     "allocation": {
         "participant_id": ("code of the participant in this study", ""),
         "arm": ("randomised treatment: active or control", ""),

@@ -22,7 +22,7 @@ from petflame.simulate.tables import MEANINGS
 from petflame.simulate.visit import SIZES, SimulatedVisit, SizeName, anatomy_of, simulate_visit, uptake_of
 
 _ENTRIES = ("dicom", "labels", "seeds", "truth", "truth.json", "blinding.key")
-_TABLES = ("participants", "visits", "allocation", "outcomes")
+_TABLES = ("participants", "visits", "visits_with_labels", "allocation", "outcomes")
 Progress = Callable[[int, int, str], None]
 
 
