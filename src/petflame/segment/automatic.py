@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,12 @@ from petflame.files import sha256
 from petflame.grid import Array, Volume
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.segment.proposals import draw_proposals
 from petflame.segment.seedfile import Seeds, read_seeds
 from petflame.segment.seeds import vessels_from_seeds
+
+if TYPE_CHECKING:
+    from petflame.segment.geometric import Proposal
 
 NO_READER = "not found automatically: needs a reader's label or seeds"
 
@@ -46,6 +50,7 @@ def segment_automatically(
     provenance: dict[str, Any] = {"method": "auto" if geometric else "seeds"}
     warnings: list[str] = []
     seeds: Seeds | None = None
+    proposals: dict[str, Proposal] = {}
     if seeds_file is not None:
         seeds = read_seeds(seeds_file)
         provenance["source_sha256"] = sha256(seeds_file)
@@ -57,6 +62,7 @@ def segment_automatically(
             raise InputRefused(found.scope_faults)
         warnings += [f"automatic segmentation: {fault}" for fault in found.scope_faults]
         labels[...] = found.labels
+        proposals = found.proposals
         landmarks |= {name.removesuffix("_level"): place for name, place in found.landmarks_lps_mm.items()}
         for name, item in found.vessels.items():
             checks = tuple(Check(c.name, c.passed, c.message) for c in item.checks)
@@ -76,10 +82,13 @@ def segment_automatically(
         labels[(drawn > 0) & free] = drawn[(drawn > 0) & free]
         findings |= from_seeds
         landmarks |= seeds.landmarks_lps_mm
+    drawn, offered = draw_proposals({n: p for n, p in proposals.items() if n not in findings}, ct)
+    labels[(drawn > 0) & (labels == 0)] = drawn[(drawn > 0) & (labels == 0)]
+    findings |= offered
     for name in (*ARTERIES, *VEINS):
         if name not in findings:
             findings[name] = VesselFinding("none", None, (), np.zeros((0, 3)), True, NO_READER)
-    require_laterality(vessel_centres(findings), "the segmentation")
+    require_laterality(vessel_centres({n: f for n, f in findings.items() if not f.withheld}), "the segmentation")
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in findings.items() if f.withheld]
     ordered = {name: findings[name] for name in (*ARTERIES, *VEINS)}
     return Segmentation(Volume(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))

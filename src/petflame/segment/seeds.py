@@ -206,21 +206,39 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
         One for each seeded vessel.
     """
     canonical = to_canonical(ct)
-    places = to_canonical(Volume(np.arange(ct.data.size, dtype=np.int64).reshape(ct.data.shape), ct.grid)).data
-    labels = np.zeros(ct.data.size, np.uint8)
+    drawn = {
+        name: draw_vessel(points, canonical, seeds.radius_mm.get(name), CAROTID if name in CAROTIDS else VEIN)
+        for name, points in seeds.points_lps_mm.items()
+    }
+    labels, voxels = label_vessels(drawn, ct)
     findings = {}
-    for name, points in seeds.points_lps_mm.items():
-        usual = CAROTID if name in CAROTIDS else VEIN
-        vessel = draw_vessel(points, canonical, seeds.radius_mm.get(name), usual)
-        voxels = paint_vessel(vessel, canonical.grid)
-        labels[places[tuple(voxels.T)]] = BY_NAME[name].label
-        upwards = BY_NAME[name].kind == "artery"
-        line = vessel.line_lps_mm if upwards else vessel.line_lps_mm[::-1]
-        findings[name] = VesselFinding("seeds", None, _checks(vessel, len(voxels)), line)
-        if not len(voxels):
+    for name, vessel in drawn.items():
+        line = vessel.line_lps_mm if BY_NAME[name].kind == "artery" else vessel.line_lps_mm[::-1]
+        findings[name] = VesselFinding("seeds", None, _checks(vessel, voxels[name]), line)
+        if not voxels[name]:
             reason = "its seeds lie outside the CT"
             findings[name] = VesselFinding("seeds", None, (), np.zeros((0, 3)), True, reason)
-    return labels.reshape(ct.data.shape), findings
+    return labels, findings
+
+
+def label_vessels(vessels: dict[str, SeededVessel], ct: Volume) -> tuple[Array, dict[str, int]]:
+    """Write the label of each vessel into an empty map on the grid of `ct` (any axis order and direction).
+
+    Returns
+    -------
+    labels : uint8 array
+    voxels : dict
+        How many of each vessel's voxels lie in the image.
+    """
+    canonical = to_canonical(ct)
+    places = to_canonical(Volume(np.arange(ct.data.size, dtype=np.int64).reshape(ct.data.shape), ct.grid)).data
+    labels = np.zeros(ct.data.size, np.uint8)
+    count = {}
+    for name, vessel in vessels.items():
+        voxels = paint_vessel(vessel, canonical.grid)
+        labels[places[tuple(voxels.T)]] = BY_NAME[name].label
+        count[name] = len(voxels)
+    return labels.reshape(ct.data.shape), count
 
 
 def _checks(vessel: SeededVessel, voxels: int) -> tuple[Check, ...]:

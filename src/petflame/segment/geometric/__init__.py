@@ -1,6 +1,7 @@
 """Weight-free segmentation of the thoracic aorta and superior vena cava on unenhanced low-dose CT."""
 
 from petflame.segment.geometric.finder import find_vessels
+from petflame.segment.geometric.neck import Proposal
 from petflame.segment.geometric.result import Check, GeometricResult, VesselFinding
 
-__all__ = ["Check", "GeometricResult", "VesselFinding", "find_vessels"]
+__all__ = ["Check", "GeometricResult", "Proposal", "VesselFinding", "find_vessels"]

@@ -118,9 +118,10 @@ def _lungs(hu: Array, enclosed: Array, voxel_mm3: float) -> Array | None:
         return None
     keep = volume_ml >= max(0.15 * volume_ml.max(), 100.0)
     lungs = np.asarray(keep[labels])
-    # The pharynx and the mouth hang on the lungs through the trachea.
+    # The pharynx, the mouth and the sinuses hang on the lungs through the trachea.
     area = lungs.sum(axis=(0, 1))
-    lungs[..., area < LEAST_AREA_SHARE * area.max()] = False
+    runs, _ = ndimage.label(area >= LEAST_AREA_SHARE * area.max())
+    lungs[..., runs != runs[int(area.argmax())]] = False
     return lungs
 
 

@@ -14,6 +14,7 @@ from petflame.grid import Array, Volume
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
+from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
@@ -92,6 +93,10 @@ def find_vessels(ct: Volume) -> GeometricResult:
     root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
     neighbours = label_neighbours(chest, smooth, spine, airway, blood, paths.descending, root)
     paint_neighbours(view, neighbours, chest.work)
+    neck = find_neck(canonical, chest, airway)
+    if neck is not None:
+        thyroid = np.where(thyroid_region(neck, blood), np.uint8(BY_NAME["thyroid"].label), np.uint8(0))
+        paint_neighbours(view, thyroid, neck.work)
     vessels["svc"] = VesselFinding.missing("no round vein was found to the right of the ascending aorta")
     if len(paths.cava_mm) >= 4:
         free = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
@@ -113,7 +118,8 @@ def find_vessels(ct: Volume) -> GeometricResult:
             paint(view, cava, np.full(len(cava.centre_lps_mm), BY_NAME["svc"].label, np.uint8))
     paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
-    return GeometricResult(labels, withhold_mirrored(vessels), landmarks, ())
+    proposals = {} if neck is None else propose_vessels(neck, blood)
+    return GeometricResult(labels, withhold_mirrored(vessels), landmarks, (), proposals)
 
 
 def withhold_mirrored(vessels: dict[str, VesselFinding]) -> dict[str, VesselFinding]:

@@ -10,6 +10,7 @@ from petflame.grid import Array
 from petflame.segment.geometric.airway import Airway
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
+from petflame.segment.geometric.liver import liver_reference
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
 
@@ -30,7 +31,7 @@ METAL_HALO_MM = 6.0
 def label_neighbours(
     chest: Chest, smooth: Array, spine: Array, airway: Airway, blood: Blood, descending: Track, root_mm: Array
 ) -> Array:
-    """Label vertebrae, oesophagus region, heart region and metal on the working grid.
+    """Label vertebrae, oesophagus region, heart region, liver reference and metal on the working grid.
 
     The heart is labelled as ``myocardium``: the chambers cannot be told from its wall without contrast medium. The
     oesophagus is a disc at its usual place, drawn to swallowed air where there is some.
@@ -50,6 +51,7 @@ def label_neighbours(
         Label numbers of `petflame.anatomy`; 0 elsewhere.
     """
     labels = np.zeros(chest.work.hu.shape, np.uint8)
+    labels[liver_reference(chest, smooth, blood)] = BY_NAME["liver"].label
     labels[_heart(chest, smooth, spine, blood, root_mm)] = BY_NAME["myocardium"].label
     labels[_oesophagus(chest, spine, airway, descending)] = BY_NAME["oesophagus"].label
     labels[_vertebrae(chest, smooth, spine, blood)] = BY_NAME["vertebrae"].label

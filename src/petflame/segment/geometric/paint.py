@@ -77,11 +77,11 @@ def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:
             line[:, axis] = index
             place = work.to_index(ras_to_lps(labels.grid.to_ras(line)))[:, axis]
             at.append(np.clip(np.round(place).astype(int), 0, neighbours.shape[axis] - 1))
-        labels.data[box] = neighbours[np.ix_(*at)]
+        value = neighbours[np.ix_(*at)]
+        labels.data[box][value > 0] = value[value > 0]
         return
     for k in axes[2]:
         plane = np.stack(np.meshgrid(axes[0], axes[1], [k], indexing="ij"), axis=-1)[:, :, 0]
         place = work.to_index(ras_to_lps(labels.grid.to_ras(plane)))
-        labels.data[box[0], box[1], k] = ndimage.map_coordinates(
-            neighbours, np.moveaxis(place, -1, 0), order=0, mode="constant"
-        )
+        value = ndimage.map_coordinates(neighbours, np.moveaxis(place, -1, 0), order=0, mode="constant")
+        labels.data[box[0], box[1], k][value > 0] = value[value > 0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from petflame.errors import Fault
 from petflame.grid import Array
+from petflame.segment.geometric.neck import Proposal
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,12 @@ class GeometricResult:
         Name to (x, y, z): ``carina`` and ``right_pulmonary_artery_level`` where found.
     scope_faults : tuple of Fault
         Reasons why the scan is outside what this method is made for; then nothing is measured.
+    proposals : dict
+        Carotids and jugular veins for a reader to accept; not part of `labels`.
     """
 
     labels: Array
     vessels: dict[str, VesselFinding]
     landmarks_lps_mm: dict[str, tuple[float, float, float]]
     scope_faults: tuple[Fault, ...]
+    proposals: dict[str, Proposal] = field(default_factory=dict)

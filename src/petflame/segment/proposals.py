@@ -1,0 +1,45 @@
+"""Vessels that the software proposes and a reader must accept before they count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from petflame.anatomy import BY_NAME, CAROTIDS
+from petflame.grid import Array, Volume
+from petflame.segment.product import Check, VesselFinding
+from petflame.segment.seeds import CAROTID, VEIN, SeededVessel, label_vessels
+
+if TYPE_CHECKING:
+    from petflame.segment.geometric import Proposal
+
+METHOD = "proposal"
+REASON = "a proposal that no reader has accepted: accept it (petflame review), or set seeds or a label"
+
+
+def draw_proposals(proposals: dict[str, Proposal], ct: Volume) -> tuple[Array, dict[str, VesselFinding]]:
+    """Draw proposed vessels with their usual radius.
+
+    Returns
+    -------
+    labels : uint8 array
+        Numbers of `petflame.anatomy`, on the grid of `ct`.
+    findings : dict
+        One for each proposal, withheld.
+    """
+    drawn = {
+        name: SeededVessel(
+            proposal.line_lps_mm, (CAROTID if name in CAROTIDS else VEIN).radius_mm, False, float("nan"), 0.0
+        )
+        for name, proposal in proposals.items()
+    }
+    labels, voxels = label_vessels(drawn, ct)
+    findings = {}
+    for name, proposal in proposals.items():
+        line = proposal.line_lps_mm if BY_NAME[name].kind == "artery" else proposal.line_lps_mm[::-1]
+        check = Check("circle evidence", False, f"{proposal.evidence:.2f} mean evidence of round sections")
+        confidence = round(float(np.clip(proposal.evidence, 0.0, 1.0)), 3)
+        if voxels[name]:
+            findings[name] = VesselFinding(METHOD, confidence, (check,), line, True, REASON)
+    return labels, findings
