@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, require_upstream, step
+
+if TYPE_CHECKING:
+    from petflame.segment.product import Segmentation
 
 VisitDir = Annotated[Path, typer.Argument(metavar="VISIT_DIR", help="Folder of a visit.")]
 
@@ -64,6 +67,10 @@ def segment(
             "--from", metavar="PATH", help="A reader's regions (NIfTI, NRRD, SEG, RTSTRUCT, OsiriX) or seeds."
         ),
     ] = None,
+    edits: Annotated[
+        Path | None,
+        typer.Option("--edits", metavar="PATH", help="A reader's edits, which come last: see petflame review."),
+    ] = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -74,14 +81,23 @@ def segment(
     from petflame.segment.run import segment_visit
 
     console = Console(log_json)
-    private = {str(source): "labels or seeds", source.name: "labels or seeds"} if source else {}
+    given = {"labels or seeds": source, "edits": edits}
+    private = {word: what for what, path in given.items() if path is not None for word in (str(path), path.name)}
     with step("segment", visit_dir, record, console, private):
         require_upstream(visit_dir, "convert")
-        segmentation = segment_visit(visit_dir, method, source)
-        for warning in segmentation.warnings:
-            console.warn(warning)
-        found = [name for name, finding in segmentation.vessels.items() if len(finding.centreline_lps_mm)]
-        console.say(f"found {', '.join(found)}")
+        say_vessels(segment_visit(visit_dir, method, source, edits), console)
+
+
+def say_vessels(segmentation: Segmentation, console: Console) -> None:
+    """Report what was found and what needs a reader."""
+    for warning in segmentation.warnings:
+        console.warn(warning)
+    present = {name: finding for name, finding in segmentation.vessels.items() if len(finding.centreline_lps_mm)}
+    ready = [name for name, finding in present.items() if not finding.withheld]
+    withheld = [name for name, finding in present.items() if finding.withheld]
+    console.say(f"found {', '.join(ready) or 'no vessel'}")
+    if withheld:
+        console.say(f"for a reader to accept or mend: {', '.join(withheld)}")
 
 
 @app.command()

@@ -81,7 +81,9 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
+class Scene:
+    """The images of one visit; `background` is what PET is divided by to be painted."""
+
     pet: Volume
     ct: Volume | None
     segmentation: Segmentation
@@ -98,7 +100,7 @@ def draw_participant(orders: Sequence[PictureOrder]) -> list[dict[str, Picture]]
     InputRefused
         When an image of a visit folder cannot be read.
     """
-    scenes = [_open(order) for order in orders]
+    scenes = [open_scene(order) for order in orders]
     extents = [_extent(scene, order) for scene, order in zip(scenes, orders, strict=True)]
     height = max((high - low for low, high in filter(None, extents)), default=0.0)
     drawn = []
@@ -114,7 +116,7 @@ def draw_participant(orders: Sequence[PictureOrder]) -> list[dict[str, Picture]]
     return drawn
 
 
-def _extent(scene: _Scene, order: PictureOrder) -> tuple[float, float] | None:
+def _extent(scene: Scene, order: PictureOrder) -> tuple[float, float] | None:
     """Lowest and highest z of the curved view, mm: where there are vessels and images."""
     lines = target_lines(scene.segmentation, order.targets)
     if not lines:
@@ -131,7 +133,8 @@ def target_lines(segmentation: Segmentation, targets: Sequence[str]) -> dict[str
     return {name: line for name, line in found.items() if len(line) > 1}
 
 
-def _open(order: PictureOrder) -> _Scene:
+def open_scene(order: PictureOrder) -> Scene:
+    """Read the images and labels that an order is about."""
     from scipy import ndimage
 
     segmentation = read_segmentation(order.folder)
@@ -145,7 +148,7 @@ def _open(order: PictureOrder) -> _Scene:
         mask = Volume((labels.data == BY_NAME[order.vessel].label).astype(np.float32), labels.grid)
         inside = sample(mask, _centres(pet), 0.0) > 0.5
         background = float(pet.data[inside].max(initial=1.0)) / order.peak_tbr
-    return _Scene(pet, ct, segmentation, labels, boxes, background)
+    return Scene(pet, ct, segmentation, labels, boxes, background)
 
 
 def _centres(volume: Volume) -> Array:
@@ -153,7 +156,7 @@ def _centres(volume: Volume) -> Array:
     return ras_to_lps(volume.grid.to_ras(ijk))
 
 
-def _mask(scene: _Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
+def region_mask(scene: Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
     """The region's own box, cut to a range of heights; None where nothing is left."""
     box = scene.boxes.get(name)
     if box is None:
@@ -172,7 +175,7 @@ def _mask(scene: _Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float 
     return Volume(data, Grid(shape, affine)) if data.any() else None
 
 
-def _curved(scene: _Scene, view: View, order: PictureOrder) -> Picture:
+def _curved(scene: Scene, view: View, order: PictureOrder) -> Picture:
     hu = None if scene.ct is None else mean_of_slab(scene.ct, view, SLAB_CT_MM, -1000.0)
     tbr = largest_in_slab(scene.pet, view, SLAB_PET_MM) / scene.background
     words = (
@@ -181,17 +184,17 @@ def _curved(scene: _Scene, view: View, order: PictureOrder) -> Picture:
     )
     canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
     for name in ARTERIES:
-        mask = _mask(scene, name)
+        mask = region_mask(scene, name)
         if mask is not None:
-            canvas.contour(cut_region(mask, view, order.margin_mm).outlines, _contour_class(name, order.vessel))
+            canvas.contour(cut_region(mask, view, order.margin_mm).outlines, contour_class(name, order.vessel))
     canvas.furniture(50)
     return Picture(canvas.drawing.markup(), "Curved coronal view", canvas.raster_bytes)
 
 
-def _axial(scene: _Scene, order: PictureOrder) -> Picture | None:
+def _axial(scene: Scene, order: PictureOrder) -> Picture | None:
     z = float(order.section_z_mm or 0.0)
     reach = 2.0 * scene.labels.grid.spacing_mm[2] + 1.0
-    mask = _mask(scene, order.vessel, z - reach, z + reach)
+    mask = region_mask(scene, order.vessel, z - reach, z + reach)
     if mask is None:
         return None
     middle = ras_to_lps(mask.grid.to_ras(np.argwhere(mask.data)).mean(axis=0))
@@ -206,18 +209,19 @@ def _axial(scene: _Scene, order: PictureOrder) -> Picture | None:
     canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
     for name in scene.boxes:
         kind = BY_NAME[name].kind
-        part = mask if name == order.vessel else _mask(scene, name, z - reach, z + reach)
+        part = mask if name == order.vessel else region_mask(scene, name, z - reach, z + reach)
         if part is None or kind == "neighbour":
             continue
         cut = cut_region(part, view, order.margin_mm if kind == "artery" else 0.0)
-        canvas.contour(cut.outlines, _contour_class(name, order.vessel))
+        canvas.contour(cut.outlines, contour_class(name, order.vessel))
         if name == order.vessel and cut.inside.any():
             canvas.peak(np.unravel_index(int(np.argmax(np.where(cut.inside, tbr, -np.inf))), tbr.shape))
     canvas.furniture(20)
     return Picture(canvas.drawing.markup(), "Axial view", canvas.raster_bytes)
 
 
-def _contour_class(name: str, chosen: str) -> str:
+def contour_class(name: str, chosen: str) -> str:
+    """Return the style of a region's contour."""
     if name == chosen:
         return "contour chosen"
     return "contour artery" if BY_NAME[name].kind == "artery" else "contour vein"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from petflame.errors import InputRefused
-from petflame.files import read_nifti
-from petflame.grid import Grid
+from petflame.files import read_json, read_nifti
+from petflame.grid import Grid, Volume
 from petflame.segment.automatic import segment_automatically
+from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
-from petflame.segment.product import Segmentation, write_segmentation
+from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.study import VisitFolder
 
@@ -26,7 +27,12 @@ def image_grid(path: Path) -> Grid:
     return Grid((int(i), int(j), int(k)), np.asarray(image.affine, float))
 
 
-def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
+def visit_grids(visit: VisitFolder) -> dict[str, Grid]:
+    """Return the 'ct' and 'pet' grid of a converted visit, those that exist."""
+    return {name: image_grid(path) for name, path in (("ct", visit.ct), ("pet", visit.pet)) if path.exists()}
+
+
+def segment_visit(root: Path, method: str, source: Path | None, edits: Path | None = None) -> Segmentation:
     """Segment a converted visit and write ``labels.nii.gz`` and ``labels.json`` into its folder.
 
     Parameters
@@ -37,17 +43,22 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
         One of `METHODS`.
     source : Path or None
         File with regions (see `petflame.segment.imports`) or seeds, where the method needs one.
+    edits : Path or None
+        A reader's edits (see `petflame.segment.edits`), which come last and win.
 
     Raises
     ------
     InputRefused
-        When the folder is not converted, or the method lacks what it needs.
+        When the folder is not converted, the method lacks what it needs, or a reader's edits would be lost.
     """
     visit = VisitFolder(root)
     if not visit.pet.exists():
         raise InputRefused.of("there is no pet.nii.gz", str(root), "run `petflame convert` first")
-    grids = {"ct": image_grid(visit.ct)} if visit.ct.exists() else {}
-    grids["pet"] = image_grid(visit.pet)
+    last_word = read_edits(edits) if edits is not None else None
+    if last_word is None and visit.labels_json.exists() and "edits" in read_json(visit.labels_json)["provenance"]:
+        what = "its labels hold a reader's edits, which a new segmentation would lose"
+        raise InputRefused.of(what, str(visit.labels_json), "name the edits with --edits, or delete labels.json")
+    grids = visit_grids(visit)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
@@ -59,8 +70,27 @@ def segment_visit(root: Path, method: str, source: Path | None) -> Segmentation:
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
         segmentation = _segment_ct(visit, grids["ct"], method, source)
+    if last_word is not None:
+        segmentation = apply_edits(segmentation, last_word, _ct_of(visit), grids)
     write_segmentation(segmentation, visit)
     return segmentation
+
+
+def edit_visit(root: Path, edits: Path) -> Segmentation:
+    """Apply a reader's edits to the labels that a visit folder holds, without writing them.
+
+    Raises
+    ------
+    InputRefused
+        When the folder is not segmented, or the edits cannot be applied.
+    """
+    visit = VisitFolder(root)
+    segmentation = read_segmentation(visit)
+    return apply_edits(segmentation, read_edits(edits), _ct_of(visit), visit_grids(visit))
+
+
+def _ct_of(visit: VisitFolder) -> Volume | None:
+    return read_nifti(visit.ct) if visit.ct.exists() else None
 
 
 def _segment_ct(visit: VisitFolder, grid: Grid, method: str, source: Path | None) -> Segmentation:

@@ -1,0 +1,58 @@
+"""Verbs around a reader's review of the vessels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petflame.cli import app
+from petflame.cli.console import Console, LogJson, require_upstream, step
+
+review = typer.Typer(
+    name="review", help="Show vessels to a reader, and apply the reader's edits.", no_args_is_help=True
+)
+app.add_typer(review)
+
+
+@review.command()
+def pack(
+    visit_dirs: Annotated[list[Path], typer.Argument(metavar="VISIT_DIR...", help="Folders of segmented visits.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PACK", help="Folder to write.")],
+    log_json: LogJson = False,
+) -> None:
+    """Write pictures of every vessel with its contours and checks, images to redraw on, and a form for decisions.
+
+    Example: petflame review pack results/trial/visits/* --out pack
+    """
+    from petflame.report.review import write_pack
+
+    console = Console(log_json)
+    for visit_dir in visit_dirs:
+        require_upstream(visit_dir, "segment")
+    console.say(f"written to {write_pack(visit_dirs, out)}")
+
+
+@review.command()
+def apply(
+    visit_dir: Annotated[Path, typer.Argument(metavar="VISIT_DIR", help="Folder of a segmented visit.")],
+    edits: Annotated[Path, typer.Option("--from", metavar="PATH", help="Folder or file with the reader's edits.")],
+    log_json: LogJson = False,
+) -> None:
+    """Apply a reader's edits to the labels of a visit; measure it again afterwards.
+
+    Example: petflame review apply results/trial/visits/V1 --from pack/V1
+    """
+    from petflame.cli.visit import say_vessels
+    from petflame.segment.product import write_segmentation
+    from petflame.segment.run import edit_visit
+    from petflame.study import VisitFolder
+
+    console = Console(log_json)
+    require_upstream(visit_dir, "segment")
+    # Refused edits must leave the visit as it was.
+    edited = edit_visit(visit_dir, edits)
+    with step("segment", visit_dir, False, console):
+        write_segmentation(edited, VisitFolder(visit_dir))
+    say_vessels(edited, console)

@@ -1,0 +1,209 @@
+"""A reader's last word: vessels accepted, rejected or redrawn. Edits come after every maker, and win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.errors import FaultList, InputRefused
+from petflame.files import read_tsv, sha256
+from petflame.grid import Array, Grid, Volume
+from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.imports import import_segmentation, is_regions
+from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.seedfile import read_seeds
+from petflame.segment.seeds import vessels_from_seeds
+
+DECISIONS = "decisions.tsv"
+# What a reader pack brings to be looked at.
+IMAGES = "images"
+VESSELS = (*ARTERIES, *VEINS)
+CHOICES = ("accept", "reject")
+EDITED = "edited by a reader"
+COLUMNS: dict[str, tuple[str, str]] = {
+    "vessel": ("artery or vein", ""),
+    "decision": ("accept or reject; empty leaves it as it is", ""),
+    "words": ("why; needed for a rejection", ""),
+    "method": ("how it was found", ""),
+    "state": ("what was found out about it before the reader looked", ""),
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a reader decided about one vessel."""
+
+    choice: Literal["accept", "reject"]
+    words: str
+
+
+@dataclass(frozen=True)
+class Edits:
+    """A reader's edits of one visit.
+
+    Attributes
+    ----------
+    decisions : mapping of vessel to Decision
+    regions, seeds : Path or None
+        Redrawn vessels: any file with regions, or points.
+    """
+
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    regions: Path | None = None
+    seeds: Path | None = None
+
+
+def read_edits(path: Path) -> Edits:
+    """Read edits: a folder with ``decisions.tsv`` and, where vessels were redrawn, regions or seeds; or one such file.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file or folder of regions (see
+        `petflame.segment.imports`) and at most one file of seeds are taken; hidden files and the images of a reader
+        pack are passed over.
+
+    Raises
+    ------
+    InputRefused
+        With every row that cannot be understood and every file too many, or when there is nothing in it.
+    """
+    if not path.exists():
+        raise InputRefused.of("the edits are missing", str(path), "name a folder or file that exists")
+    entries = sorted(path.iterdir()) if path.is_dir() and not is_regions(path) else [path]
+    faults = FaultList()
+    decisions: dict[str, Decision] = {}
+    regions, seeds = [], []
+    for entry in entries:
+        if entry.name == DECISIONS:
+            decisions = _decisions(entry, faults)
+        elif entry.name.startswith(".") or entry.name == IMAGES:
+            continue
+        elif is_regions(entry):
+            regions.append(entry)
+        elif entry.suffix.lower() in (".json", ".csv") and not _is_sidecar(entry):
+            seeds.append(entry)
+    for found, what in ((regions, "regions"), (seeds, "seeds")):
+        if len(found) > 1:
+            names = ", ".join(f.name for f in found)
+            faults.add(f"it holds several files of {what}: {names}", path.name, "keep the one that counts")
+    if not faults and not decisions and not regions and not seeds:
+        faults.add("it holds no edit", path.name, f"write {DECISIONS}, or put regions or seeds there")
+    faults.raise_if_any()
+    return Edits(decisions, regions[0] if regions else None, seeds[0] if seeds else None)
+
+
+def _is_sidecar(path: Path) -> bool:
+    stem = path.name.removesuffix(".json").removesuffix("_columns")
+    return any((path.parent / f"{stem}{suffix}").exists() for suffix in (".nii.gz", ".nii", ".nrrd", ".tsv"))
+
+
+def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
+    table = read_tsv(path, required=("vessel", "decision"), text=("vessel", "decision", "words", "method", "state"))
+    found: dict[str, Decision] = {}
+    for number, row in enumerate(table.to_dict("records"), start=2):
+        line = f"{path.name}, line {number}"
+        given = {k: v.strip() for k, v in row.items() if isinstance(v, str)}
+        vessel, choice, words = given.get("vessel", ""), given.get("decision", "").lower(), given.get("words", "")
+        if not choice:
+            continue
+        if vessel not in VESSELS:
+            faults.add(f"{vessel!r} is no vessel", line, f"use the names {', '.join(VESSELS)}")
+        elif choice not in CHOICES:
+            faults.add(f"the decision {choice!r} is unknown", line, f"write {' or '.join(CHOICES)}, or leave it empty")
+        elif vessel in found:
+            faults.add(f"{vessel} stands twice", line, "keep one row a vessel")
+        elif choice == "reject" and not words:
+            faults.add(f"{vessel} is rejected without words", line, "say why")
+        else:
+            found[vessel] = Decision("accept" if choice == "accept" else "reject", words)
+    return found
+
+
+def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, grids: dict[str, Grid]) -> Segmentation:
+    """Apply a reader's edits; what they redraw replaces the vessel, what they accept is no longer withheld.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+        Of any maker.
+    edits : Edits
+    ct : Volume or None
+        HU, for vessels redrawn by seeds.
+    grids : dict
+        'ct' and 'pet' grid of the visit, those that exist.
+
+    Raises
+    ------
+    InputRefused
+        When regions were drawn on the other grid, an accepted vessel was not found, or sides are exchanged.
+    """
+    labels = segmentation.labels.data.copy()
+    vessels = dict(segmentation.vessels)
+    landmarks = dict(segmentation.landmarks_lps_mm)
+    provenance: dict[str, Any] = {}
+    if edits.regions is not None:
+        drawn = import_segmentation(edits.regions, grids)
+        if drawn.reference != segmentation.reference:
+            what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
+            raise InputRefused.of(what, edits.regions.name, f"draw on the visit's {segmentation.reference.upper()}")
+        redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
+        _replace(labels, drawn.labels.data, redrawn)
+        vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
+        landmarks |= drawn.landmarks_lps_mm
+        provenance["regions_sha256"] = _digest(edits.regions)
+    if edits.seeds is not None:
+        if ct is None or segmentation.reference != "ct":
+            what = "vessels redrawn by seeds need labels on the CT grid"
+            raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
+        seeds = read_seeds(edits.seeds)
+        drawn_labels, redrawn = vessels_from_seeds(seeds, ct)
+        _replace(labels, drawn_labels, redrawn)
+        vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
+        landmarks |= seeds.landmarks_lps_mm
+        provenance["seeds_sha256"] = sha256(edits.seeds)
+    faults = FaultList()
+    for name, decision in edits.decisions.items():
+        finding = vessels.get(name)
+        if finding is None or not len(finding.centreline_lps_mm):
+            if decision.choice == "accept":
+                faults.add(f"{name} is accepted and was not found", DECISIONS, "draw it, or take the row out")
+            continue
+        vessels[name] = _decided(finding, decision)
+    faults.raise_if_any()
+    require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
+    provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
+    warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
+    warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
+    return Segmentation(
+        Volume(labels, segmentation.labels.grid),
+        segmentation.reference,
+        vessels,
+        landmarks,
+        segmentation.provenance | {"edits": provenance},
+        tuple(warnings),
+    )
+
+
+def _replace(labels: Array, drawn: Array, vessels: Mapping[str, VesselFinding]) -> None:
+    numbers = [BY_NAME[name].label for name in vessels]
+    labels[np.isin(labels, numbers)] = 0
+    wins = np.isin(drawn, numbers)
+    labels[wins] = drawn[wins]
+
+
+def _decided(finding: VesselFinding, decision: Decision) -> VesselFinding:
+    if decision.choice == "accept":
+        words = f" ({decision.words})" if decision.words else ""
+        return replace(finding, method=f"{finding.method}, accepted by a reader{words}", withheld=False, reason="")
+    return replace(finding, withheld=True, reason=f"rejected by a reader: {decision.words}")
+
+
+def _digest(path: Path) -> str | list[str]:
+    # File names of a reader's system may tell who the patient is; hashes do not.
+    return sha256(path) if path.is_file() else sorted(sha256(p) for p in path.rglob("*") if p.is_file())
