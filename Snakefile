@@ -93,6 +93,7 @@ rule segment:
         folder=lambda w: OUT.visit(w.code).root,
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
+        edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
         state=lambda w: run.sources_of(visit(w)),
         choices=run.choices,
         record=run.record_option,
@@ -103,7 +104,8 @@ rule segment:
     resources:
         mem_mb=2000,
     shell:
-        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.record} > {log:q} 2>&1"
+        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.edits} {params.record} "
+        "> {log:q} 2>&1"
 
 
 rule measure:

@@ -183,11 +183,14 @@ def test_check_finds_every_fault_at_once(study, tmp_path):
     spoilt = tmp_path / "study"
     shutil.copytree(study, spoilt)
     edit_pet(spoilt / "dicom" / "SIM0001" / "baseline", lambda h: setattr(h, "Units", "PROPCPS"))
+    shutil.copyfile(spoilt / "visits_with_labels.tsv", spoilt / "visits.tsv")
     (spoilt / "labels" / "SIM0001_followup.nii.gz").unlink()
+    (spoilt / "seeds" / "SIM0002_followup.json").write_text('{"carotid_left": [[0, 0, 0]]}')
     (spoilt / "allocation.tsv").write_text("participant_id\tarm\nSIM0001\tdrug\n")
     told = refused("check", spoilt)
-    for words in ("PROPCPS", "SIM0001 followup: the file of column labels", "SIM0002 has visits but no arm", "'drug'"):
+    for words in ("PROPCPS", "SIM0001 followup: what column labels", "SIM0002 has visits but no arm", "'drug'"):
         assert words in told
+    assert "SIM0002 followup, SIM0002_followup.json: carotid_left has 1 point" in told
 
 
 def test_check_finds_nothing_wrong_with_a_sound_study(study):
@@ -199,6 +202,7 @@ def test_check_finds_nothing_wrong_with_a_sound_study(study):
 def test_check_finds_a_label_map_of_another_visit(study, tmp_path):
     spoilt = tmp_path / "study"
     shutil.copytree(study, spoilt)
+    shutil.copyfile(spoilt / "visits_with_labels.tsv", spoilt / "visits.tsv")
     labels = read_nifti(spoilt / "labels" / "SIM0002_baseline.nii.gz")
     smaller = Volume(
         np.ascontiguousarray(labels.data[..., 2:]),

@@ -27,6 +27,7 @@ VISIT_MEANINGS = {
     "labels": ("label map of a reader, relative to this table", ""),
     "seeds": ("vessel seeds, relative to this table", ""),
     "glucose_mmol_l": ("blood glucose at the scan", "mmol/L"),
+    "edits": ("a reader's edits (folder of a review pack), relative to this table", ""),
     "overrides": ("table of header values to replace, relative to this table", ""),
 }
 KEY_MEANINGS = {
@@ -197,12 +198,28 @@ def _check_visit(
         warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
     except PetflameError as error:
         faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
-    for name, path in (("labels", visit.labels), ("seeds", visit.seeds), ("overrides", visit.overrides)):
-        if path is not None and not path.is_file():
-            faults.append(Fault(f"the file of column {name} is missing ({path})", visit.row, "mend the path"))
-    if report is not None and visit.labels is not None and visit.labels.is_file():
+    for name in ("labels", "seeds", "overrides", "edits"):
+        path = getattr(visit, name)
+        if path is not None and not path.exists():
+            faults.append(Fault(f"what column {name} names is missing ({path})", visit.row, "mend the path"))
+    faults += _reader_faults(visit)
+    if report is not None and visit.labels is not None and visit.labels.name.endswith((".nii", ".nii.gz")):
         faults += _label_faults(visit, report)
     return faults, warnings, report
+
+
+def _reader_faults(visit: Visit) -> list[Fault]:
+    from petflame.segment.edits import read_edits
+    from petflame.segment.seedfile import read_seeds
+
+    faults = []
+    for path, read in ((visit.seeds, read_seeds), (visit.edits, read_edits)):
+        if path is not None and path.exists():
+            try:
+                read(path)
+            except PetflameError as error:
+                faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
+    return faults
 
 
 def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:

@@ -133,6 +133,7 @@ class Visit:
     labels: Path | None = None
     seeds: Path | None = None
     overrides: Path | None = None
+    edits: Path | None = None
     glucose_mmol_l: float | None = None
 
     @property
@@ -281,8 +282,8 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
             faults.add(f"{participant} {visit} stands twice", line, "keep one row a visit")
         seen.add((participant, visit))
         glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
-        paths = {c: root / given[c] for c in ("labels", "seeds", "overrides") if c in given}
-        for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds") if c in paths)):
+        paths = {c: root / given[c] for c in ("labels", "seeds", "overrides", "edits") if c in given}
+        for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds", "edits") if c in paths)):
             if dicom_dir and path.resolve() in used:
                 what = f"{path.name} serves {used[path.resolve()]} and {participant} {visit}"
                 faults.add(what, line, "give each visit its own folder and files")
@@ -311,7 +312,7 @@ def _glucose(value: object, line: str, faults: FaultList) -> float | None:
     return number
 
 
-VISIT_TEXT = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "overrides", "glucose_mmol_l")
+VISIT_TEXT = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "edits", "overrides", "glucose_mmol_l")
 
 
 def load_study(root: Path, out: Path) -> Study:

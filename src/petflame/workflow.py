@@ -81,12 +81,13 @@ class Workflow:
         return f"{len(times)} {max(times, default=0)}"
 
     def sources_of(self, visit: Visit) -> str:
-        """State of a visit's label map or seeds, with the names beside a label map."""
+        """State of a visit's label map or seeds, with the names beside a label map, and of a reader's edits."""
         source = self.source_of(visit)
-        if source is None:
-            return ""
-        stem = source.name.removesuffix(".gz").removesuffix(".nii")
-        return self.state_of(source, source.with_name(f"{stem}.json"))
+        beside = None
+        if source is not None:
+            stem = source.name.removesuffix(".gz").removesuffix(".nii")
+            beside = source.with_name(f"{stem}.json")
+        return self.state_of(source, beside, visit.edits) if source is not None or visit.edits is not None else ""
 
     @property
     def record_option(self) -> str:

@@ -249,6 +249,7 @@ def test_auto_takes_the_better_maker_for_each_vessel_and_says_which(installed, t
     seeds = tmp_path / "seeds.json"
     seeds.write_text(json.dumps({"carotid_right": [[20.0, 0.0, z] for z in range(116, 180, 15)]}))
     finder = types.SimpleNamespace(scope_faults=(), labels=np.zeros(GRID.shape, np.uint8), landmarks_lps_mm={})
+    finder.proposals = {}
     finder.labels[:5, :5, :5] = 3
     line = np.array([[0.0, 0, 0], [0, 0, 10]])
     finder.vessels = {
