@@ -12,6 +12,7 @@ from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
+from petflame.segment.uptake_checks import check_uptake
 from petflame.study import VisitFolder
 
 METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
@@ -70,6 +71,8 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
         segmentation = _segment_ct(visit, grids["ct"], method, source)
+    is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
+    segmentation = check_uptake(segmentation, read_nifti(visit.pet), is_suv)
     if last_word is not None:
         segmentation = apply_edits(segmentation, last_word, _ct_of(visit), grids)
     write_segmentation(segmentation, visit)

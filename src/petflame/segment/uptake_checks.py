@@ -1,0 +1,91 @@
+"""Checks of a segmentation against the PET: does the blood pool hold blood, and the same blood as the aorta."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from petflame.anatomy import BY_NAME
+from petflame.grid import Array, Volume
+from petflame.segment.centreline import crop_to_mask
+from petflame.segment.orientation import to_canonical
+from petflame.segment.product import Check, Segmentation
+
+# FDG blood pool one to three hours after injection lies between these, with room for poor clearance (Bucerius 2014,
+# PMC4024166; Huet 2015, PubMed 25722452).
+BLOOD_SUV = (0.4, 4.0)
+# Venous and arterial blood have equalled each other by the time of the scan; what is left is noise and spill-over.
+CAVA_TO_AORTA = (0.75, 1.33)
+VEIN_DEPTH_MM, AORTA_DEPTH_MM = 4.0, 7.0
+FEWEST_VOXELS = 20
+READER_MADE = ("labels", "seeds")
+
+
+def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segmentation:
+    """Add the checks that need the PET to the superior vena cava.
+
+    A vein that software found and that fails is withheld; one that a reader drew is only warned about.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+    pet : Volume
+        SUVbw, or Bq/mL where SUV was refused.
+    is_suv : bool
+        Whether absolute values can be judged.
+    """
+    cava = segmentation.vessels.get("svc")
+    if cava is None or not len(cava.centreline_lps_mm):
+        return segmentation
+    blood = _core(segmentation, ("svc",), pet, VEIN_DEPTH_MM)
+    aorta = _core(segmentation, ("aorta_ascending", "aorta_descending"), pet, AORTA_DEPTH_MM)
+    checks = []
+    if is_suv and blood is not None:
+        message = f"SUV {blood:.2f} in its core (between {BLOOD_SUV[0]:g} and {BLOOD_SUV[1]:g})"
+        checks.append(Check("blood uptake", BLOOD_SUV[0] <= blood <= BLOOD_SUV[1], message))
+    if blood is not None and aorta is not None:
+        ratio = blood / aorta if aorta > 0 else float("inf")
+        limits = f"between {CAVA_TO_AORTA[0]:g} and {CAVA_TO_AORTA[1]:g}"
+        message = f"{ratio:.2f} times the uptake of the aorta's core ({limits})"
+        checks.append(Check("blood like the aorta's", CAVA_TO_AORTA[0] <= ratio <= CAVA_TO_AORTA[1], message))
+    failed = [f"{check.name}: {check.message}" for check in checks if not check.passed]
+    cava = replace(cava, checks=(*cava.checks, *checks))
+    warnings = segmentation.warnings
+    if failed:
+        reason = "; ".join(filter(None, [cava.reason, *failed]))
+        if not cava.method.startswith(READER_MADE):
+            cava = replace(cava, withheld=True, reason=reason)
+            warnings = (*(w for w in warnings if not w.startswith("svc:")), f"svc: needs a reader: {reason}")
+        else:
+            warnings = (*warnings, f"svc: look at its region again: {'; '.join(failed)}")
+    vessels = segmentation.vessels | {"svc": cava}
+    return replace(segmentation, vessels=vessels, warnings=warnings)
+
+
+def _core(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth_mm: float) -> float | None:
+    """Mean uptake well inside some vessels; None where too little of them is that deep."""
+    values = []
+    for name in names:
+        mask = Volume(segmentation.labels.data == BY_NAME[name].label, segmentation.labels.grid)
+        if mask.data.any():
+            values.append(_deep_values(crop_to_mask(to_canonical(mask)), pet, depth_mm))
+    found = np.concatenate(values) if values else np.zeros(0)
+    return float(found.mean()) if len(found) >= FEWEST_VOXELS else None
+
+
+def _deep_values(crop: Volume, pet: Volume, depth_mm: float) -> Array:
+    spacing = crop.grid.spacing_mm
+    deep = np.stack(
+        [
+            ndimage.distance_transform_edt(np.pad(crop.data[..., k], 1), sampling=spacing[:2])[1:-1, 1:-1]
+            for k in range(crop.data.shape[2])
+        ],
+        axis=-1,
+    )
+    half = 0.5 * float(np.sqrt(spacing[0] * spacing[1]))
+    ijk = pet.grid.to_ijk(crop.grid.to_ras(np.argwhere(deep - half >= depth_mm)))
+    inside = ((ijk >= -0.5) & (ijk <= np.array(pet.grid.shape) - 0.5)).all(axis=-1)
+    places = np.moveaxis(ijk[inside], -1, 0)
+    return np.asarray(ndimage.map_coordinates(pet.data, places, output=np.float64, order=1, mode="nearest"))
