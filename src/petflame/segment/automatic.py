@@ -82,8 +82,9 @@ def segment_automatically(
         labels[(drawn > 0) & free] = drawn[(drawn > 0) & free]
         findings |= from_seeds
         landmarks |= seeds.landmarks_lps_mm
-    drawn, offered = draw_proposals({n: p for n, p in proposals.items() if n not in findings}, ct)
-    labels[(drawn > 0) & (labels == 0)] = drawn[(drawn > 0) & (labels == 0)]
+    drawn, offered = draw_proposals({n: p for n, p in proposals.items() if n not in findings}, ct.grid)
+    free = (drawn > 0) & (labels == 0)
+    labels[free] = drawn[free]
     findings |= offered
     for name in (*ARTERIES, *VEINS):
         if name not in findings:

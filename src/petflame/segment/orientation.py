@@ -18,8 +18,17 @@ def to_canonical(volume: Volume) -> Volume:
     >>> canonical.grid.spacing_mm, int(canonical.data[0, 0, 0])
     ((1.0, 1.0, 2.0), 6)
     """
-    orientation = nib.io_orientation(volume.grid.affine)
-    data = nib.apply_orientation(volume.data, orientation)
-    affine = volume.grid.affine @ nib.orientations.inv_ornt_aff(orientation, volume.grid.shape)
-    shape = (int(data.shape[0]), int(data.shape[1]), int(data.shape[2]))
-    return Volume(np.ascontiguousarray(data), Grid(shape, np.asarray(affine, float)))
+    data = nib.apply_orientation(volume.data, nib.io_orientation(volume.grid.affine))
+    return Volume(np.ascontiguousarray(data), canonical_grid(volume.grid))
+
+
+def canonical_grid(grid: Grid) -> Grid:
+    """Return the grid that `to_canonical` brings an image of this grid onto.
+
+    >>> canonical_grid(Grid((2, 3, 4), np.diag([-1.0, 1, 2, 1]))).to_ras([0, 0, 0]).tolist()
+    [-1.0, 0.0, 0.0]
+    """
+    orientation = nib.io_orientation(grid.affine)
+    affine = grid.affine @ nib.orientations.inv_ornt_aff(orientation, grid.shape)
+    i, j, k = (grid.shape[int(axis)] for axis in np.argsort(orientation[:, 0]))
+    return Grid((i, j, k), np.asarray(affine, float))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petflame.anatomy import BY_NAME, CAROTIDS
-from petflame.grid import Array, Volume
+from petflame.grid import Array, Grid
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seeds import CAROTID, VEIN, SeededVessel, label_vessels
 
@@ -18,13 +18,13 @@ METHOD = "proposal"
 REASON = "a proposal that no reader has accepted: accept it (petflame review), or set seeds or a label"
 
 
-def draw_proposals(proposals: dict[str, Proposal], ct: Volume) -> tuple[Array, dict[str, VesselFinding]]:
+def draw_proposals(proposals: dict[str, Proposal], grid: Grid) -> tuple[Array, dict[str, VesselFinding]]:
     """Draw proposed vessels with their usual radius.
 
     Returns
     -------
     labels : uint8 array
-        Numbers of `petflame.anatomy`, on the grid of `ct`.
+        Numbers of `petflame.anatomy`, on `grid`.
     findings : dict
         One for each proposal, withheld.
     """
@@ -34,7 +34,7 @@ def draw_proposals(proposals: dict[str, Proposal], ct: Volume) -> tuple[Array, d
         )
         for name, proposal in proposals.items()
     }
-    labels, voxels = label_vessels(drawn, ct)
+    labels, voxels = label_vessels(drawn, grid)
     findings = {}
     for name, proposal in proposals.items():
         line = proposal.line_lps_mm if BY_NAME[name].kind == "artery" else proposal.line_lps_mm[::-1]

@@ -9,13 +9,13 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME, CAROTIDS
 from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.orientation import to_canonical
+from petflame.segment.orientation import canonical_grid, to_canonical
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
 
 STEP_MM = 1.0
 LARGEST_SHIFT_MM = 2.0
-RADII_MM = np.arange(2.5, 8.01, 0.5)
+RADII_MM = np.arange(2.5, 11.01, 0.5)
 LEAST_EDGE_HU = 12.0
 LEAST_GAIN_HU = 15.0
 DOUBTFUL_EDGE_HU = 25.0
@@ -210,7 +210,7 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
         name: draw_vessel(points, canonical, seeds.radius_mm.get(name), CAROTID if name in CAROTIDS else VEIN)
         for name, points in seeds.points_lps_mm.items()
     }
-    labels, voxels = label_vessels(drawn, ct)
+    labels, voxels = label_vessels(drawn, ct.grid)
     findings = {}
     for name, vessel in drawn.items():
         line = vessel.line_lps_mm if BY_NAME[name].kind == "artery" else vessel.line_lps_mm[::-1]
@@ -221,8 +221,8 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
     return labels, findings
 
 
-def label_vessels(vessels: dict[str, SeededVessel], ct: Volume) -> tuple[Array, dict[str, int]]:
-    """Write the label of each vessel into an empty map on the grid of `ct` (any axis order and direction).
+def label_vessels(vessels: dict[str, SeededVessel], grid: Grid) -> tuple[Array, dict[str, int]]:
+    """Write the label of each vessel into an empty map on a grid of any axis order and direction.
 
     Returns
     -------
@@ -230,15 +230,15 @@ def label_vessels(vessels: dict[str, SeededVessel], ct: Volume) -> tuple[Array, 
     voxels : dict
         How many of each vessel's voxels lie in the image.
     """
-    canonical = to_canonical(ct)
-    places = to_canonical(Volume(np.arange(ct.data.size, dtype=np.int64).reshape(ct.data.shape), ct.grid)).data
-    labels = np.zeros(ct.data.size, np.uint8)
+    canonical = canonical_grid(grid)
+    labels = np.zeros(grid.shape, np.uint8)
     count = {}
     for name, vessel in vessels.items():
-        voxels = paint_vessel(vessel, canonical.grid)
-        labels[places[tuple(voxels.T)]] = BY_NAME[name].label
+        voxels = paint_vessel(vessel, canonical)
+        places = np.round(grid.to_ijk(canonical.to_ras(voxels))).astype(int)
+        labels[tuple(places.T)] = BY_NAME[name].label
         count[name] = len(voxels)
-    return labels.reshape(ct.data.shape), count
+    return labels, count
 
 
 def _checks(vessel: SeededVessel, voxels: int) -> tuple[Check, ...]:
