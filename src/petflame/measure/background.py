@@ -45,9 +45,9 @@ def core_voxels(sections: list[Section], vein_centreline_lps_mm: Array, pet: Vol
     """
     chosen = []
     for section in sections:
-        if not section.in_view or section.k != round(section.k):
+        if not section.in_view:
             continue
-        ijk = np.column_stack([section.ij, np.full(len(section.ij), round(section.k))])
+        ijk = section.voxels
         if rules.core == "erode":
             points = ras_to_lps(pet.grid.to_ras(ijk))
             centre = _centre_at(vein_centreline_lps_mm, section)
