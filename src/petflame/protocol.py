@@ -77,18 +77,23 @@ class BackgroundRules(_Rules):
         "carotid_right": ("jugular_right", "jugular_left"),
         "carotid_left": ("jugular_right", "jugular_left"),
     }
+    fallback: dict[str, tuple[tuple[str, ...], ...]] = {
+        "carotid_right": (("jugular_right",), ("jugular_left",)),
+        "carotid_left": (("jugular_right",), ("jugular_left",)),
+    }
     core: Literal["erode", "as_given"] = "erode"
     core_depth_mm: NotNegative = 4.0
     thin_core_radius_mm: Positive = 2.0
 
     @model_validator(mode="after")
     def _known_regions(self) -> BackgroundRules:
-        unknown = [v for v in self.regions if v not in ARTERIES]
-        pools = (p for names in self.regions.values() for p in names)
+        unknown = [v for v in (*self.regions, *self.fallback) if v not in ARTERIES]
+        choices = [*self.regions.values(), *(names for several in self.fallback.values() for names in several)]
+        pools = (p for names in choices for p in names)
         unknown += sorted({p for p in pools if p not in VEINS})
         if unknown:
             raise ValueError(f"unknown region names {unknown}; arteries are {ARTERIES}, blood pools {VEINS}")
-        if any(not names for names in self.regions.values()):
+        if any(not names for names in choices):
             raise ValueError("every vessel needs at least one blood pool")
         return self
 

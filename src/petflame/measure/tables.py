@@ -92,7 +92,7 @@ def vessel_table(
 def _vessel_row(
     name: str, vessel: MeasuredVessel, measures: dict[str, Any], finding: VesselFinding | None, is_suv: bool
 ) -> dict[str, Any]:
-    pool = vessel.pool
+    pool, mean = vessel.pool, measures["mean_tbr_max"]
     reason = finding.reason if finding is not None else ""
     if not measures["valid_sections"]:
         codes = sorted({r for v in vessel.verdicts for r in v.reasons}) or ["no PET voxel centre lies inside it"]
@@ -110,5 +110,10 @@ def _vessel_row(
         "confidence": finding.confidence if finding is not None else None,
         "withheld": bool(finding.withheld) if finding is not None else False,
         "reason": reason,
+        "background_choice": None if pool is None else pool.choice,
+        "background_se_suv": pool.se if pool is not None and is_suv else None,
+        "background_effective_voxels": None if pool is None else pool.effective_voxels,
+        "background_sections": None if pool is None else pool.sections,
+        "mean_tbr_max_se_background": None if pool is None or mean is None else mean * pool.se / pool.mean,
         "spill_in_sections": sum(SPILL_IN in v.reasons for v in vessel.verdicts),
     }

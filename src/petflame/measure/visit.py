@@ -15,7 +15,7 @@ from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_tsv
 from petflame.grid import Array, Volume
-from petflame.measure.background import BloodPool, blood_pool, core_voxels
+from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
@@ -103,7 +103,7 @@ def measure_images(
 
     Parameters, result and refusals are those of `measure`.
     """
-    pet, region = images.pet, protocol.region
+    pet, region, fwhm_mm = images.pet, protocol.region, protocol.partial_volume.psf_fwhm_mm
     if not any(images.has(name) for name in ARTERIES):
         raise InputRefused.of("no artery is labelled", "labels.nii.gz", "segment the visit again")
     cores = {
@@ -113,7 +113,7 @@ def measure_images(
     }
     faults, refusals = FaultList(), FaultList()
     pools = {
-        vessel: blood_pool(protocol.background.regions[vessel], cores, pet, faults)
+        vessel: choose_pool(vessel, cores, pet, protocol.background, fwhm_mm, faults)
         for vessel in ARTERIES
         if vessel in protocol.background.regions and images.has(vessel)
     }
@@ -127,6 +127,11 @@ def measure_images(
             measured[name] = MeasuredVessel(verdicts, uptakes, pool)
     refusals.raise_if_any()
     warnings = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults}) + _pool_warnings(pools, protocol)
+    veins = {
+        n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
+    }
+    ranges = {n: true_range(p, images.sections(n), protocol.background, fwhm_mm) for n, p in veins.items()}
+    warnings += disagreements(ranges, veins)
     spacing = region.slice_spacing_mm or pet.grid.spacing_mm[2]
     details = {
         **protocol.stamp,
@@ -135,7 +140,9 @@ def measure_images(
         "reference_grid": images.segmentation.reference,
         "section_plane": region.section_plane,
         "section_spacing_mm": spacing,
-        "blood_pools": {name: _pool_facts(cores[name], pet, is_suv) for name in cores},
+        "blood_pools": {
+            name: _pool_facts(core, pet, veins.get(name), ranges.get(name), is_suv) for name, core in cores.items()
+        },
         "liver_suv_mean": _liver(images.sections("liver"), pet) if is_suv else None,
         "spill_in_rule": protocol.spill_in.rule,
         "metal_looked_for_on": [n for n, there in (("labels", images.has("metal")), ("ct", images.ct)) if there],
@@ -156,22 +163,36 @@ def _uptake(section: Section, images: VisitImages) -> Any:
 
 def _pool_warnings(pools: dict[str, BloodPool | None], protocol: Protocol) -> list[str]:
     return [
-        f"{vessel}: blood pool from {'+'.join(pool.regions)} alone; the protocol asks for "
+        f"{vessel}: blood pool from {'+'.join(pool.regions)} alone ({pool.choice}); the protocol asks for "
         f"{'+'.join(protocol.background.regions[vessel])}"
         for vessel, pool in pools.items()
-        if pool is not None and pool.regions != protocol.background.regions[vessel]
+        if pool is not None and pool.choice != "declared"
     ]
 
 
-def _pool_facts(core: Array, pet: Volume, is_suv: bool) -> dict[str, Any]:
-    values = pet.data[tuple(core.T)].astype(float)
-    if not len(values):
-        return {"voxels": 0, "suv_mean": None, "suv_sd": None}
-    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+def _pool_facts(
+    core: Array, pet: Volume, pool: BloodPool | None, span: tuple[float, float, float] | None, is_suv: bool
+) -> dict[str, Any]:
+    """Facts about one vein's core for ``measure.json``, section by section too."""
+    if pool is None:
+        return {"voxels": len(core), "suv_mean": None, "suv_sd": None}
+    values, planes = pet.data[tuple(core.T)].astype(float), core[:, 2]
+    suv = (lambda value: value) if is_suv else (lambda value: None)
     return {
-        "voxels": len(values),
-        "suv_mean": float(values.mean()) if is_suv else None,
-        "suv_sd": sd if is_suv else None,
+        "voxels": pool.voxels,
+        "effective_voxels": pool.effective_voxels,
+        "suv_mean": suv(pool.mean),
+        "suv_sd": suv(pool.sd),
+        "suv_se": suv(pool.se),
+        "expected_recovery_at_least": None if span is None else span[2],
+        "sections": [
+            {
+                "z_mm": float(pet.grid.to_ras([*core[planes == k].mean(axis=0)])[2]),
+                "voxels": int((planes == k).sum()),
+                "suv_mean": suv(float(values[planes == k].mean())),
+            }
+            for k in np.unique(planes)
+        ],
     }
 
 
