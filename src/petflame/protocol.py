@@ -38,9 +38,33 @@ class RegionRules(_Rules):
     """Which voxels belong to a vessel section, and which sections count."""
 
     roi_margin_mm: float = 0.0
+    section_plane: Literal["axial", "perpendicular"] = "axial"
     slice_spacing_mm: Positive | None = None
     trim_end_sections: bool = False
     partial_section_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    metal: Literal["ignore", "flag", "exclude"] = "exclude"
+    metal_hu: Positive = 2500.0
+    metal_reach_mm: NotNegative = 5.0
+    pet_ct_mismatch: Literal["ignore", "flag", "exclude"] = "exclude"
+    pet_ct_mismatch_voxels: Positive = 1.0
+
+
+class SpillInRules(_Rules):
+    """What happens to a section whose uptake may come from a hot neighbour."""
+
+    rule: Literal["ignore", "flag", "exclude_sections", "exclude_voxels"] = "flag"
+    reach_mm: NotNegative = 15.0
+    hot_ratio: Positive = 1.4
+    unlabelled: bool = True
+
+
+class PartialVolumeRules(_Rules):
+    """What is assumed of the PET's resolution and the vessel's wall; never part of a primary figure."""
+
+    psf_fwhm_mm: Positive = 6.0
+    wall_mm_aorta: Positive = 2.0
+    wall_mm_carotid: Positive = 1.0
+    transfer_matrix: bool = False
 
 
 class BackgroundRules(_Rules):
@@ -53,18 +77,23 @@ class BackgroundRules(_Rules):
         "carotid_right": ("jugular_right", "jugular_left"),
         "carotid_left": ("jugular_right", "jugular_left"),
     }
+    fallback: dict[str, tuple[tuple[str, ...], ...]] = {
+        "carotid_right": (("jugular_right",), ("jugular_left",)),
+        "carotid_left": (("jugular_right",), ("jugular_left",)),
+    }
     core: Literal["erode", "as_given"] = "erode"
     core_depth_mm: NotNegative = 4.0
     thin_core_radius_mm: Positive = 2.0
 
     @model_validator(mode="after")
     def _known_regions(self) -> BackgroundRules:
-        unknown = [v for v in self.regions if v not in ARTERIES]
-        pools = (p for names in self.regions.values() for p in names)
+        unknown = [v for v in (*self.regions, *self.fallback) if v not in ARTERIES]
+        choices = [*self.regions.values(), *(names for several in self.fallback.values() for names in several)]
+        pools = (p for names in choices for p in names)
         unknown += sorted({p for p in pools if p not in VEINS})
         if unknown:
             raise ValueError(f"unknown region names {unknown}; arteries are {ARTERIES}, blood pools {VEINS}")
-        if any(not names for names in self.regions.values()):
+        if any(not names for names in choices):
             raise ValueError("every vessel needs at least one blood pool")
         return self
 
@@ -136,7 +165,9 @@ class Protocol(_Rules):
     name: str = "ivory_assumed_v0"
     conversion: ConversionRules = ConversionRules()
     region: RegionRules = RegionRules()
+    spill_in: SpillInRules = SpillInRules()
     background: BackgroundRules = BackgroundRules()
+    partial_volume: PartialVolumeRules = PartialVolumeRules()
     summary: SummaryRules = SummaryRules()
     comparability: ComparabilityRules = ComparabilityRules()
     change: ChangeRules = ChangeRules()

@@ -77,6 +77,11 @@ class VisitFolder:
         return self.root / "measure.json"
 
     @property
+    def exclusions(self) -> Path:
+        """Sections that a reader leaves out, where there are any."""
+        return self.root / "exclusions.tsv"
+
+    @property
     def status(self) -> Path:
         """Outcome of the latest step."""
         return self.root / "status.json"

@@ -37,7 +37,7 @@ def test_sections_of_the_segment(spacing, count):
 
 def test_the_peak_of_a_constant_image_is_the_constant_and_a_point_is_spread_over_one_cubic_centimetre():
     grid = Grid((15, 15, 15), np.diag([2.0, 2.0, 2.0, 1.0]))
-    section = Section(7.0, 14.0, np.array([[7, 7]]), np.zeros(1), 4.0, np.zeros(3), 0.0, True)
+    section = Section(7, np.array([[7.0, 7, 7]]), np.zeros(1), 4.0, np.zeros(3), 0.0, True)
     sphere = peak_sphere(grid.spacing_mm)
     assert section_uptake(section, Volume(np.full(grid.shape, 3.0), grid), sphere).peak == pytest.approx(3.0)
     point = np.zeros(grid.shape)
@@ -47,7 +47,7 @@ def test_the_peak_of_a_constant_image_is_the_constant_and_a_point_is_spread_over
 
 def test_the_peak_at_the_image_edge_averages_what_is_there():
     grid = Grid((9, 9, 9), np.diag([3.0, 3.0, 3.0, 1.0]))
-    section = Section(0.0, 0.0, np.array([[0, 0]]), np.zeros(1), 9.0, np.zeros(3), 0.0, True)
+    section = Section(0, np.array([[0.0, 0, 0]]), np.zeros(1), 9.0, np.zeros(3), 0.0, True)
     found = section_uptake(section, Volume(np.full(grid.shape, 2.0), grid), peak_sphere(grid.spacing_mm))
     assert found.peak == pytest.approx(2.0)
 
@@ -56,7 +56,7 @@ def test_a_plane_between_two_slices_is_their_mean():
     grid = Grid((3, 3, 2), np.eye(4))
     data = np.zeros(grid.shape)
     data[..., 1] = 4.0
-    section = Section(0.25, 0.25, np.array([[1, 1]]), np.zeros(1), 1.0, np.zeros(3), 0.0, True)
+    section = Section(0, np.array([[1.0, 1, 0.25]]), np.zeros(1), 1.0, np.zeros(3), 0.0, True)
     assert section_uptake(section, Volume(data, grid), peak_sphere(grid.spacing_mm)).maximum == pytest.approx(1.0)
 
 

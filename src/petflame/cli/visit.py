@@ -104,6 +104,13 @@ def say_vessels(segmentation: Segmentation, console: Console) -> None:
 def measure(
     visit_dir: VisitDir,
     protocol: ProtocolFile = None,
+    exclusions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sections a reader leaves out: vessel, section or z_min_mm and z_max_mm, words. "
+            "Default is exclusions.tsv in VISIT_DIR, if it is there."
+        ),
+    ] = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -115,9 +122,10 @@ def measure(
     from petflame.protocol import load_protocol
 
     console = Console(log_json)
-    with step("measure", visit_dir, record, console):
+    private = {str(exclusions): "exclusions"} if exclusions else {}
+    with step("measure", visit_dir, record, console, private):
         require_upstream(visit_dir, "convert", "segment")
-        result = measure_visit(visit_dir, load_protocol(protocol))
+        result = measure_visit(visit_dir, load_protocol(protocol), exclusions)
         for warning in result.details["warnings"]:
             console.warn(warning)
         for row in result.vessels.to_dict("records"):

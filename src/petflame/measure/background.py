@@ -8,8 +8,12 @@ import numpy as np
 
 from petflame.errors import FaultList
 from petflame.grid import Array, Volume, ras_to_lps
+from petflame.measure.recovery import core_recovery, effective_voxels
 from petflame.measure.sections import Section
 from petflame.protocol import BackgroundRules
+
+# Two veins disagree beyond doubt when their ranges still lie apart with this many standard errors allowed to each.
+CERTAINTY = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,24 @@ class BloodPool:
     mean, sd : float
         In the unit of the image.
     voxels : int
+    effective_voxels : float
+        Independent voxels that are worth as much, the PET's resolution being what it is.
+    se : float
+        Standard error of the mean from them; NaN for a single voxel.
+    sections : int
+        Axial sections that hold a voxel.
+    choice : str
+        'declared', or which fallback it is: 'fallback 1', ...
     """
 
     regions: tuple[str, ...]
     mean: float
     sd: float
     voxels: int
+    effective_voxels: float
+    se: float
+    sections: int
+    choice: str = "declared"
 
 
 def core_voxels(sections: list[Section], vein_centreline_lps_mm: Array, pet: Volume, rules: BackgroundRules) -> Array:
@@ -45,9 +61,9 @@ def core_voxels(sections: list[Section], vein_centreline_lps_mm: Array, pet: Vol
     """
     chosen = []
     for section in sections:
-        if not section.in_view or section.k != round(section.k):
+        if not section.in_view:
             continue
-        ijk = np.column_stack([section.ij, np.full(len(section.ij), round(section.k))])
+        ijk = section.voxels
         if rules.core == "erode":
             points = ras_to_lps(pet.grid.to_ras(ijk))
             centre = _centre_at(vein_centreline_lps_mm, section)
@@ -64,23 +80,118 @@ def _centre_at(line: Array, section: Section) -> Array:
     return np.array([np.interp(section.z_mm, line[order, 2], line[order, axis]) for axis in range(3)])
 
 
-def blood_pool(names: tuple[str, ...], cores: dict[str, Array], pet: Volume, faults: FaultList) -> BloodPool | None:
-    """Pool the cores of several veins, each voxel counting once; None (and a fault) where none has a voxel."""
-    found = tuple(n for n in names if len(cores.get(n, ())))
-    if not found:
-        faults.add(
-            f"no blood-pool voxel in {', '.join(names)}",
-            "labels.nii.gz",
-            "label the vein, or choose another blood pool in the protocol (background.regions)",
-        )
-        return None
-    values = np.concatenate([pet.data[tuple(cores[n].T)] for n in found]).astype(float)
+def choose_pool(
+    vessel: str, cores: dict[str, Array], pet: Volume, rules: BackgroundRules, fwhm_mm: float, faults: FaultList
+) -> BloodPool | None:
+    """Take the declared blood pool of a vessel or, where a vein of it has no voxel, the first fallback that has all.
+
+    Parameters
+    ----------
+    vessel : str
+    cores : dict
+        Voxels of each vein's core, shape (n, 3).
+    pet : Volume
+    rules : BackgroundRules
+    fwhm_mm : float
+        Resolution of the PET.
+    faults : FaultList
+        Takes a fault where no choice has a voxel, or the mean is not positive.
+
+    Returns
+    -------
+    BloodPool or None
+    """
+    choices = (rules.regions[vessel], *rules.fallback.get(vessel, ()))
+    for number, names in enumerate(choices):
+        if all(len(cores.get(name, ())) for name in names):
+            return blood_pool(names, cores, pet, faults, fwhm_mm, f"fallback {number}" if number else "declared")
+    said = " or ".join(", ".join(names) for names in choices)
+    remedy = "label the vein, or choose another blood pool in the protocol (background.regions, background.fallback)"
+    faults.add(f"no blood-pool voxel in {said}", "labels.nii.gz", remedy)
+    return None
+
+
+def blood_pool(
+    names: tuple[str, ...],
+    cores: dict[str, Array],
+    pet: Volume,
+    faults: FaultList,
+    fwhm_mm: float = 6.0,
+    choice: str = "declared",
+) -> BloodPool | None:
+    """Pool the cores of several veins, each voxel counting once; None (and a fault) where the mean makes no sense."""
+    ijk = np.concatenate([cores[n] for n in names])
+    values = pet.data[tuple(ijk.T)].astype(float)
     mean = float(values.mean())
     if not mean > 0:
         faults.add(
-            f"the mean uptake of {', '.join(found)} is {mean:.4g}",
+            f"the mean uptake of {', '.join(names)} is {mean:.4g}",
             "pet.nii.gz",
             "check that the label lies on the vein and that the image is the attenuation-corrected PET",
         )
         return None
-    return BloodPool(found, mean, float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values))
+    sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    effective = effective_voxels(pet.grid.to_ras(ijk), fwhm_mm)
+    return BloodPool(
+        names,
+        mean,
+        sd,
+        len(values),
+        effective,
+        standard_error(sd, len(values), effective),
+        len(np.unique(ijk[:, 2])),
+        choice,
+    )
+
+
+def standard_error(sd: float, count: int, effective: float) -> float:
+    """Standard error of the mean of correlated voxels from their sample standard deviation.
+
+    Correlated voxels also differ less among themselves, so the sample variance is first freed of that bias:
+    E[s^2] = sigma^2 n (1 - 1/n_eff) / (n - 1).
+
+    >>> round(standard_error(1.0, 100, 100.0), 6)
+    0.1
+    """
+    if count < 2 or effective <= 1 + 1e-9:
+        return float("nan")
+    variance = sd**2 * (count - 1) / (count * (1 - 1 / effective))
+    return float(np.sqrt(variance / effective))
+
+
+def true_range(
+    pool: BloodPool, sections: list[Section], rules: BackgroundRules, fwhm_mm: float
+) -> tuple[float, float, float]:
+    """Range that the blood of a vein may have, and the lowest recovery of its core.
+
+    The vein is taken as a tube of its median area, read over its core, in surroundings that hold anything from
+    nothing to as much as the blood: the mean then lies between the recovery times the truth, and the truth.
+
+    Returns
+    -------
+    low, high, recovery : float
+        The range is widened by `CERTAINTY` standard errors on either side. A label that brings the core itself says
+        nothing of the vein's size: the core is then taken for the vein, which gives the lowest recovery.
+    """
+    radius = float(np.sqrt(np.median([s.area_mm2 for s in sections if s.in_view]) / np.pi))
+    core = radius if rules.core == "as_given" else max(radius - rules.core_depth_mm, rules.thin_core_radius_mm)
+    recovery = core_recovery(radius, min(core, radius), fwhm_mm)
+    doubt = CERTAINTY * pool.se if np.isfinite(pool.se) else 0.0
+    return pool.mean - doubt, (pool.mean + doubt) / recovery, recovery
+
+
+def disagreements(ranges: dict[str, tuple[float, float, float]], pools: dict[str, BloodPool]) -> list[str]:
+    """Say which jugular veins and superior vena cava differ by more than partial volume and noise explain."""
+    warnings: list[str] = []
+    if "svc" not in ranges:
+        return warnings
+    low, high, _ = ranges["svc"]
+    for name in (n for n in ranges if n != "svc"):
+        other_low, other_high, recovery = ranges[name]
+        if other_low > high or low > other_high:
+            ratio = pools[name].mean / pools["svc"].mean
+            warnings.append(
+                f"blood pools disagree: {name} holds {ratio:.2f} times the uptake of svc, which noise and partial "
+                f"volume (recovery at least {recovery:.2f} and {ranges['svc'][2]:.2f}) do not explain; check both"
+            )
+    return warnings

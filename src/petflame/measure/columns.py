@@ -2,7 +2,10 @@
 
 SLICE_COLUMNS: dict[str, tuple[str, str]] = {
     "vessel": ("artery that the section belongs to", ""),
-    "section": ("number of the section within its vessel, from the lowest plane upwards", ""),
+    "section": (
+        "number of the section within its vessel: axial from the lowest upwards, else along the centreline",
+        "",
+    ),
     "z_mm": ("height of the section, LPS z", "mm"),
     "arc_mm": ("distance along the vessel's centreline from its first point", "mm"),
     "area_mm2": ("area inside the contour, margin included", "mm2"),
@@ -15,6 +18,10 @@ SLICE_COLUMNS: dict[str, tuple[str, str]] = {
     "tbr_mean": ("suv_mean divided by background", "ratio"),
     "valid": ("whether the section counts in the vessel's measures", "true or false"),
     "reason": ("why the section does not count, or what is doubtful about it", ""),
+    "plane": ("number of the plane, counted in section spacings; a gap is a plane without the vessel", ""),
+    "spill_in_source": ("hot neighbour whose uptake may spill into the section", ""),
+    "spill_in_test": ("peak: the maximum is the flank of its peak; reach: it lies within reach of the region", ""),
+    "spill_in_voxels": ("voxels of the region that it may reach; left out where the protocol excludes voxels", ""),
 }
 
 VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
@@ -40,4 +47,10 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "confidence": ("confidence of the segmentation, n/a for a reader", "0 to 1"),
     "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
     "reason": ("why it is withheld or has no value", ""),
+    "background_choice": ("declared, or which fallback of the protocol the blood pool is", ""),
+    "background_se_suv": ("standard error of background_suv, its voxels being correlated by the resolution", "g/mL"),
+    "background_effective_voxels": ("independent voxels that the blood pool's are worth", ""),
+    "background_sections": ("axial sections that hold the blood pool's voxels", ""),
+    "mean_tbr_max_se_background": ("standard error of mean_tbr_max from the blood pool alone", "ratio"),
+    "spill_in_sections": ("sections with suspected spill-in from a hot neighbour", ""),
 }

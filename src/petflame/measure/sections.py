@@ -1,8 +1,9 @@
 """Which PET voxels belong to which vessel section.
 
-All images here are in canonical axis order (k nearest to inferior-superior); a section is the vessel on one axial
-plane of the PET grid. A voxel belongs to a section when its centre lies inside the vessel's contour, moved outwards
-by the margin (measurement definitions, section 2).
+All images here are in canonical axis order (k nearest to inferior-superior); a section here is the vessel on one
+axial plane of the PET grid (`petflame.measure.perpendicular` cuts across the centreline instead). A voxel belongs to
+a section when its centre lies inside the vessel's contour, moved outwards by the margin (measurement definitions,
+section 2).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
     """
     spacing = mask.grid.spacing_mm
     pad = int(np.ceil((margin_mm + 12.0) / min(spacing[:2]))) + 1
-    crop = crop_to_mask(mask, pad)
+    crop = padded(crop_to_mask(mask, 0), (pad, pad, 0))
     half = 0.5 * float(np.sqrt(spacing[0] * spacing[1]))
     distance = np.full(crop.data.shape, FAR_MM, np.float32)
     occupied: Array = np.asarray(crop.data.any(axis=(0, 1)))
@@ -57,6 +58,14 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
         inside = ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[:2])[1:-1, 1:-1]
         distance[..., k] = np.where(plane, half - inside, outside - half)
     return Contours(distance, occupied, crop.data, crop.grid)
+
+
+def padded(mask: Volume, voxels: tuple[int, int, int]) -> Volume:
+    """Add empty voxels on both sides of every axis; the grid follows."""
+    data = np.pad(mask.data, [(n, n) for n in voxels])
+    affine = mask.grid.affine.copy()
+    affine[:3, 3] = mask.grid.to_ras([-n for n in voxels])
+    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
 
 
 def distance_at(contours: Contours, ras_mm: Array) -> Array:
@@ -99,16 +108,15 @@ def _in_plane(contours: Contours, ijk: Array, k: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A vessel on one axial plane of the PET grid.
+    """A vessel on one plane.
 
     Attributes
     ----------
-    k : float
-        Plane, in PET slices from the lowest; whole numbers are native slices.
-    z_mm : float
-        Height of the section's centre (the z of RAS and LPS).
-    ij : (n, 2) int array
-        PET voxels of the region.
+    plane : int
+        Number of the plane, counted in section spacings, so that a plane without the vessel leaves a gap.
+    ijk : (n, 3) float array
+        Where in the PET the region is read, in voxels; k is the same for all on an axial plane and may lie between
+        slices there, i and j are whole.
     depth_mm : (n,) array
         How far inside the boundary each voxel's centre lies.
     area_mm2 : float
@@ -121,14 +129,33 @@ class Section:
         Whether the PET image has the plane.
     """
 
-    k: float
-    z_mm: float
-    ij: Array
+    plane: int
+    ijk: Array
     depth_mm: Array
     area_mm2: float
     centre_lps_mm: Array
     arc_mm: float
     in_view: bool
+
+    @property
+    def k(self) -> float:
+        """Axial plane, in PET slices from the lowest; whole numbers are native slices."""
+        return float(self.ijk[0, 2])
+
+    @property
+    def ij(self) -> Array:
+        """In-plane voxel numbers of the region, shape (n, 2)."""
+        return self.ijk[:, :2].astype(int)
+
+    @property
+    def z_mm(self) -> float:
+        """Height of the section's centre (the z of RAS and LPS)."""
+        return float(self.centre_lps_mm[2])
+
+    @property
+    def voxels(self) -> Array:
+        """Nearest PET voxel of every place of the region, shape (n, 3)."""
+        return np.round(self.ijk).astype(int)
 
 
 def section_planes(pet: Grid, spacing_mm: float | None) -> Array:
@@ -155,7 +182,7 @@ def cut_on_ct(
     """
     contours = contours_of(mask, margin_mm)
     step = 1.0 if spacing_mm is None else spacing_mm / pet.spacing_mm[2]
-    corners = _corners_ijk(contours.grid, pet)
+    corners = corners_ijk(contours.grid, pet)
     low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
     first, last = int(np.floor(low[2] / step)), int(np.ceil(high[2] / step))
     window = (
@@ -175,15 +202,17 @@ def cut_on_ct(
         if not inside.any():
             continue
         ij = np.column_stack([i[inside], j[inside]])
+        ijk = np.column_stack([ij, np.full(len(ij), k)])
         centre = ras_to_lps(points[inside].mean(axis=0))
         area = _area_mm2(contours, pet, ij, k, margin_mm, fine)
         in_view = -1e-6 <= k <= pet.shape[2] - 1 + 1e-6
         arc = arc_at(centreline_lps_mm, centre)
-        sections.append(Section(k, float(centre[2]), ij, -distance[inside], area, centre, arc, in_view))
+        sections.append(Section(n, ijk, -distance[inside], area, centre, arc, in_view))
     return sections
 
 
-def _corners_ijk(grid: Grid, pet: Grid) -> Array:
+def corners_ijk(grid: Grid, pet: Grid) -> Array:
+    """Corners of a grid, its voxels' edges included, in voxels of the PET, shape (8, 3)."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape])).reshape(3, -1).T
     return pet.to_ijk(grid.to_ras(corners))
 
@@ -203,9 +232,8 @@ def _area_mm2(contours: Contours, pet: Grid, ij: Array, k: float, margin_mm: flo
     return float(share * len(i.ravel()) * pet.spacing_mm[0] * pet.spacing_mm[1])
 
 
-def cut_on_pet(mask: Volume, centreline_lps_mm: Array, margin_mm: float) -> list[Section]:
-    """Sections of a mask that lies on the (canonical) PET grid itself: its voxels are used as they are."""
-    pet = mask.grid
+def cut_on_pet(mask: Volume, pet: Grid, centreline_lps_mm: Array, margin_mm: float) -> list[Section]:
+    """Sections of a mask whose voxels are voxels of the (canonical) PET grid: they are used as they are."""
     spacing = pet.spacing_mm
     contours = contours_of(mask, margin_mm)
     offset = np.round(pet.to_ijk(contours.grid.affine[:3, 3])).astype(int)
@@ -214,14 +242,16 @@ def cut_on_pet(mask: Volume, centreline_lps_mm: Array, margin_mm: float) -> list
         distance = contours.distance_mm[..., kc]
         # With no margin the mask decides: on oblong pixels a distance to the edge is only approximate.
         inside = contours.mask[..., kc] if margin_mm == 0 else distance <= margin_mm
-        if not inside.any():
-            continue
         ij = np.argwhere(inside) + offset[:2]
-        k = float(kc + offset[2])
-        centre = ras_to_lps(pet.to_ras(np.column_stack([ij, np.full(len(ij), k)])).mean(axis=0))
-        area = len(ij) * spacing[0] * spacing[1]
+        held = ((ij >= 0) & (ij < pet.shape[:2])).all(axis=1)
+        if not held.any():
+            continue
+        ijk = np.column_stack([ij[held], np.full(int(held.sum()), kc + offset[2])]).astype(float)
+        centre = ras_to_lps(pet.to_ras(ijk).mean(axis=0))
+        area = len(ijk) * spacing[0] * spacing[1]
         arc = arc_at(centreline_lps_mm, centre)
-        sections.append(Section(k, float(centre[2]), ij, -distance[inside], area, centre, arc, True))
+        plane = int(kc + offset[2])
+        sections.append(Section(plane, ijk, -distance[inside][held], area, centre, arc, True))
     return sections
 
 

@@ -25,16 +25,22 @@ class Uptake:
 
 def section_uptake(section: Section, pet: Volume, sphere: tuple[Array, Array]) -> Uptake:
     """Maximum, mean and 1 cm3 peak of a section in view; a plane between slices is interpolated linearly."""
-    low = int(np.floor(section.k + 1e-9))
-    fraction = section.k - low
-    high = min(low + 1, pet.data.shape[2] - 1)
-    i, j = section.ij.T
+    values = values_at(section.ijk, pet)
+    return Uptake(float(values.max()), float(values.mean()), _peak(section.voxels, pet, sphere))
+
+
+def values_at(ijk: Array, pet: Volume) -> Array:
+    """Uptake at whole i, j and any k of the image, shape (n,), float64; linear between slices."""
+    i, j = ijk[:, :2].astype(int).T
+    low = np.floor(ijk[:, 2] + 1e-9).astype(int)
+    fraction = ijk[:, 2] - low
     values = pet.data[i, j, low].astype(float)
-    if fraction > 1e-9:
-        values = (1 - fraction) * values + fraction * pet.data[i, j, high]
-    nearest = round(section.k)
-    peak = _peak(np.column_stack([i, j, np.full(len(i), nearest)]), pet, sphere)
-    return Uptake(float(values.max()), float(values.mean()), peak)
+    between = fraction > 1e-9
+    if between.any():
+        high = np.minimum(low + 1, pet.data.shape[2] - 1)
+        mixed = (1 - fraction) * values + fraction * pet.data[i, j, high]
+        values = np.where(between, mixed, values)
+    return values
 
 
 def peak_sphere(spacing_mm: tuple[float, float, float]) -> tuple[Array, Array]:

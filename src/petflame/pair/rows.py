@@ -10,6 +10,7 @@ import numpy as np
 from petflame.pair.change import Change, change_between
 from petflame.pair.comparability import VisitFacts
 from petflame.pair.correspondence import Correspondence, correspond
+from petflame.pair.exclusion import share_exclusions
 from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation
 
@@ -73,7 +74,11 @@ class PairedVessel:
 
 
 def pair_vessel(
-    name: str, first: MeasuredVisit, second: MeasuredVisit, locked: dict[str, dict[str, list[int]]]
+    name: str,
+    first: MeasuredVisit,
+    second: MeasuredVisit,
+    locked: dict[str, dict[str, list[int]]],
+    protocol: Protocol,
 ) -> PairedVessel:
     """Put the two visits of a vessel side by side, with the sections locked at baseline."""
     a, b = (v.slices[v.slices["vessel"] == name].reset_index(drop=True) for v in (first, second))
@@ -81,8 +86,10 @@ def pair_vessel(
     if len(a) and len(b):
         spacing = float(first.details["section_spacing_mm"])
         found = correspond(name, a, b, (first.segmentation, second.segmentation), spacing)
-    empty: dict[str, list[int]] = {"mds": [], "active": []}
-    return PairedVessel(name, first.row(name), second.row(name), (a, b), found, locked.get(name, empty))
+    rows, slices, own = (first.row(name), second.row(name)), (a, b), locked.get(name, {"mds": [], "active": []})
+    if found is not None:
+        rows, slices, own = share_exclusions(rows, slices, found.match, own, spacing, protocol)
+    return PairedVessel(name, *rows, slices, found, own)
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:

@@ -124,7 +124,7 @@ def pair_visits(
     first, seal = seal_baseline(baseline, out, protocol)
     index, locked = seal["index_vessel"], seal["locked_sections"]
     second = read_measured(followup, protocol)
-    paired = {name: pair_vessel(str(name), first, second, locked) for name in first.vessels["vessel"]}
+    paired = {name: pair_vessel(str(name), first, second, locked, protocol) for name in first.vessels["vessel"]}
     facts = (
         facts_of(first.sidecar, first.details, glucose_mmol_l[0]),
         facts_of(second.sidecar, second.details, glucose_mmol_l[1]),

@@ -1,0 +1,137 @@
+"""Sections that a reader leaves out, with words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from petflame.anatomy import ARTERIES
+from petflame.errors import FaultList
+from petflame.files import read_tsv
+from petflame.grid import Array
+from petflame.measure.sections import Section
+
+COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
+CODES = ("reader_exclusion", "metal", "pet_ct_mismatch")
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One row of a reader's table.
+
+    Attributes
+    ----------
+    vessel : str
+    section : int or None
+        Number of the section, as in ``slices.tsv``.
+    z_mm : (float, float) or None
+        Lowest and highest section left out, LPS z; given instead of `section`.
+    code : str
+        Reason code; one of `CODES`.
+    words : str
+    where : str
+        Row, for messages.
+    """
+
+    vessel: str
+    section: int | None
+    z_mm: tuple[float, float] | None
+    code: str
+    words: str
+    where: str
+
+    @property
+    def reason(self) -> str:
+        """Code and words as they stand in the tables."""
+        return f"{self.code}: {self.words}"
+
+
+def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
+    """Read a reader's exclusions: vessel, section or z_min_mm and z_max_mm, words; code is optional.
+
+    Raises
+    ------
+    InputRefused
+        With every row that names an unknown vessel or code, has no words, or names neither a section nor a range, or
+        both.
+    """
+    table = read_tsv(path, required=("vessel", "words"), text=COLUMNS)
+    faults, found = FaultList(), []
+    unknown = [str(c) for c in table.columns if c not in COLUMNS]
+    if unknown:
+        faults.add(f"columns {', '.join(unknown)} are unknown", path.name, f"use {', '.join(COLUMNS)}")
+    for number, row in enumerate(table.to_dict("records"), start=2):
+        where = f"{path.name}, line {number}"
+        given = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
+        known = len(list(faults))
+        vessel, words, code = given.get("vessel", ""), given.get("words", ""), given.get("code", CODES[0])
+        if vessel not in ARTERIES:
+            faults.add(f"vessel {vessel!r} is unknown", where, f"use one of {', '.join(ARTERIES)}")
+        if not words:
+            faults.add("words is empty", where, "say why the section is left out")
+        if code not in CODES:
+            faults.add(f"code {code!r} is unknown", where, f"use one of {', '.join(CODES)}, or leave it empty")
+        section, z_mm = _section(given, where, faults), _range(given, where, faults)
+        if len(list(faults)) == known:
+            if (section is None) == (z_mm is None):
+                what = "it names " + ("neither a section nor a range" if section is None else "a section and a range")
+                faults.add(what, where, "give section, or z_min_mm and z_max_mm")
+            found.append(Exclusion(vessel, section, z_mm, code, words, where))
+    faults.raise_if_any()
+    return tuple(found)
+
+
+def _section(given: dict[str, str], where: str, faults: FaultList) -> int | None:
+    text = given.get("section")
+    if text is None:
+        return None
+    if not text.isdecimal():
+        faults.add(f"section {text!r} is not a whole number from 0", where, "give its number in slices.tsv")
+        return None
+    return int(text)
+
+
+def _range(given: dict[str, str], where: str, faults: FaultList) -> tuple[float, float] | None:
+    texts = [given.get("z_min_mm"), given.get("z_max_mm")]
+    if texts == [None, None]:
+        return None
+    numbers = []
+    for name, text in zip(("z_min_mm", "z_max_mm"), texts, strict=True):
+        try:
+            numbers.append(float(text if text is not None else "missing"))
+        except ValueError:
+            faults.add(f"{name} {text!r} is not a number", where, "give both ends of the range, LPS z in mm")
+    if len(numbers) < 2:
+        return None
+    if not np.isfinite(numbers).all() or numbers[0] > numbers[1]:
+        faults.add(f"the range {texts[0]} to {texts[1]} is no range", where, "give the lower end first")
+        return None
+    return numbers[0], numbers[1]
+
+
+def excluded(
+    vessel: str, sections: Sequence[Section], exclusions: Sequence[Exclusion], faults: FaultList
+) -> list[list[str]]:
+    """Reasons for which a reader leaves out each section of a vessel; a row that meets no section is a fault."""
+    reasons: list[list[str]] = [[] for _ in sections]
+    heights: Array = np.array([s.z_mm for s in sections])
+    for row in (e for e in exclusions if e.vessel == vessel):
+        if row.section is not None:
+            hit = [row.section] if row.section < len(sections) else []
+        else:
+            low, high = row.z_mm if row.z_mm is not None else (np.inf, -np.inf)
+            hit = np.flatnonzero((heights >= low) & (heights <= high)).tolist()
+        if not hit:
+            what = f"{vessel} has no such section" if len(sections) else f"{vessel} is not in the label map"
+            span = (
+                f"numbers 0 to {len(sections) - 1}, z {heights.min():.2f} to {heights.max():.2f} mm"
+                if len(sections)
+                else ""
+            )
+            faults.add(what, row.where, f"its sections have {span}" if span else "remove the row")
+        for n in hit:
+            reasons[n].append(row.reason)
+    return reasons

@@ -1,0 +1,110 @@
+"""The images of one visit as the measurement sees them: canonical, cut to each region once, shared by protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy import ndimage
+
+from petflame.anatomy import BY_NAME
+from petflame.errors import InputRefused
+from petflame.grid import Array, Grid, Volume
+from petflame.measure.perpendicular import cut_across
+from petflame.measure.sections import Section, cut_on_ct, cut_on_pet
+from petflame.segment.orientation import to_canonical
+from petflame.segment.product import Segmentation
+
+T = TypeVar("T")
+Box = tuple[slice, slice, slice]
+
+
+class VisitImages:
+    """PET, labels and, where there is one, CT of a visit, with what is worked out once and used by every protocol.
+
+    Parameters
+    ----------
+    pet : Volume
+        SUVbw (g/mL) or Bq/mL; any axis order and direction.
+    segmentation : Segmentation
+        Labels on the CT or the PET grid.
+    ct : Volume or None
+        HU; any axis order and direction.
+
+    Raises
+    ------
+    InputRefused
+        When labels that were drawn on the PET no longer lie on it.
+    """
+
+    def __init__(self, pet: Volume, segmentation: Segmentation, ct: Volume | None = None) -> None:
+        self.pet = to_canonical(pet)
+        self.labels = to_canonical(segmentation.labels)
+        self.ct = None if ct is None else to_canonical(ct)
+        self.segmentation = segmentation
+        if segmentation.reference == "pet" and not self.labels.grid.same_as(self.pet.grid, 0.01):
+            what = "the labels no longer lie on the PET grid"
+            raise InputRefused.of(what, "labels.nii.gz", "segment the visit again")
+        self._boxes: list[Box | None] = ndimage.find_objects(self.labels.data)
+        self._kept: dict[Any, Any] = {}
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` returned the first time this key was asked for."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the label map holds the region."""
+        return self._box(name) is not None
+
+    def _box(self, name: str) -> Box | None:
+        label = BY_NAME[name].label
+        return self._boxes[label - 1] if label <= len(self._boxes) else None
+
+    def mask(self, name: str) -> Volume:
+        """Boolean mask of a region that is there, cut to its bounding box."""
+        box = self._box(name)
+        if box is None:
+            raise KeyError(name)
+        data = self.labels.data[box] == BY_NAME[name].label
+        affine = self.labels.grid.affine.copy()
+        affine[:3, 3] = self.labels.grid.to_ras([part.start for part in box])
+        return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
+
+    def centreline(self, name: str) -> Array:
+        """Centreline of a vessel, LPS mm, shape (n, 3); empty where there is none."""
+        finding = self.segmentation.vessels.get(name)
+        return finding.centreline_lps_mm if finding is not None else np.zeros((0, 3))
+
+    def sections(
+        self, name: str, margin_mm: float = 0.0, spacing_mm: float | None = None, plane: str = "axial"
+    ) -> list[Section]:
+        """Cut a region by planes; no section where the label map lacks it.
+
+        Parameters
+        ----------
+        name : str
+        margin_mm : float
+            Moves the contour outwards.
+        spacing_mm : float or None
+            Distance of the planes; None is the distance of the PET's slices.
+        plane : {'axial', 'perpendicular'}
+            Perpendicular to the vessel's centreline, or axial.
+        """
+        if not self.has(name):
+            return []
+        return self.once(
+            ("sections", name, margin_mm, spacing_mm, plane), lambda: self._cut(name, margin_mm, spacing_mm, plane)
+        )
+
+    def _cut(self, name: str, margin_mm: float, spacing_mm: float | None, plane: str) -> list[Section]:
+        mask, line, grid = self.mask(name), self.centreline(name), self.pet.grid
+        own = self.segmentation.reference == "pet"
+        if plane == "perpendicular":
+            return cut_across(mask, grid, line, margin_mm, spacing_mm or grid.spacing_mm[2], own)
+        if own and spacing_mm is None:
+            return cut_on_pet(mask, grid, line, margin_mm)
+        return cut_on_ct(mask, grid, line, margin_mm, spacing_mm)

@@ -1,0 +1,158 @@
+"""What lies round an artery in the PET: labelled neighbours, and hot spots that nobody labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from petflame.anatomy import ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS
+from petflame.grid import Array, Grid, Volume
+
+UNLABELLED = "unlabelled"
+# A voxel belongs to a region that fills at least this share of it, so that a small node is not lost between centres.
+MINIMUM_SHARE = 0.25
+# A hot spot extends to half its peak.
+EXTENT = 0.5
+METAL = BY_NAME["metal"].label
+_HOT_KINDS = [BY_NAME[name].label for name in NEIGHBOURS if name != "metal"]
+_ARTERY_LABELS = [BY_NAME[name].label for name in ARTERIES]
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """A box of the PET round an artery.
+
+    Attributes
+    ----------
+    low : (3,) int array
+        PET voxel of the box's first corner.
+    values : (I, J, K) float64 array
+        Uptake.
+    peak : (I, J, K) int array
+        Flat number, in the box, of the local maximum that steepest ascent from each voxel ends at.
+    beyond_mm : (I, J, K) array
+        Distance to the nearest voxel of any artery; 0 inside.
+    neighbour : (I, J, K) uint8 array
+        Label of the neighbour that fills at least a quarter of the voxel, 0 where none does.
+    heat : (I, J, K) float64 array
+        How hot a source of spill-in the voxel belongs to: for a labelled neighbour its highest uptake within one
+        resolution width of the voxel, for an unlabelled hot spot its peak; -inf where there is no source.
+    """
+
+    low: Array
+    values: Array
+    peak: Array
+    beyond_mm: Array
+    neighbour: Array
+    heat: Array
+
+    def at(self, voxels: Array) -> tuple[Array, Array, Array]:
+        """Index of PET voxels, shape (n, 3), in the box's arrays."""
+        i, j, k = (np.asarray(voxels) - self.low).T
+        return i, j, k
+
+    def source_name(self, flat: int) -> str:
+        """Name of the source that a voxel of the box belongs to."""
+        label = int(self.neighbour.ravel()[flat])
+        return BY_LABEL[label].name if label else UNLABELLED
+
+
+def surroundings(
+    pet: Volume, labels: Volume, voxels: Array, reach_mm: float, fwhm_mm: float, unlabelled: bool
+) -> Surroundings:
+    """Describe the PET round an artery.
+
+    Parameters
+    ----------
+    pet, labels : Volume
+        Canonical.
+    voxels : (n, 3) int array
+        PET voxels of the artery, all in view.
+    reach_mm : float
+        How far from the artery a source matters.
+    fwhm_mm : float
+        Resolution of the PET. A local maximum is no source of its own nearer than half of it to an artery's voxels:
+        so far the artery's own peak may stray.
+    unlabelled : bool
+        Whether hot spots count that are no labelled neighbour.
+    """
+    spacing = np.array(pet.grid.spacing_mm)
+    margin = np.ceil((reach_mm + fwhm_mm) / spacing).astype(int) + 1
+    low = np.maximum(voxels.min(axis=0) - margin, 0)
+    high = np.minimum(voxels.max(axis=0) + margin + 1, pet.grid.shape)
+    values = pet.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(float)
+    artery, neighbour = _labelled(pet.grid, labels, low, values.shape)
+    peak = steepest_ascent(values)
+    beyond = (
+        ndimage.distance_transform_edt(~artery, sampling=tuple(spacing))
+        if artery.any()
+        else np.full(artery.shape, np.inf)
+    )
+    heat = np.full(values.shape, -np.inf)
+    size = [2 * max(1, round(fwhm_mm / s)) + 1 for s in spacing]
+    for label in np.unique(neighbour[neighbour > 0]):
+        own = neighbour == label
+        near = ndimage.maximum_filter(np.where(own, values, -np.inf), size=size, mode="constant", cval=-np.inf)
+        heat[own] = near[own]
+    if unlabelled:
+        peaks = np.flatnonzero(peak.ravel() == np.arange(peak.size))
+        free = (beyond.ravel()[peaks] > 0.5 * fwhm_mm) & (neighbour.ravel()[peaks] == 0)
+        is_focus = np.zeros(values.size, bool)
+        is_focus[peaks[free]] = True
+        tops = values.ravel()[peak]
+        extent = is_focus[peak] & (values >= EXTENT * tops) & ~artery & (neighbour == 0) & (tops > 0)
+        heat[extent] = tops[extent]
+    return Surroundings(low, values, peak, beyond, neighbour, heat)
+
+
+def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Artery voxels, and the neighbour that fills most of each voxel, from eight samples of the labels a voxel."""
+    centres = np.stack(
+        np.meshgrid(*[np.arange(n) + a for n, a in zip(shape, low, strict=True)], indexing="ij"), axis=-1
+    )
+    to_labels = np.linalg.inv(labels.grid.affine) @ pet.affine
+    base = centres @ to_labels[:3, :3].T + to_labels[:3, 3]
+    artery = np.zeros(shape, np.uint8)
+    counts = np.zeros((len(_HOT_KINDS), *shape), np.uint8)
+    limit = np.array(labels.grid.shape)
+    for corner in np.ndindex(2, 2, 2):
+        # The small number decides which way a point midway between two voxels goes, whatever the rounding.
+        place = np.floor(base + to_labels[:3, :3] @ (0.5 * np.array(corner) - 0.25) + 0.5 + 1e-6).astype(int)
+        inside = ((place >= 0) & (place < limit)).all(axis=-1)
+        found = np.where(inside, labels.data[tuple(np.moveaxis(np.clip(place, 0, limit - 1), -1, 0))], 0)
+        artery += np.isin(found, _ARTERY_LABELS)
+        for n, label in enumerate(_HOT_KINDS):
+            counts[n] += found == label
+    least = MINIMUM_SHARE * 8
+    winner = counts.argmax(axis=0)
+    enough = (counts.max(axis=0) >= least) & (artery < 4)
+    return artery >= least, np.where(enough, np.array(_HOT_KINDS, np.uint8)[winner], 0).astype(np.uint8)
+
+
+def steepest_ascent(values: Array) -> Array:
+    """Flat number of the local maximum that steepest ascent ends at, for every voxel; same shape as `values`.
+
+    A step goes to the highest of the 26 neighbours while that is higher than the voxel itself.
+
+    >>> steepest_ascent(np.array([[[1.0, 3, 2, 4, 1]]])).tolist()
+    [[[1, 1, 3, 3, 3]]]
+    """
+    shape = values.shape
+    number = np.pad(np.arange(values.size).reshape(shape), 1)
+    framed = np.pad(values, 1, constant_values=-np.inf)
+    best, parent = values.copy(), np.arange(values.size).reshape(shape).copy()
+    for step in np.ndindex(3, 3, 3):
+        if step == (1, 1, 1):
+            continue
+        window = tuple(slice(s, s + n) for s, n in zip(step, shape, strict=True))
+        higher = framed[window] > best
+        best[higher] = framed[window][higher]
+        parent[higher] = number[window][higher]
+    flat = parent.ravel()
+    while True:
+        further = flat[flat]
+        if (further == flat).all():
+            return flat.reshape(shape)
+        flat = further

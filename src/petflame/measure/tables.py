@@ -1,0 +1,119 @@
+"""Rows of a visit's tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from petflame.anatomy import ARTERIES
+from petflame.measure.background import BloodPool
+from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
+from petflame.measure.summary import vessel_measures
+from petflame.measure.uptake import Uptake
+from petflame.measure.validity import SPILL_IN, Verdict
+from petflame.protocol import SummaryRules
+from petflame.segment.product import Segmentation, VesselFinding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredVessel:
+    """A vessel's sections with what is said of each, their uptake (None out of view) and its blood pool."""
+
+    verdicts: list[Verdict]
+    uptakes: list[Uptake | None]
+    pool: BloodPool | None
+
+
+def slice_table(measured: dict[str, MeasuredVessel], is_suv: bool) -> pd.DataFrame:
+    """Rows of ``slices.tsv``."""
+    import pandas as pd
+
+    rows = []
+    for name, vessel in measured.items():
+        background = vessel.pool.mean if vessel.pool is not None else None
+        for n, (verdict, uptake) in enumerate(zip(vessel.verdicts, vessel.uptakes, strict=True)):
+            suv, section = uptake if is_suv else None, verdict.section
+            known = uptake is not None and background is not None
+            rows.append(
+                {
+                    "vessel": name,
+                    "section": n,
+                    "z_mm": section.z_mm,
+                    "arc_mm": section.arc_mm,
+                    "area_mm2": section.area_mm2,
+                    "voxels": len(section.ijk),
+                    "suv_max": None if suv is None else suv.maximum,
+                    "suv_mean": None if suv is None else suv.mean,
+                    "suv_peak": None if suv is None else suv.peak,
+                    "background": background if is_suv else None,
+                    "tbr_max": uptake.maximum / background if known else None,  # type: ignore[union-attr,operator]
+                    "tbr_mean": uptake.mean / background if known else None,  # type: ignore[union-attr,operator]
+                    "valid": verdict.valid,
+                    "reason": "; ".join(verdict.reasons),
+                    "plane": section.plane,
+                    "spill_in_source": verdict.spill_in.source or None,
+                    "spill_in_test": verdict.spill_in.test or None,
+                    "spill_in_voxels": int(verdict.spill_in.voxels.sum()),
+                }
+            )
+    table = pd.DataFrame(rows, columns=list(SLICE_COLUMNS))
+    numbers = ["z_mm", "arc_mm", "area_mm2", "suv_max", "suv_mean", "suv_peak", "background", "tbr_max", "tbr_mean"]
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def vessel_table(
+    slices: pd.DataFrame,
+    measured: dict[str, MeasuredVessel],
+    segmentation: Segmentation,
+    spacing_mm: float,
+    rules: SummaryRules,
+    is_suv: bool,
+) -> pd.DataFrame:
+    """Rows of ``vessels.tsv``, from those of ``slices.tsv``."""
+    import pandas as pd
+
+    rows = []
+    for name in ARTERIES:
+        finding, vessel = segmentation.vessels.get(name), measured.get(name)
+        if vessel is None:
+            reason = finding.reason if finding is not None and finding.reason else "not in the label map"
+            rows.append({"vessel": name, "sections": 0, "valid_sections": 0, "withheld": True, "reason": reason})
+            continue
+        own = slices[slices["vessel"] == name]
+        measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, rules)
+        rows.append(_vessel_row(name, vessel, measures, finding, is_suv))
+    whole = dict.fromkeys(("sections", "valid_sections"), int)
+    return pd.DataFrame(rows, columns=list(VESSEL_COLUMNS)).astype(whole)
+
+
+def _vessel_row(
+    name: str, vessel: MeasuredVessel, measures: dict[str, Any], finding: VesselFinding | None, is_suv: bool
+) -> dict[str, Any]:
+    pool, mean = vessel.pool, measures["mean_tbr_max"]
+    reason = finding.reason if finding is not None else ""
+    if not measures["valid_sections"]:
+        codes = sorted({r for v in vessel.verdicts for r in v.reasons}) or ["no PET voxel centre lies inside it"]
+        reason = "; ".join(filter(None, [reason, *codes]))
+    return {
+        "vessel": name,
+        "sections": len(vessel.verdicts),
+        "background_region": None if pool is None else "+".join(pool.regions),
+        "background_suv": pool.mean if pool is not None and is_suv else None,
+        "background_sd_suv": pool.sd if pool is not None and is_suv else None,
+        "background_voxels": None if pool is None else pool.voxels,
+        **measures,
+        "length_mm": float(finding.arc_mm[-1]) if finding is not None and len(finding.arc_mm) else None,
+        "method": finding.method if finding is not None else None,
+        "confidence": finding.confidence if finding is not None else None,
+        "withheld": bool(finding.withheld) if finding is not None else False,
+        "reason": reason,
+        "background_choice": None if pool is None else pool.choice,
+        "background_se_suv": pool.se if pool is not None and is_suv else None,
+        "background_effective_voxels": None if pool is None else pool.effective_voxels,
+        "background_sections": None if pool is None else pool.sections,
+        "mean_tbr_max_se_background": None if pool is None or mean is None else mean * pool.se / pool.mean,
+        "spill_in_sections": sum(SPILL_IN in v.reasons for v in vessel.verdicts),
+    }

@@ -1,0 +1,115 @@
+"""Blood pools: fallbacks, standard errors under correlated noise, and pools that cannot both be right."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import phantoms
+from petflame.grid import Volume
+from petflame.measure.background import standard_error
+from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
+from petflame.measure.visit import measure
+from petflame.protocol import Protocol
+
+CT = phantoms.grid((1.0, 1.0, 2.5))
+PET = phantoms.grid((4.0, 4.0, 3.0))
+PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return phantoms.label_map(CT)
+
+
+def without(labels, *numbers):
+    return Volume(np.where(np.isin(labels.data, numbers), 0, labels.data).astype(np.uint8), CT)
+
+
+def scaled(name, factor):
+    pet = phantoms.pet_image(PET, PEAKS)
+    pet.data[phantoms.inside(name, phantoms.points(PET), beyond_mm=1.5)] *= factor
+    return pet
+
+
+def test_the_standard_error_is_the_scatter_of_the_mean_under_correlated_noise():
+    rng, fwhm = np.random.default_rng(3), 6.0
+    spacing = np.array([3.0, 3.0, 3.0])
+    i, j, k = np.indices((24, 24, 24))
+    core = np.argwhere((np.hypot(i - 12, j - 12) <= 2.2) & (np.abs(k - 12) <= 5))
+    effective = effective_voxels(core * spacing, fwhm)
+    assert effective < 0.5 * len(core)
+    means, errors = [], []
+    for _ in range(300):
+        noise = ndimage.gaussian_filter(rng.standard_normal((24, 24, 24)), fwhm / FWHM_PER_SIGMA / spacing, mode="wrap")
+        values = 1.5 + 3.0 * noise[tuple(core.T)]
+        means.append(values.mean())
+        errors.append(standard_error(values.std(ddof=1), len(values), effective))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(means), rel=0.12)
+
+
+def test_the_columns_carry_the_error_into_tbr(labels):
+    pet = phantoms.pet_image(PET, PEAKS)
+    noisy = Volume(pet.data * (1 + 0.05 * np.random.default_rng(1).standard_normal(PET.shape)), PET)
+    row = measure(noisy, phantoms.segmentation(labels), Protocol()).vessels.set_index("vessel").loc["carotid_left"]
+    assert row["background_effective_voxels"] < row["background_voxels"]
+    assert row["background_se_suv"] > row["background_sd_suv"] / np.sqrt(row["background_voxels"])
+    assert row["mean_tbr_max_se_background"] == pytest.approx(
+        row["mean_tbr_max"] * row["background_se_suv"] / row["background_suv"]
+    )
+    assert row["background_choice"] == "declared"
+
+
+def test_sections_of_each_vein_are_listed(labels):
+    details = measure(phantoms.pet_image(PET, PEAKS), phantoms.segmentation(labels), Protocol()).details
+    svc = details["blood_pools"]["svc"]
+    assert sum(s["voxels"] for s in svc["sections"]) == svc["voxels"]
+    assert [s["z_mm"] for s in svc["sections"]] == sorted(s["z_mm"] for s in svc["sections"])
+    assert all(s["suv_mean"] == pytest.approx(1.0) for s in svc["sections"])
+
+
+def test_fallbacks_are_taken_in_the_declared_order_and_said(labels):
+    rules = {"fallback": {"carotid_left": [["jugular_left"], ["svc"]], "aorta_ascending": [["jugular_right"]]}}
+    pet = phantoms.pet_image(PET, PEAKS)
+
+    def run(*missing):
+        result = measure(pet, phantoms.segmentation(without(labels, *missing)), Protocol(background=rules))
+        rows = result.vessels.set_index("vessel")[["background_region", "background_choice"]]
+        return rows, result.details["warnings"]
+
+    rows, warnings = run(7)
+    assert rows.loc["carotid_left"].tolist() == ["jugular_left", "fallback 1"]
+    assert any("carotid_left" in w and "fallback 1" in w for w in warnings)
+    rows, _ = run(7, 8)
+    assert rows.loc["carotid_left"].tolist() == ["svc", "fallback 2"]
+    rows, _ = run(6)
+    assert rows.loc["aorta_ascending"].tolist() == ["jugular_right", "fallback 1"]
+    assert rows.loc["carotid_left", "background_choice"] == "declared"
+
+
+def test_an_unknown_vein_in_a_fallback_is_refused():
+    with pytest.raises(ValueError, match="jugular"):
+        Protocol(background={"fallback": {"carotid_left": [["jugular"]]}})
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (0.95, False), (0.5, True), (1.6, True)])
+def test_veins_that_cannot_both_be_right_are_warned_of(labels, factor, warned):
+    result = measure(scaled("jugular_left", factor), phantoms.segmentation(labels), Protocol())
+    found = [w for w in result.details["warnings"] if "disagree" in w]
+    assert bool(found) == warned
+    assert all("jugular_left" in w for w in found)
+
+
+@pytest.mark.parametrize("radius", [2.0, 5.0, 12.0])
+def test_the_blurred_disc_agrees_with_a_blurred_picture(radius):
+    step, fwhm = 0.1, 6.0
+    x, y = np.meshgrid(*[np.arange(-30, 30 + step / 2, step)] * 2, indexing="ij")
+    disc = np.clip(0.5 - (np.hypot(x, y) - radius) / step, 0, 1)
+    blurred = ndimage.gaussian_filter(disc, fwhm / FWHM_PER_SIGMA / step, truncate=6)
+    middle = len(x) // 2
+    at = x[middle:, 0]
+    np.testing.assert_allclose(blurred_disc(radius, at, fwhm), blurred[middle:, middle], atol=2e-4)
+    inside = np.hypot(x, y) <= 0.8 * radius
+    assert core_recovery(radius, 0.8 * radius, fwhm) == pytest.approx(blurred[inside].mean(), abs=1e-3)
+    ring = disc - np.clip(0.5 - (np.hypot(x, y) - (radius - 1.0)) / step, 0, 1)
+    seen = ndimage.gaussian_filter(ring, fwhm / FWHM_PER_SIGMA / step, truncate=6)
+    assert wall_recovery(radius, 1.0, fwhm) == pytest.approx(seen.max(), rel=2e-3)

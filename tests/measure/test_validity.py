@@ -1,0 +1,112 @@
+"""Metal, PET-CT mismatch and a reader's exclusions."""
+
+import numpy as np
+import pytest
+
+import phantoms
+from petflame.anatomy import BY_NAME
+from petflame.errors import InputRefused
+from petflame.grid import Volume
+from petflame.measure.exclusions import read_exclusions
+from petflame.measure.visit import measure
+from petflame.protocol import Protocol
+
+CT = phantoms.grid((1.0, 1.0, 2.5))
+PET = phantoms.grid((4.0, 4.0, 3.0))
+PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return phantoms.label_map(CT)
+
+
+@pytest.fixture(scope="module")
+def pet():
+    return phantoms.pet_image(PET, PEAKS)
+
+
+def rows_with(slices, code):
+    return slices[slices["reason"].str.contains(code)]
+
+
+def test_metal_on_ct_invalidates_the_sections_within_reach(labels, pet):
+    hu = np.zeros(CT.shape, np.int16)
+    clip = np.round(CT.to_ijk([-34.0, 10.0, 110.0])).astype(int)
+    hu[tuple(clip)] = 2900
+    found = measure(pet, phantoms.segmentation(labels), Protocol(), ct=Volume(hu, CT))
+    hit = rows_with(found.slices, "metal")
+    assert set(hit["vessel"]) == {"carotid_left"}
+    assert set(hit["z_mm"]) == {z for z in np.arange(0, 160, 3.0) if abs(z - 110) <= np.sqrt(5**2 - 20)}
+    assert not hit["valid"].any()
+    flagged = measure(pet, phantoms.segmentation(labels), Protocol(region={"metal": "flag"}), ct=Volume(hu, CT))
+    assert rows_with(flagged.slices, "metal")["valid"].all()
+    calcium = Volume(np.minimum(hu, 1200).astype(np.int16), CT)
+    assert rows_with(measure(pet, phantoms.segmentation(labels), Protocol(), ct=calcium).slices, "metal").empty
+
+
+def test_labelled_metal_counts_without_a_ct(labels, pet):
+    data = labels.data.copy()
+    data[tuple(np.round(CT.to_ijk([-34.0, 10.0, 110.0])).astype(int))] = BY_NAME["metal"].label
+    hit = rows_with(measure(pet, phantoms.segmentation(Volume(data, CT)), Protocol()).slices, "metal")
+    assert set(hit["vessel"]) == {"carotid_left"}
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(3.9, False), (4.1, True)])
+def test_a_shift_beyond_one_voxel_is_a_mismatch(labels, pet, shift, expected):
+    found = measure(pet, phantoms.segmentation(labels), Protocol(), pet_ct_shift_mm={"carotid_left": shift})
+    hit = rows_with(found.slices, "pet_ct_mismatch")
+    assert (len(hit) > 0) == expected
+    if expected:
+        assert set(hit["vessel"]) == {"carotid_left"}
+        assert found.vessels.set_index("vessel").loc["carotid_left", "valid_sections"] == 0
+
+
+def table(tmp_path, *rows):
+    path = tmp_path / "exclusions.tsv"
+    path.write_text("\n".join(["vessel\tsection\tz_min_mm\tz_max_mm\tcode\twords", *rows, ""]))
+    return path
+
+
+def test_a_reader_leaves_out_sections_by_number_and_by_height(tmp_path, labels, pet):
+    path = table(
+        tmp_path,
+        "carotid_left\t3\t\t\t\tmuscle uptake",
+        "carotid_right\t\t100\t106\tpet_ct_mismatch\thead moved",
+    )
+    found = measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_exclusions(path))
+    left = rows_with(found.slices, "reader_exclusion")
+    assert left[["vessel", "section", "reason"]].values.tolist() == [
+        ["carotid_left", 3, "reader_exclusion: muscle uptake"]
+    ]
+    moved = rows_with(found.slices, "pet_ct_mismatch")
+    assert moved["z_mm"].tolist() == [102.0, 105.0]
+    assert not moved["valid"].any()
+    assert not left["valid"].any()
+    assert found.details["reader_exclusions"][0]["reason"] == "reader_exclusion: muscle uptake"
+
+
+def test_every_faulty_row_is_named_at_once(tmp_path):
+    path = table(
+        tmp_path,
+        "aorta\t1\t\t\t\twhy",
+        "carotid_left\t1\t\t\t\t",
+        "carotid_left\tfirst\t\t\t\twhy",
+        "carotid_left\t\t5\t\t\twhy",
+        "carotid_left\t\t9\t5\t\twhy",
+        "carotid_left\t1\t5\t9\t\twhy",
+        "carotid_left\t\t\t\t\twhy",
+        "carotid_left\t2\t\t\tbad_code\twhy",
+    )
+    with pytest.raises(InputRefused) as caught:
+        read_exclusions(path)
+    assert {f.where.rsplit(" ", 1)[1] for f in caught.value.faults} == {str(n) for n in range(2, 10)}
+
+
+def test_rows_that_meet_no_section_are_refused_together(tmp_path, labels, pet):
+    path = table(
+        tmp_path, "carotid_left\t99\t\t\t\twhy", "carotid_right\t\t500\t510\t\twhy", "aorta_arch\t0\t\t\t\twhy"
+    )
+    with pytest.raises(InputRefused) as caught:
+        measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_exclusions(path))
+    assert len(caught.value.faults) == 3
