@@ -311,7 +311,7 @@ def page(cases: dict[str, Any], trial: dict[str, Any] | None) -> str:
     lines += [f"| {case} | {r['seconds']:.1f} | {r['peak_gb']:.2f} |" for case, r in cases.items()]
     lines += [
         "",
-        "Time is that of one core for reading, segmenting and writing one visit; memory includes the scan itself.",
+        "Time is one core's for reading, segmenting and writing one visit; memory includes the scan itself.",
         "",
     ]
     lines += ["## Outside its scope", ""]
