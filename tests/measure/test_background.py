@@ -1,5 +1,7 @@
 """Blood pools: fallbacks, standard errors under correlated noise, and pools that cannot both be right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -113,3 +115,26 @@ def test_the_blurred_disc_agrees_with_a_blurred_picture(radius):
     ring = disc - np.clip(0.5 - (np.hypot(x, y) - (radius - 1.0)) / step, 0, 1)
     seen = ndimage.gaussian_filter(ring, fwhm / FWHM_PER_SIGMA / step, truncate=6)
     assert wall_recovery(radius, 1.0, fwhm) == pytest.approx(seen.max(), rel=2e-3)
+
+
+def with_withheld(segmentation, *names):
+    vessels = dict(segmentation.vessels)
+    for name in names:
+        vessels[name] = replace(vessels[name], withheld=True, reason="a proposal")
+    return replace(segmentation, vessels=vessels)
+
+
+def test_a_vein_that_needs_a_reader_gives_way_to_one_that_does_not(labels):
+    doubtful = with_withheld(phantoms.segmentation(labels), "jugular_left")
+    rows = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol()).vessels.set_index("vessel")
+    assert rows.loc["carotid_left", "background_region"] == "jugular_right"
+    assert not rows.loc["carotid_left", "withheld"]
+
+
+def test_an_artery_whose_only_blood_pool_needs_a_reader_needs_one_too(labels):
+    doubtful = with_withheld(phantoms.segmentation(labels), "svc")
+    rows = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol()).vessels.set_index("vessel")
+    assert rows.loc["aorta_ascending", "mean_tbr_max"] > 1
+    assert rows.loc["aorta_ascending", "withheld"]
+    assert "blood pool svc needs a reader: a proposal" in rows.loc["aorta_ascending", "reason"]
+    assert not rows.loc["carotid_left", "withheld"]

@@ -60,6 +60,11 @@ class VisitImages:
         """Whether the label map holds the region."""
         return self._box(name) is not None
 
+    def withheld(self, name: str) -> bool:
+        """Whether a vessel needs a reader before it counts."""
+        finding = self.segmentation.vessels.get(name)
+        return finding is not None and finding.withheld
+
     def _box(self, name: str) -> Box | None:
         label = BY_NAME[name].label
         return self._boxes[label - 1] if label <= len(self._boxes) else None

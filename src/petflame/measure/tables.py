@@ -84,7 +84,13 @@ def vessel_table(
             continue
         own = slices[slices["vessel"] == name]
         measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, rules)
-        rows.append(_vessel_row(name, vessel, measures, finding, is_suv))
+        row = _vessel_row(name, vessel, measures, finding, is_suv)
+        veins = vessel.pool.regions if vessel.pool is not None else ()
+        doubtful = [v for v in veins if v in segmentation.vessels and segmentation.vessels[v].withheld]
+        if doubtful:
+            why = "; ".join(f"its blood pool {v} needs a reader: {segmentation.vessels[v].reason}" for v in doubtful)
+            row |= {"withheld": True, "reason": "; ".join(filter(None, [row["reason"], why]))}
+        rows.append(row)
     whole = dict.fromkeys(("sections", "valid_sections"), int)
     return pd.DataFrame(rows, columns=list(VESSEL_COLUMNS)).astype(whole)
 

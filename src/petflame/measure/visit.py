@@ -112,8 +112,11 @@ def measure_images(
         if images.has(name)
     }
     faults, refusals = FaultList(), FaultList()
+    # A vein that needs a reader serves only where no other does, and then the artery needs one too.
+    sure = {name: core for name, core in cores.items() if not images.withheld(name)}
     pools = {
-        vessel: choose_pool(vessel, cores, pet, protocol.background, fwhm_mm, faults)
+        vessel: choose_pool(vessel, sure, pet, protocol.background, fwhm_mm, FaultList())
+        or choose_pool(vessel, cores, pet, protocol.background, fwhm_mm, faults)
         for vessel in ARTERIES
         if vessel in protocol.background.regions and images.has(vessel)
     }
