@@ -104,10 +104,23 @@ def signed_distance(mask: Volume, margin_mm: float) -> Volume:
     for k in range(count):
         inside[..., k] = distance_at(contours, fine.to_ras(plane + np.array([0, 0, k]))) <= 0
     spacing = fine.spacing_mm
-    half = 0.5 * float(np.prod(spacing)) ** (1 / 3)
-    outer = ndimage.distance_transform_edt(~inside, sampling=spacing)
-    inner = ndimage.distance_transform_edt(inside, sampling=spacing)
-    return Volume(np.where(inside, half - inner, outer - half).astype(np.float32), fine)
+    gap = np.where(
+        inside,
+        ndimage.distance_transform_edt(inside, sampling=spacing),
+        ndimage.distance_transform_edt(~inside, sampling=spacing),
+    )
+    gap -= _overshoot_mm(gap, float(np.prod(spacing)))
+    return Volume(np.where(inside, -gap, gap).astype(np.float32), fine)
+
+
+def _overshoot_mm(gap_mm: Array, voxel_mm3: float) -> Array:
+    """How far the nearest voxel centre on the other side lies beyond the surface, on average.
+
+    Half a voxel next to the surface. From farther off there are more centres to choose from: a sphere of radius d
+    that reaches h beyond a plane has a cap of pi d h^2 beyond it, so the first centre met is at 0.5 sqrt(v / d) on
+    average, which is half a voxel again at a distance of one.
+    """
+    return 0.5 * np.sqrt(voxel_mm3 / np.maximum(gap_mm, voxel_mm3 ** (1 / 3)))
 
 
 def _distance(field: Volume, ras_mm: Array) -> Array:
