@@ -77,6 +77,11 @@ class VisitFolder:
         return self.root / "measure.json"
 
     @property
+    def partial_volume(self) -> Path:
+        """Walls corrected for partial volume, a sensitivity analysis, where the protocol asks for it."""
+        return self.root / "partial_volume.tsv"
+
+    @property
     def exclusions(self) -> Path:
         """Sections that a reader leaves out, where there are any."""
         return self.root / "exclusions.tsv"

@@ -130,7 +130,9 @@ def measure(
             console.warn(warning)
         for row in result.vessels.to_dict("records"):
             value = row["mean_tbr_max"]
-            text = f"mean TBRmax {value:.3f}" if value == value and value is not None else row["reason"]
+            known = value is not None and value == value
+            recovery = f" (expected recovery of the wall {row['expected_recovery']:.2f})" if known else ""
+            text = f"mean TBRmax {value:.3f}{recovery}" if known else row["reason"]
             console.say(f"{row['vessel']}: {text}")
 
 

@@ -52,5 +52,10 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "background_effective_voxels": ("independent voxels that the blood pool's are worth", ""),
     "background_sections": ("axial sections that hold the blood pool's voxels", ""),
     "mean_tbr_max_se_background": ("standard error of mean_tbr_max from the blood pool alone", "ratio"),
+    "expected_recovery": (
+        "share of the wall's contrast to blood that PET keeps, for a tube of mean_area_mm2 and the protocol's wall "
+        "and resolution; tells how much TBR is diluted, changes none",
+        "0 to 1",
+    ),
     "spill_in_sections": ("sections with suspected spill-in from a hot neighbour", ""),
 }

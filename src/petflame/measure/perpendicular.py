@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.measure.sections import FAR_MM, Section, contours_of, corners_ijk, distance_at
+from petflame.measure.sections import FAR_MM, Section, contours_of, corners_ijk, distance_at, padded
 from petflame.segment.product import arc_length_mm
 
 LINE_STEP_MM = 0.5
@@ -23,6 +23,7 @@ LINE_SMOOTHING_MM = 4.0
 # The line goes straight on beyond its ends, as far as a vessel may reach beyond the outermost centroid.
 EXTENSION_MM = 40.0
 AREA_STEP_MM = 0.5
+AREA_PLANES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +104,23 @@ def signed_distance(mask: Volume, margin_mm: float) -> Volume:
     for k in range(count):
         inside[..., k] = distance_at(contours, fine.to_ras(plane + np.array([0, 0, k]))) <= 0
     spacing = fine.spacing_mm
-    half = 0.5 * float(np.prod(spacing)) ** (1 / 3)
-    outer = ndimage.distance_transform_edt(~inside, sampling=spacing)
-    inner = ndimage.distance_transform_edt(inside, sampling=spacing)
-    return Volume(np.where(inside, half - inner, outer - half).astype(np.float32), fine)
+    gap = np.where(
+        inside,
+        ndimage.distance_transform_edt(inside, sampling=spacing),
+        ndimage.distance_transform_edt(~inside, sampling=spacing),
+    )
+    gap -= _overshoot_mm(gap, float(np.prod(spacing)))
+    return Volume(np.where(inside, -gap, gap).astype(np.float32), fine)
+
+
+def _overshoot_mm(gap_mm: Array, voxel_mm3: float) -> Array:
+    """How far the nearest voxel centre on the other side lies beyond the surface, on average.
+
+    Half a voxel next to the surface. From farther off there are more centres to choose from: a sphere of radius d
+    that reaches h beyond a plane has a cap of pi d h^2 beyond it, so the first centre met is at 0.5 sqrt(v / d) on
+    average, which is half a voxel again at a distance of one.
+    """
+    return 0.5 * np.sqrt(voxel_mm3 / np.maximum(gap_mm, voxel_mm3 ** (1 / 3)))
 
 
 def _distance(field: Volume, ras_mm: Array) -> Array:
@@ -146,12 +160,13 @@ def cut_across(
     points = ras_to_lps(pet.to_ras(ijk))
     along, gap = line.locate(points)
     planes = np.floor(along / spacing_mm + 0.5).astype(int)
-    width_mm = float(gap.max()) + max(pet.spacing_mm)
+    width_mm = float(gap.max()) + margin_mm + 2 * max(*pet.spacing_mm, *mask.grid.spacing_mm)
+    occupancy = _occupancy(mask, field, margin_mm)
     sections = []
     for plane in np.unique(planes):
         own = planes == plane
         held = ((ijk[own] >= 0) & (ijk[own] < pet.shape)).all(axis=1)
-        area = _area_mm2(field, line, plane * spacing_mm, margin_mm, width_mm)
+        area = _area_mm2(occupancy, line, plane * spacing_mm, spacing_mm, width_mm)
         centre = points[own].mean(axis=0)
         position = plane * spacing_mm
         sections.append(
@@ -176,24 +191,41 @@ def _voxels_inside(mask: Volume, field: Volume, pet: Grid, margin_mm: float, on_
     return ijk[inside], distance[inside]
 
 
-def _area_mm2(field: Volume, line: Line, arc_mm: float, margin_mm: float, width_mm: float) -> float:
-    """Area inside the contour on the plane across the line at a position along it."""
-    at = int(np.argmin(np.abs(line.arc_mm - arc_mm)))
-    centre = line.points_lps_mm[at] + (arc_mm - line.arc_mm[at]) * line.tangents[at]
-    first, second = _across(line.tangents[at])
+def _occupancy(mask: Volume, field: Volume, margin_mm: float) -> Volume:
+    """How much of each voxel the contour encloses: the mask itself, or where it is moved, from the distance."""
+    if margin_mm == 0:
+        filled = padded(mask, (1, 1, 1))
+        return Volume(filled.data.astype(np.float32), filled.grid)
+    width = float(np.prod(field.grid.spacing_mm)) ** (1 / 3)
+    return Volume(np.clip(0.5 - (field.data - margin_mm) / width, 0.0, 1.0).astype(np.float32), field.grid)
+
+
+def _area_mm2(occupancy: Volume, line: Line, arc_mm: float, spacing_mm: float, width_mm: float) -> float:
+    """Area inside the contour on planes across the line, averaged over the spacing round a position along it.
+
+    The linearly interpolated occupancy is summed, not cut at a threshold: interpolation moves nothing in or out, so
+    thick slices and slanted vessels keep their volume.
+    """
     half = int(np.ceil(width_mm / AREA_STEP_MM))
     steps = np.arange(-half, half + 1) * AREA_STEP_MM
     u, v = np.meshgrid(steps, steps, indexing="ij")
-    plane = centre + u[..., None] * first + v[..., None] * second
-    beyond = _distance(field, ras_to_lps(plane)) - margin_mm
-    # A plane through one limb of a bent vessel meets the other limb too: only the piece round the line counts.
-    pieces, count = ndimage.label(beyond < 0.5 * AREA_STEP_MM)
-    if not count:
-        return 0.0
-    nearest = np.argmin(np.where(pieces > 0, np.hypot(u, v), np.inf))
-    own = pieces == pieces.ravel()[nearest]
-    share = np.clip(0.5 - beyond / AREA_STEP_MM, 0.0, 1.0)
-    return float(share[own].sum() * AREA_STEP_MM**2)
+    areas = []
+    for offset in (np.arange(AREA_PLANES) + 0.5) / AREA_PLANES - 0.5:
+        position = arc_mm + offset * spacing_mm
+        at = int(np.argmin(np.abs(line.arc_mm - position)))
+        centre = line.points_lps_mm[at] + (position - line.arc_mm[at]) * line.tangents[at]
+        first, second = _across(line.tangents[at])
+        points = ras_to_lps(centre + u[..., None] * first + v[..., None] * second)
+        places = np.moveaxis(occupancy.grid.to_ijk(points), -1, 0)
+        share = ndimage.map_coordinates(occupancy.data, places, order=1, mode="constant", cval=0.0)
+        # A plane through one limb of a bent vessel meets the other limb too: only the piece round the line counts.
+        pieces, count = ndimage.label(share > 0)
+        if not count:
+            areas.append(0.0)
+            continue
+        nearest = np.argmin(np.where(pieces > 0, np.hypot(u, v), np.inf))
+        areas.append(float(share[pieces == pieces.ravel()[nearest]].sum()) * AREA_STEP_MM**2)
+    return float(np.mean(areas))
 
 
 def _across(tangent: Array) -> tuple[Array, Array]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from petflame.anatomy import ARTERIES
+import numpy as np
+
+from petflame.anatomy import ARTERIES, CAROTIDS
 from petflame.measure.background import BloodPool
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
+from petflame.measure.images import VisitImages
+from petflame.measure.partial_volume import COLUMNS, corrected_row
+from petflame.measure.recovery import wall_recovery
 from petflame.measure.summary import vessel_measures
 from petflame.measure.uptake import Uptake
 from petflame.measure.validity import SPILL_IN, Verdict
-from petflame.protocol import SummaryRules
+from petflame.protocol import PartialVolumeRules, Protocol
 from petflame.segment.product import Segmentation, VesselFinding
 
 if TYPE_CHECKING:
@@ -69,7 +74,7 @@ def vessel_table(
     measured: dict[str, MeasuredVessel],
     segmentation: Segmentation,
     spacing_mm: float,
-    rules: SummaryRules,
+    protocol: Protocol,
     is_suv: bool,
 ) -> pd.DataFrame:
     """Rows of ``vessels.tsv``, from those of ``slices.tsv``."""
@@ -83,8 +88,8 @@ def vessel_table(
             rows.append({"vessel": name, "sections": 0, "valid_sections": 0, "withheld": True, "reason": reason})
             continue
         own = slices[slices["vessel"] == name]
-        measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, rules)
-        row = _vessel_row(name, vessel, measures, finding, is_suv)
+        measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, protocol.summary)
+        row = _vessel_row(name, vessel, measures, finding, protocol.partial_volume, is_suv)
         veins = vessel.pool.regions if vessel.pool is not None else ()
         doubtful = [v for v in veins if v in segmentation.vessels and segmentation.vessels[v].withheld]
         if doubtful:
@@ -95,8 +100,45 @@ def vessel_table(
     return pd.DataFrame(rows, columns=list(VESSEL_COLUMNS)).astype(whole)
 
 
+def wall_mm(vessel: str, assumed: PartialVolumeRules) -> float:
+    """Thickness that the protocol assumes of a vessel's wall."""
+    return assumed.wall_mm_carotid if vessel in CAROTIDS else assumed.wall_mm_aorta
+
+
+def expected_recovery(vessel: str, area_mm2: float | None, assumed: PartialVolumeRules) -> float | None:
+    """Share of the wall's contrast to blood that its brightest point keeps, for a tube of this area."""
+    if not area_mm2:
+        return None
+    return wall_recovery(float(np.sqrt(area_mm2 / np.pi)), wall_mm(vessel, assumed), assumed.psf_fwhm_mm)
+
+
+def partial_volume_table(
+    measured: dict[str, MeasuredVessel], images: VisitImages, assumed: PartialVolumeRules, is_suv: bool
+) -> pd.DataFrame:
+    """Rows of ``partial_volume.tsv``: a sensitivity analysis."""
+    import pandas as pd
+
+    rows = [
+        corrected_row(
+            name,
+            images,
+            vessel.pool.mean if vessel.pool is not None else None,
+            wall_mm(name, assumed),
+            assumed.psf_fwhm_mm,
+            is_suv,
+        )
+        for name, vessel in measured.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
 def _vessel_row(
-    name: str, vessel: MeasuredVessel, measures: dict[str, Any], finding: VesselFinding | None, is_suv: bool
+    name: str,
+    vessel: MeasuredVessel,
+    measures: dict[str, Any],
+    finding: VesselFinding | None,
+    assumed: PartialVolumeRules,
+    is_suv: bool,
 ) -> dict[str, Any]:
     pool, mean = vessel.pool, measures["mean_tbr_max"]
     reason = finding.reason if finding is not None else ""
@@ -121,5 +163,6 @@ def _vessel_row(
         "background_effective_voxels": None if pool is None else pool.effective_voxels,
         "background_sections": None if pool is None else pool.sections,
         "mean_tbr_max_se_background": None if pool is None or mean is None else mean * pool.se / pool.mean,
+        "expected_recovery": expected_recovery(name, measures["mean_area_mm2"], assumed),
         "spill_in_sections": sum(SPILL_IN in v.reasons for v in vessel.verdicts),
     }

@@ -19,8 +19,9 @@ from petflame.measure.background import BloodPool, blood_pool, choose_pool, core
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
+from petflame.measure.partial_volume import COLUMNS
 from petflame.measure.sections import Section
-from petflame.measure.tables import MeasuredVessel, slice_table, vessel_table
+from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import peak_sphere, section_uptake
 from petflame.measure.validity import judge
 from petflame.protocol import Protocol
@@ -44,11 +45,14 @@ class Measurement:
         As in ``slices.tsv`` and ``vessels.tsv``.
     details : dict
         Blood pools, liver, warnings: the content of ``measure.json``.
+    partial_volume : DataFrame or None
+        As in ``partial_volume.tsv``, a sensitivity analysis; None where the protocol does not ask for it.
     """
 
     slices: pd.DataFrame
     vessels: pd.DataFrame
     details: dict[str, Any]
+    partial_volume: pd.DataFrame | None = None
 
 
 def measure(
@@ -153,8 +157,10 @@ def measure_images(
         "warnings": [*images.segmentation.warnings, *warnings],
     }
     slices = slice_table(measured, is_suv)
-    vessels = vessel_table(slices, measured, images.segmentation, spacing, protocol.summary, is_suv)
-    return Measurement(slices, vessels, details)
+    vessels = vessel_table(slices, measured, images.segmentation, spacing, protocol, is_suv)
+    assumed = protocol.partial_volume
+    corrected = partial_volume_table(measured, images, assumed, is_suv) if assumed.transfer_matrix else None
+    return Measurement(slices, vessels, details, corrected)
 
 
 def _uptake(section: Section, images: VisitImages) -> Any:
@@ -247,5 +253,11 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
         result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
     write_tsv(visit.slices, result.slices, SLICE_COLUMNS)
     write_tsv(visit.vessels, result.vessels, VESSEL_COLUMNS)
+    if result.partial_volume is not None:
+        write_tsv(visit.partial_volume, result.partial_volume, COLUMNS)
+    else:
+        # Left from another protocol it would be taken for this one's.
+        for stale in (visit.partial_volume, visit.partial_volume.with_name("partial_volume_columns.json")):
+            stale.unlink(missing_ok=True)
     write_json(visit.measure_json, result.details)
     return result
