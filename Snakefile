@@ -165,6 +165,7 @@ rule collect:
         OUT.patients,
         OUT.vessels,
         OUT.exclusions,
+        OUT.variations,
     params:
         study=run.study.root,
         out=OUT.root,
@@ -184,6 +185,7 @@ rule analyse:
         patients=OUT.patients,
         vessels=OUT.vessels,
         exclusions=OUT.exclusions,
+        variations=OUT.variations,
         allocation=run.table("allocation.tsv") or [],
         participants=run.table("participants.tsv") or [],
         outcomes=run.table("outcomes.tsv") or [],
@@ -209,7 +211,7 @@ rule analyse:
         mem_mb=1500,
     shell:
         "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
-        "{params.protocol} {params.arms} {params.people} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:

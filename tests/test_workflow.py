@@ -126,6 +126,25 @@ def test_true_regions_meet_the_truth_of_the_simulation(run, study, tmp_path):
     assert max(map(abs, errors)) < 0.12
 
 
+def test_every_variation_of_the_protocol_is_estimated_beside_the_primary(run):
+    out = run[0]
+    arms = json.loads((out / "arms.json").read_text())
+    blocks = {block["variation"]: block for block in arms["variations"]}
+    assert list(blocks) == ["primary", *(v.name for v in Protocol().sensitivity)]
+    assert blocks["primary"]["difference"] == pytest.approx(arms["primary"]["difference"])
+    for name, block in blocks.items():
+        assert block["n"] == 7, name
+        assert block["adjusted_percent_low"] < block["adjusted_percent"] < block["adjusted_percent_high"], name
+    assert len({round(block["adjusted_percent"], 6) for block in blocks.values()}) >= 7
+    patients = table(out / "patients.tsv").set_index("participant_id")
+    varied = table(out / "variations.tsv").set_index(["variation", "participant_id"])
+    # Larger regions never have a lower maximum; means lie below maxima.
+    for person in patients.index[patients["status"] == "measured"]:
+        assert varied.loc[("margin_2_mm", person), "baseline"] >= varied.loc[("margin_1_mm", person), "baseline"] - 0.05
+        assert varied.loc[("mean_uptake", person), "baseline"] < patients.loc[person, "tbr_max_baseline"]
+    assert "Other ways of measuring" in (out / "report.html").read_text()
+
+
 def test_no_identity_date_order_or_arm_in_visit_folders(run):
     for folder in (run[0] / "visits").iterdir():
         for path in folder.rglob("*"):

@@ -155,6 +155,60 @@ class ChangeRules(_Rules):
     published_bands_percent: tuple[Positive, ...] = (9.5, 15.0, 27.0)
 
 
+VARIED_SECTIONS = ("region", "background", "spill_in", "summary")
+
+
+class Variation(_Rules):
+    """Another way of measuring the same scans, for the sensitivity panel.
+
+    `measure` is what each section contributes; `changes` replaces choices of the sections `VARIED_SECTIONS`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    about: str
+    measure: Literal["tbr_max", "tbr_mean", "tbr_peak", "csuv_max"] = "tbr_max"
+    changes: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _known_sections(self) -> Variation:
+        unknown = sorted(set(self.changes) - set(VARIED_SECTIONS))
+        if unknown:
+            raise ValueError(f"a variation cannot change {unknown}; it may change {VARIED_SECTIONS}")
+        return self
+
+
+_CAROTIDS = ("carotid_right", "carotid_left")
+_AORTA = ("aorta_ascending", "aorta_arch", "aorta_descending")
+
+
+def _pools(right: list[str], left: list[str]) -> dict[str, dict[str, Any]]:
+    regions = {name: ["svc"] for name in _AORTA} | dict(zip(_CAROTIDS, (right, left), strict=True))
+    return {"background": {"regions": regions, "fallback": {}}}
+
+
+VARIATIONS: tuple[Variation, ...] = (
+    Variation(
+        name="cava_for_all", about="superior vena cava as blood pool of every vessel", changes=_pools(["svc"], ["svc"])
+    ),
+    Variation(
+        name="jugular_of_same_side",
+        about="jugular vein of the same side as blood pool of each carotid",
+        changes=_pools(["jugular_right"], ["jugular_left"]),
+    ),
+    Variation(name="subtraction", about="SUVmax less blood pool, not divided by it", measure="csuv_max"),
+    Variation(name="mean_uptake", about="mean of each section in place of its maximum", measure="tbr_mean"),
+    Variation(name="peak_uptake", about="1 cm3 peak of each section in place of its maximum", measure="tbr_peak"),
+    Variation(name="margin_1_mm", about="contours moved 1 mm outwards", changes={"region": {"roi_margin_mm": 1.0}}),
+    Variation(name="margin_2_mm", about="contours moved 2 mm outwards", changes={"region": {"roi_margin_mm": 2.0}}),
+    Variation(name="ends_trimmed", about="thin end sections left out", changes={"region": {"trim_end_sections": True}}),
+    Variation(
+        name="neighbours_excluded",
+        about="sections beside a hot neighbour left out at both visits",
+        changes={"spill_in": {"rule": "exclude_sections"}},
+    ),
+)
+
+
 class Protocol(_Rules):
     """Every measurement choice of a study.
 
@@ -172,6 +226,7 @@ class Protocol(_Rules):
     comparability: ComparabilityRules = ComparabilityRules()
     change: ChangeRules = ChangeRules()
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"
+    sensitivity: tuple[Variation, ...] = VARIATIONS
 
     @model_validator(mode="after")
     def _every_vessel_has_a_pool(self) -> Protocol:
@@ -180,6 +235,27 @@ class Protocol(_Rules):
         if missing:
             raise ValueError(f"background.regions names no blood pool for {', '.join(missing)}")
         return self
+
+    @model_validator(mode="after")
+    def _sound_variations(self) -> Protocol:
+        names = [v.name for v in self.sensitivity]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"the variations {twice} stand twice")
+        for variation in self.sensitivity:
+            try:
+                self.varied(variation)
+            except ValidationError as error:
+                said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+                raise ValueError(f"the variation {variation.name} is no protocol: {said}") from None
+        return self
+
+    def varied(self, variation: Variation) -> Protocol:
+        """Return the protocol with a variation's changes; it has no variations of its own."""
+        document = self.model_dump(mode="json") | {"name": f"{self.name}, {variation.name}", "sensitivity": []}
+        for section, choices in variation.changes.items():
+            document[section] = document[section] | choices
+        return Protocol.model_validate(document)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every choice as plain values."""

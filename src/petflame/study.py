@@ -77,6 +77,11 @@ class VisitFolder:
         return self.root / "measure.json"
 
     @property
+    def variations(self) -> Path:
+        """Sections under the protocol's variations."""
+        return self.root / "variations.tsv"
+
+    @property
     def partial_volume(self) -> Path:
         """Walls corrected for partial volume, a sensitivity analysis, where the protocol asks for it."""
         return self.root / "partial_volume.tsv"
@@ -121,6 +126,11 @@ class PairFolder:
     def vessels(self) -> Path:
         """A row a vessel."""
         return self.root / "vessels.tsv"
+
+    @property
+    def variations(self) -> Path:
+        """Change under the protocol's variations."""
+        return self.root / "variations.tsv"
 
     @property
     def sections(self) -> Path:
@@ -175,6 +185,11 @@ class StudyOut:
     def vessels(self) -> Path:
         """Every vessel of every participant."""
         return self.root / "vessels.tsv"
+
+    @property
+    def variations(self) -> Path:
+        """Every participant under the protocol's variations."""
+        return self.root / "variations.tsv"
 
     @property
     def exclusions(self) -> Path:

@@ -73,9 +73,9 @@ class Console:
 
 
 PRODUCTS = {
-    "convert": ("labels.nii.gz", "labels.json", "slices.tsv", "vessels.tsv", "measure.json"),
-    "segment": ("slices.tsv", "vessels.tsv", "measure.json"),
-    "pair": ("index.json", "pair.json", "patients.tsv", "vessels.tsv", "sections.tsv"),
+    "convert": ("labels.nii.gz", "labels.json", "slices.tsv", "vessels.tsv", "variations.tsv", "measure.json"),
+    "segment": ("slices.tsv", "vessels.tsv", "variations.tsv", "measure.json"),
+    "pair": ("index.json", "pair.json", "patients.tsv", "vessels.tsv", "sections.tsv", "variations.tsv"),
 }
 LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
 UNIQUE_IDENTIFIER = re.compile(r"\d+(\.\d+){4,}")

@@ -25,6 +25,9 @@ def analyse(
     participants: Annotated[Path | None, typer.Option(metavar="PARTICIPANTS.tsv", help="Holds the strata.")] = None,
     strata: Annotated[str, typer.Option(metavar="COLUMN,...", help="Columns of PARTICIPANTS to adjust for.")] = "",
     exclusions: Annotated[Path | None, typer.Option(help="exclusions.tsv, to count reasons.")] = None,
+    variations: Annotated[
+        Path | None, typer.Option(metavar="VARIATIONS.tsv", help="Other ways of measuring, for the sensitivity panel.")
+    ] = None,
     analysis_set: Annotated[
         Literal["all_measured", "comparable"] | None,
         typer.Option(help="Pairs that enter the primary analysis; default is the protocol's."),
@@ -62,6 +65,8 @@ def analyse(
             target_vessels=choices.summary.target_vessels,
             within_subject_cv=choices.change.within_subject_cv,
             reliability=reliability_file,
+            variations=variations,
+            about_variations={v.name: v.about for v in choices.sensitivity},
             provenance=choices.stamp,
         )
         primary = result["primary"]

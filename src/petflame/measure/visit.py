@@ -259,5 +259,9 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
         # Left from another protocol it would be taken for this one's.
         for stale in (visit.partial_volume, visit.partial_volume.with_name("partial_volume_columns.json")):
             stale.unlink(missing_ok=True)
+    from petflame.measure import variations
+
+    table_of_variations = variations.measure_variations(images, protocol, result, is_suv, rows)
+    write_tsv(visit.variations, table_of_variations, variations.COLUMNS)
     write_json(visit.measure_json, result.details)
     return result

@@ -7,6 +7,7 @@ from typing import Any
 
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
+from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.study import VISITS, Study, StudyOut
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
@@ -27,7 +28,7 @@ STEPS = ("convert", "segment", "measure")
 
 
 def collect(study: Study, out: Path) -> dict[str, int]:
-    """Write ``patients.tsv``, ``vessels.tsv``, ``exclusions.tsv`` and the key table of a study.
+    """Write ``patients.tsv``, ``vessels.tsv``, ``variations.tsv``, ``exclusions.tsv`` and the key table of a study.
 
     Parameters
     ----------
@@ -46,6 +47,7 @@ def collect(study: Study, out: Path) -> dict[str, int]:
     patients: list[dict[str, Any]] = []
     vessels: list[pd.DataFrame] = []
     exclusions: list[dict[str, Any]] = []
+    variations: list[pd.DataFrame] = []
     for code, visits in study.pairs.items():
         participant = study.participant_of(code)
         refused = []
@@ -61,11 +63,15 @@ def collect(study: Study, out: Path) -> dict[str, int]:
         row, change, pair_faults = _pair_results(results, code, participant, refused, visits)
         patients.append(row)
         vessels += [] if change is None else [change]
+        if change is not None:
+            variations.append(read_tsv(results.pair(code).variations, text=("participant_id", "variation", "reason")))
         exclusions += [_exclusion(participant, "pair", "pair", kind, fault) for kind, fault in pair_faults]
     table = pd.DataFrame(patients, columns=list(PATIENT_COLUMNS)).sort_values("participant_id")
     write_tsv(results.patients, table, PATIENT_COLUMNS)
     every = pd.concat(vessels) if vessels else pd.DataFrame(columns=list(CHANGE_COLUMNS))
     write_tsv(results.vessels, every, CHANGE_COLUMNS)
+    varied = pd.concat(variations) if variations else pd.DataFrame(columns=list(VARIATION_COLUMNS))
+    write_tsv(results.variations, varied, VARIATION_COLUMNS)
     write_tsv(results.exclusions, pd.DataFrame(exclusions, columns=list(EXCLUSION_COLUMNS)), EXCLUSION_COLUMNS)
     key = [
         {"code": study.code(v.participant_id, v.visit), "participant_id": v.participant_id, "visit": v.visit}

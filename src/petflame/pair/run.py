@@ -12,6 +12,8 @@ from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUM
 from petflame.pair.comparability import SAME_MEASUREMENT, as_rows, compare, facts_of, overall, same_measurement
 from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
 from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
+from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
+from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
 from petflame.segment.product import read_segmentation
 from petflame.study import PairFolder, VisitFolder
@@ -120,6 +122,8 @@ def pair_visits(
     InputRefused
         When a visit is not measured under this protocol or no index vessel can be chosen.
     """
+    import pandas as pd
+
     folder = PairFolder(out)
     first, seal = seal_baseline(baseline, out, protocol)
     index, locked = seal["index_vessel"], seal["locked_sections"]
@@ -140,6 +144,8 @@ def pair_visits(
         (first.segmentation.reference, second.segmentation.reference),
     )
     grade, reasons = overall(items)
+    varied = [read_tsv(VisitFolder(root).variations, text=("variation", "reason")) for root in (baseline, followup)]
+    variations = pair_variations((varied[0], varied[1]), paired, participant_id, protocol)
     rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]
     patient = patient_row(paired, rows, index, participant_id, protocol, facts)
     patient |= {
@@ -149,6 +155,8 @@ def pair_visits(
         "code": out.name,
     }
     _write(folder, patient, rows, paired, items, seal["notes"], protocol)
+    table = pd.DataFrame(variations, columns=list(VARIATION_COLUMNS))
+    write_tsv(folder.variations, table, VARIATION_COLUMNS)
     return patient
 
 

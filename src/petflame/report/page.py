@@ -145,6 +145,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "percentiles": tables.percentiles(arms),
         "vessel_table": tables.vessels(arms),
         "sensitivity": tables.sensitivity(arms),
+        "variations": tables.variations(arms),
         "endpoints": tables.endpoints(arms),
         "controls": tables.negative_controls(arms),
         "stations": (arms.get("consort") or {}).get("stations") or [],

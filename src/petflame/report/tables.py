@@ -146,6 +146,29 @@ def _patients(block: Row) -> str:
     return f"{n['active']} active, {n['control']} control" if n else ""
 
 
+def variations(arms: Row) -> EstimateTable | None:
+    """Return the adjusted percent under every variation of the measurement; None where blinded or without any."""
+    blocks = arms.get("variations") or []
+    if not arms.get("primary") or len(blocks) < 2:
+        return None
+    rows = []
+    for block in blocks:
+        own = block["variation"] == "primary"
+        same = "" if own or block["same_index"] is None else f"; same index vessel in {block['same_index']}"
+        rows.append(
+            {
+                "label": "Primary" if own else str(block["variation"]).replace("_", " ").capitalize(),
+                "note": block["reason"] or f"{block['about']}; {block['n']} participants{same}",
+                "estimate": block["adjusted_percent"],
+                "low": block["adjusted_percent_low"],
+                "high": block["adjusted_percent_high"],
+                "p": block["p"],
+                "strong": own,
+            }
+        )
+    return table_of(rows, "Adjusted percent (95 % CI)", 1)
+
+
 def sensitivity(arms: Row) -> EstimateTable | None:
     """Return the primary difference under other methods, on the scale of TBRmax."""
     primary, other = arms.get("primary"), arms.get("sensitivity") or {}

@@ -16,6 +16,7 @@ from petflame.trial import interaction as ia
 from petflame.trial import missing as mi
 from petflame.trial import patients as pt
 from petflame.trial import resample as rs
+from petflame.trial import variations as vn
 from petflame.trial import vessels as vs
 from petflame.trial.cdisc import write_datasets
 from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
@@ -42,6 +43,8 @@ def analyse(
     target_vessels: tuple[str, ...] = TARGET_VESSELS,
     within_subject_cv: float = pt.WITHIN_SUBJECT_CV,
     reliability: Path | None = None,
+    variations: Path | None = None,
+    about_variations: dict[str, str] | None = None,
     study_id: str = "UNKNOWN",
     provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +68,10 @@ def analyse(
         Of repeated scans, for the interval of one patient's percent change.
     reliability : Path, optional
         A ``reliability.json``; its within-subject CV goes before the one configured.
+    variations : Path, optional
+        The study's ``variations.tsv``: the effect under every variation of the measurement.
+    about_variations : dict, optional
+        Variation to what it does, in the order to report them.
     study_id : str
         Identifier of the study in the CDISC datasets.
     provenance : dict, optional
@@ -89,6 +96,7 @@ def analyse(
         "participants": participants,
         "exclusions": exclusions,
         "reliability": reliability,
+        "variations": variations,
     }
     document: dict[str, Any] = {"primary": None, "pooled": pooled(cohort)}
     changes = pt.patient_changes(cohort, cv)
@@ -98,6 +106,8 @@ def analyse(
     else:
         document |= arm_blocks(cohort, seed, permutations, target_vessels, out)
         document["responders"] = attempt(lambda: pt.responders(changes, cv))
+    if variations is not None:
+        document["variations"] = vn.variation_blocks(cohort, variations, about_variations or {}, out)
     pt.write_patient_changes(out, changes)
     write_datasets(cohort, out, study_id, [p for p in inputs.values() if p is not None])
     write_reasons(cohort, out)

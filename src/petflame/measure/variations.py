@@ -1,0 +1,83 @@
+"""The same images measured in other ways, for the trial's sensitivity panel; never part of a primary figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from petflame.errors import InputRefused
+from petflame.measure.exclusions import Exclusion
+from petflame.measure.images import VisitImages
+from petflame.measure.visit import Measurement, measure_images
+from petflame.protocol import Protocol, Variation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "variation": ("name of the variation in the protocol", ""),
+    "vessel": ("artery", ""),
+    "z_mm": ("height of the section, LPS z", "mm"),
+    "value": ("what the variation takes of the section", "ratio; g/mL for csuv_max"),
+    "valid": ("whether the section counts under the variation", "true or false"),
+    "reason": ("reason codes of the section", ""),
+    "withheld": ("whether the vessel needs a reader under the variation", "true or false"),
+}
+
+
+def measure_variations(
+    images: VisitImages,
+    protocol: Protocol,
+    primary: Measurement,
+    is_suv: bool = True,
+    exclusions: Sequence[Exclusion] = (),
+) -> pd.DataFrame:
+    """Measure every variation of a protocol: a row a section of each candidate for the index vessel.
+
+    Parameters
+    ----------
+    images : VisitImages
+        What `primary` was measured on; what is worked out already is used again.
+    protocol : Protocol
+    primary : Measurement
+        Under the protocol itself; a variation that only takes another measure of each section reads it from there.
+    is_suv : bool
+    exclusions : sequence of Exclusion
+        Sections that a reader leaves out, here as there.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`. Sections that a variation cannot measure, such as for want of its vein, have no value.
+    """
+    import pandas as pd
+
+    tables = []
+    for variation in protocol.sensitivity:
+        result = primary
+        if variation.changes:
+            try:
+                # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
+                result = measure_images(images, protocol.varied(variation), is_suv, exclusions)
+            except InputRefused:
+                continue
+        tables.append(_rows(variation, result, protocol, is_suv))
+    return pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _rows(variation: Variation, result: Measurement, protocol: Protocol, is_suv: bool) -> pd.DataFrame:
+    slices = result.slices[result.slices["vessel"].isin(protocol.summary.index_candidates)]
+    withheld = dict(zip(result.vessels["vessel"], result.vessels["withheld"], strict=True))
+    values = {
+        "tbr_max": slices["tbr_max"],
+        "tbr_mean": slices["tbr_mean"],
+        "tbr_peak": slices["suv_peak"] / slices["background"],
+        "csuv_max": slices["suv_max"] - slices["background"],
+    }[variation.measure]
+    if not is_suv and variation.measure in ("tbr_peak", "csuv_max"):
+        values = values * np.nan
+    return slices[["vessel", "z_mm", "valid", "reason"]].assign(
+        variation=variation.name, value=values.astype(float), withheld=slices["vessel"].map(withheld)
+    )[list(COLUMNS)]
