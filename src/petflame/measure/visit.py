@@ -229,6 +229,18 @@ def read_images(root: Path) -> tuple[VisitImages, bool]:
     return VisitImages(pet, segmentation, ct), sidecar.get("suv_factor") is not None
 
 
+def measure_protocols(root: Path, protocols: Sequence[Protocol]) -> list[Measurement]:
+    """Measure a visit folder under several protocols without writing anything; the images are read once.
+
+    Raises
+    ------
+    InputRefused
+        As `measure_visit`; what one protocol refuses, all do.
+    """
+    images, is_suv, rows = _inputs(VisitFolder(root), None)
+    return [_said(measure_images(images, protocol, is_suv, rows), is_suv) for protocol in protocols]
+
+
 def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Measurement:
     """Measure a visit folder and write ``slices.tsv``, ``vessels.tsv`` and ``measure.json`` into it.
 
@@ -245,12 +257,8 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
         When the folder is not converted and segmented, holds no artery, or the exclusions are faulty.
     """
     visit = VisitFolder(root)
-    table = exclusions if exclusions is not None else visit.exclusions if visit.exclusions.exists() else None
-    rows = read_exclusions(table) if table is not None else ()
-    images, is_suv = read_images(root)
-    result = measure_images(images, protocol, is_suv, rows)
-    if not is_suv:
-        result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
+    images, is_suv, rows = _inputs(visit, exclusions)
+    result = _said(measure_images(images, protocol, is_suv, rows), is_suv)
     write_tsv(visit.slices, result.slices, SLICE_COLUMNS)
     write_tsv(visit.vessels, result.vessels, VESSEL_COLUMNS)
     if result.partial_volume is not None:
@@ -264,4 +272,17 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
     table_of_variations = variations.measure_variations(images, protocol, result, is_suv, rows)
     write_tsv(visit.variations, table_of_variations, variations.COLUMNS)
     write_json(visit.measure_json, result.details)
+    return result
+
+
+def _inputs(visit: VisitFolder, exclusions: Path | None) -> tuple[VisitImages, bool, tuple[Exclusion, ...]]:
+    table = exclusions if exclusions is not None else visit.exclusions if visit.exclusions.exists() else None
+    rows = read_exclusions(table) if table is not None else ()
+    return *read_images(visit.root), rows
+
+
+def _said(result: Measurement, is_suv: bool) -> Measurement:
+    """Put first in the warnings that SUV was refused, where it was."""
+    if not is_suv:
+        result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
     return result
