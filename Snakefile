@@ -169,6 +169,8 @@ rule collect:
     params:
         study=run.study.root,
         out=OUT.root,
+        protocol=run.protocol_option,
+        choices=run.choices,
     log:
         OUT.log("collect", "trial"),
     conda:
@@ -176,7 +178,7 @@ rule collect:
     resources:
         mem_mb=1000,
     shell:
-        "petflame collect {params.study:q} --out {params.out:q} > {log:q} 2>&1"
+        "petflame collect {params.study:q} --out {params.out:q} {params.protocol} > {log:q} 2>&1"
 
 
 # The only rule that has the allocation among its inputs: everything before it is blind.

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,11 @@ import pytest
 
 from petflame.errors import InputRefused
 from petflame.measure.visit import measure_visit
+from petflame.pair.collect import collect
 from petflame.protocol import Protocol
 from petflame.segment.run import segment_visit
 from petflame.simulate.trial import simulate_trial
+from petflame.study import load_study
 from petflame.workflow import plan_workflow
 
 ROOT = Path(__file__).parents[1]
@@ -124,6 +127,23 @@ def test_true_regions_meet_the_truth_of_the_simulation(run, study, tmp_path):
         errors += relative_errors(copy, vessels).values()
     assert abs(sum(errors) / len(errors)) < 0.02
     assert max(map(abs, errors)) < 0.12
+
+
+def test_a_participant_without_a_followup_visit_keeps_index_vessel_and_baseline(run, study, tmp_path):
+    whole = load_study(study, run[0])
+    gone = ("SIM0003", "followup")
+    fewer = replace(whole, visits=tuple(v for v in whole.visits if (v.participant_id, v.visit) != gone))
+    out = tmp_path / "out"
+    shutil.copytree(run[0], out, ignore=shutil.ignore_patterns("simulated_study", "pet.nii.gz", "ct.nii.gz"))
+    before = table(out / "patients.tsv").set_index("participant_id").loc["SIM0003"]
+    shutil.rmtree(out / "pairs" / before["code"])
+    collect(fewer, out, Protocol())
+    after = table(out / "patients.tsv").set_index("participant_id").loc["SIM0003"]
+    assert after["status"] == "missing_visit"
+    assert "no followup visit" in after["reason"]
+    assert after["index_vessel"] == before["index_vessel"]
+    assert after["tbr_max_baseline"] == pytest.approx(before["tbr_max_baseline"])
+    assert pd.isna(after["tbr_max_followup"])
 
 
 def test_every_variation_of_the_protocol_is_estimated_beside_the_primary(run):

@@ -113,10 +113,8 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
         When the file is absent, is no NIfTI, is not three-dimensional, declares more voxels than it holds, or has
         an affine that is not invertible.
     """
-    import nibabel as nib
-
     try:
-        image = nib.load(path)
+        image = _open_nifti(path)
         shape = tuple(int(n) for n in image.shape)
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
@@ -137,6 +135,21 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
     except Exception as error:
         raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
     return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
+
+
+def _open_nifti(path: Path) -> Any:
+    """Open an image; a gzipped single-file NIfTI-1 is expanded by ISA-L, about twice as fast as zlib."""
+    import nibabel as nib
+    from isal import igzip
+
+    if not path.name.endswith(".nii.gz"):
+        return nib.load(path)
+    with igzip.open(path, "rb") as stream:
+        size = stream.read(4)
+    if int.from_bytes(size, "little") != 348 and int.from_bytes(size, "big") != 348:
+        return nib.load(path)
+    # The image reads from the stream when its voxels are asked for, so the stream stays open as long as the image.
+    return nib.Nifti1Image.from_file_map({"image": nib.FileHolder(fileobj=igzip.open(path, "rb"))})
 
 
 def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import phantoms
-from petflame.grid import Volume
+from petflame.grid import Grid, Volume
 from petflame.measure.background import standard_error
 from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
 from petflame.measure.visit import measure
@@ -38,7 +38,7 @@ def test_the_standard_error_is_the_scatter_of_the_mean_under_correlated_noise():
     spacing = np.array([3.0, 3.0, 3.0])
     i, j, k = np.indices((24, 24, 24))
     core = np.argwhere((np.hypot(i - 12, j - 12) <= 2.2) & (np.abs(k - 12) <= 5))
-    effective = effective_voxels(core * spacing, fwhm)
+    effective = effective_voxels(core, Grid((24, 24, 24), np.diag([*spacing, 1.0])), fwhm)
     assert effective < 0.5 * len(core)
     means, errors = [], []
     for _ in range(300):

@@ -85,6 +85,7 @@ def check(
 def collect(
     study: StudyDir,
     out: Annotated[Path, typer.Option("--out", metavar="STUDY_OUT", help="Folder with visits/ and pairs/.")],
+    protocol: ProtocolFile = None,
     log_json: LogJson = False,
 ) -> None:
     """Gather visits and pairs into patients.tsv, vessels.tsv and exclusions.tsv.
@@ -92,9 +93,10 @@ def collect(
     Example: petflame collect study --out results
     """
     from petflame.pair.collect import collect as run
+    from petflame.protocol import load_protocol
     from petflame.study import load_study
 
-    counts = run(load_study(study, out), out)
+    counts = run(load_study(study, out), out, load_protocol(protocol))
     Console(log_json).say(
         f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
         f"{counts['flagged']} flag(s) in {out / 'exclusions.tsv'}",

@@ -131,7 +131,7 @@ def blood_pool(
         )
         return None
     sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-    effective = effective_voxels(pet.grid.to_ras(ijk), fwhm_mm)
+    effective = effective_voxels(ijk, pet.grid, fwhm_mm)
     return BloodPool(
         names,
         mean,

@@ -20,6 +20,15 @@ T = TypeVar("T")
 Box = tuple[slice, slice, slice]
 
 
+def _boxes(labels: Array) -> list[Box | None]:
+    """Bounding box of each label from 1 on; the walk goes the way the array lies in memory."""
+    if not labels.flags.f_contiguous:
+        found: list[Box | None] = ndimage.find_objects(labels)
+        return found
+    turned = ndimage.find_objects(labels.T)
+    return [None if box is None else (box[2], box[1], box[0]) for box in turned]
+
+
 class VisitImages:
     """PET, labels and, where there is one, CT of a visit, with what is worked out once and used by every protocol.
 
@@ -39,14 +48,14 @@ class VisitImages:
     """
 
     def __init__(self, pet: Volume, segmentation: Segmentation, ct: Volume | None = None) -> None:
-        self.pet = to_canonical(pet)
-        self.labels = to_canonical(segmentation.labels)
-        self.ct = None if ct is None else to_canonical(ct)
+        self.pet = to_canonical(pet, copy=False)
+        self.labels = to_canonical(segmentation.labels, copy=False)
+        self.ct = None if ct is None else to_canonical(ct, copy=False)
         self.segmentation = segmentation
         if segmentation.reference == "pet" and not self.labels.grid.same_as(self.pet.grid, 0.01):
             what = "the labels no longer lie on the PET grid"
             raise InputRefused.of(what, "labels.nii.gz", "segment the visit again")
-        self._boxes: list[Box | None] = ndimage.find_objects(self.labels.data)
+        self._boxes = _boxes(self.labels.data)
         self._kept: dict[Any, Any] = {}
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
@@ -112,4 +121,4 @@ class VisitImages:
             return cut_across(mask, grid, line, margin_mm, spacing_mm or grid.spacing_mm[2], own)
         if own and spacing_mm is None:
             return cut_on_pet(mask, grid, line, margin_mm)
-        return cut_on_ct(mask, grid, line, margin_mm, spacing_mm)
+        return cut_on_ct(mask, grid, line, margin_mm, spacing_mm, with_area=BY_NAME[name].kind != "neighbour")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from petflame.grid import Array
+from petflame.grid import Array, Grid
 
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 RADIAL_SAMPLES = 200
@@ -72,7 +72,7 @@ def wall_recovery(outer_radius_mm: float, wall_mm: float, fwhm_mm: float) -> flo
     return float(ring.max())
 
 
-def effective_voxels(points_mm: Array, fwhm_mm: float) -> float:
+def effective_voxels(voxels: Array, grid: Grid, fwhm_mm: float) -> float:
     """Independent voxels that are worth as much as these correlated ones for a mean.
 
     n^2 / sum_ij rho_ij with rho the correlation of noise that a Gaussian of this width has smoothed,
@@ -80,20 +80,28 @@ def effective_voxels(points_mm: Array, fwhm_mm: float) -> float:
 
     Parameters
     ----------
-    points_mm : (n, 3) array
+    voxels : (n, 3) int array
+        Voxels of `grid`; one that stands twice counts twice.
+    grid : Grid
     fwhm_mm : float
 
-    >>> effective_voxels(np.array([[0.0, 0, 0], [500.0, 0, 0]]), 6.0), effective_voxels(np.zeros((2, 3)), 6.0)
-    (2.0, 1.0)
+    >>> grid = Grid((90, 4, 4), np.eye(4))
+    >>> round(effective_voxels(np.array([[0, 0, 0], [80, 0, 0]]), grid, 6.0), 6)
+    2.0
+    >>> round(effective_voxels(np.array([[3, 0, 0], [3, 0, 0]]), grid, 6.0), 6)
+    1.0
     """
-    count = len(points_mm)
-    if count == 0:
+    if len(voxels) == 0:
         return 0.0
+    low = voxels.min(axis=0)
+    counts = np.zeros(voxels.max(axis=0) - low + 1)
+    np.add.at(counts, tuple((voxels - low).T), 1.0)
+    # How many pairs lie each whole step apart: on a grid they need not be gone through one by one.
+    size = [2 * n - 1 for n in counts.shape]
+    spectrum = np.fft.rfftn(counts, size, axes=(0, 1, 2))
+    pairs = np.fft.irfftn(np.abs(spectrum) ** 2, size, axes=(0, 1, 2))
+    # Steps of the transform: 0 upwards, then the negative ones.
+    steps = np.stack(np.meshgrid(*[np.round(np.fft.fftfreq(n) * n) for n in size], indexing="ij"), axis=-1)
+    squared = ((steps @ grid.affine[:3, :3].T) ** 2).sum(axis=-1)
     sigma = fwhm_mm / FWHM_PER_SIGMA
-    total = 0.0
-    # In blocks, so that a large pool needs no square of its size.
-    for start in range(0, count, 512):
-        block = points_mm[start : start + 512]
-        squared = ((block[:, None, :] - points_mm[None]) ** 2).sum(axis=-1)
-        total += float(np.exp(-squared / (4 * sigma**2)).sum())
-    return count**2 / total
+    return float(len(voxels) ** 2 / (np.round(pairs) * np.exp(-squared / (4 * sigma**2))).sum())

@@ -173,12 +173,18 @@ def section_planes(pet: Grid, spacing_mm: float | None) -> Array:
 
 
 def cut_on_ct(
-    mask: Volume, pet: Grid, centreline_lps_mm: Array, margin_mm: float, spacing_mm: float | None
+    mask: Volume,
+    pet: Grid,
+    centreline_lps_mm: Array,
+    margin_mm: float,
+    spacing_mm: float | None,
+    with_area: bool = True,
 ) -> list[Section]:
     """Cut a vessel mask of another grid by the axial planes of the PET grid, lowest first.
 
     Planes beyond the PET image are cut too and marked as out of view, so that no part of the vessel vanishes.
-    A plane on which the vessel holds no voxel centre gives no section.
+    A plane on which the vessel holds no voxel centre gives no section. Areas take most of the time; without them they
+    are NaN.
     """
     contours = contours_of(mask, margin_mm)
     step = 1.0 if spacing_mm is None else spacing_mm / pet.spacing_mm[2]
@@ -204,7 +210,7 @@ def cut_on_ct(
         ij = np.column_stack([i[inside], j[inside]])
         ijk = np.column_stack([ij, np.full(len(ij), k)])
         centre = ras_to_lps(points[inside].mean(axis=0))
-        area = _area_mm2(contours, pet, ij, k, margin_mm, fine)
+        area = _area_mm2(contours, pet, ij, k, margin_mm, fine) if with_area else float("nan")
         in_view = -1e-6 <= k <= pet.shape[2] - 1 + 1e-6
         arc = arc_at(centreline_lps_mm, centre)
         sections.append(Section(n, ijk, -distance[inside], area, centre, arc, in_view))

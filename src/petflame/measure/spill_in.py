@@ -64,9 +64,10 @@ def spill_in(vessel: str, sections: list[Section], images: VisitImages, protocol
     if rules.rule == "ignore" or not seen:
         return nothing
     region = protocol.region
-    key = ("surroundings", vessel, region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+    cut = (region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+    key = ("surroundings", vessel, *cut, rules.reach_mm, fwhm_mm, rules.unlabelled)
     around = images.once(
-        (*key, rules.reach_mm, fwhm_mm, rules.unlabelled),
+        key,
         lambda: surroundings(
             images.pet,
             images.labels,
@@ -76,10 +77,13 @@ def spill_in(vessel: str, sections: list[Section], images: VisitImages, protocol
             rules.unlabelled,
         ),
     )
-    return [
-        _suspect(s, images.pet, around, rules.reach_mm, rules.hot_ratio, fwhm_mm) if s.in_view else n
-        for s, n in zip(sections, nothing, strict=True)
-    ]
+    return images.once(
+        (*key, "suspects", rules.hot_ratio),
+        lambda: [
+            _suspect(s, images.pet, around, rules.reach_mm, rules.hot_ratio, fwhm_mm) if s.in_view else n
+            for s, n in zip(sections, nothing, strict=True)
+        ],
+    )
 
 
 def _suspect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,20 +116,25 @@ def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> 
     to_labels = np.linalg.inv(labels.grid.affine) @ pet.affine
     base = centres @ to_labels[:3, :3].T + to_labels[:3, 3]
     artery = np.zeros(shape, np.uint8)
-    counts = np.zeros((len(_HOT_KINDS), *shape), np.uint8)
+    is_artery = np.isin(np.arange(256), _ARTERY_LABELS)
+    counts: defaultdict[int, Array] = defaultdict(lambda: np.zeros(shape, np.uint8))
     limit = np.array(labels.grid.shape)
     for corner in np.ndindex(2, 2, 2):
         # The small number decides which way a point midway between two voxels goes, whatever the rounding.
         place = np.floor(base + to_labels[:3, :3] @ (0.5 * np.array(corner) - 0.25) + 0.5 + 1e-6).astype(int)
         inside = ((place >= 0) & (place < limit)).all(axis=-1)
         found = np.where(inside, labels.data[tuple(np.moveaxis(np.clip(place, 0, limit - 1), -1, 0))], 0)
-        artery += np.isin(found, _ARTERY_LABELS)
-        for n, label in enumerate(_HOT_KINDS):
-            counts[n] += found == label
+        held = np.flatnonzero(np.bincount(found.ravel()))
+        artery += is_artery[found]
+        for label in (n for n in _HOT_KINDS if n in held):
+            counts[label] += found == label
     least = MINIMUM_SHARE * 8
-    winner = counts.argmax(axis=0)
-    enough = (counts.max(axis=0) >= least) & (artery < 4)
-    return artery >= least, np.where(enough, np.array(_HOT_KINDS, np.uint8)[winner], 0).astype(np.uint8)
+    most, neighbour = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    for label, count in sorted(counts.items()):
+        more = count > most
+        most[more], neighbour[more] = count[more], label
+    neighbour[(most < least) | (artery >= 4)] = 0
+    return artery >= least, neighbour
 
 
 def steepest_ascent(values: Array) -> Array:

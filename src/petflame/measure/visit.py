@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from petflame.measure.images import VisitImages
 from petflame.measure.partial_volume import COLUMNS
 from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
-from petflame.measure.uptake import peak_sphere, section_uptake
+from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
 from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation, read_segmentation
@@ -163,11 +164,13 @@ def measure_images(
     return Measurement(slices, vessels, details, corrected)
 
 
-def _uptake(section: Section, images: VisitImages) -> Any:
+def _uptake(section: Section, images: VisitImages) -> Uptake | None:
     if not section.in_view:
         return None
     sphere = images.once("sphere", lambda: peak_sphere(images.pet.grid.spacing_mm))
-    return section_uptake(section, images.pet, sphere)
+    # Kept with the section itself: what is kept holds on to it, so no other section can take its number.
+    _, found = images.once(("uptake", id(section)), lambda: (section, section_uptake(section, images.pet, sphere)))
+    return found
 
 
 def _pool_warnings(pools: dict[str, BloodPool | None], protocol: Protocol) -> list[str]:
@@ -221,11 +224,15 @@ def read_images(root: Path) -> tuple[VisitImages, bool]:
     """
     visit = VisitFolder(root)
     sidecar = read_json(visit.pet_json, "run `petflame convert` first")
-    segmentation = read_segmentation(visit)
-    pet = read_nifti(visit.pet, "run `petflame convert` first")
-    if not np.isfinite(pet.data).all():
-        raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
-    ct = read_nifti(visit.ct) if visit.ct.exists() else None
+    # Most of the time goes into unpacking, which leaves Python free: CT and PET unpack while the labels are read.
+    with ThreadPoolExecutor(2) as pool:
+        waiting_ct = pool.submit(read_nifti, visit.ct) if visit.ct.exists() else None
+        waiting_pet = pool.submit(read_nifti, visit.pet, "run `petflame convert` first")
+        segmentation = read_segmentation(visit)
+        pet = waiting_pet.result()
+        if not np.isfinite(pet.data).all():
+            raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
+        ct = None if waiting_ct is None else waiting_ct.result()
     return VisitImages(pet, segmentation, ct), sidecar.get("suv_factor") is not None
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
+from petflame.protocol import Protocol
 from petflame.study import VISITS, Study, StudyOut
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
@@ -27,14 +29,19 @@ KEY_COLUMNS: dict[str, tuple[str, str]] = {
 STEPS = ("convert", "segment", "measure")
 
 
-def collect(study: Study, out: Path) -> dict[str, int]:
+def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     """Write ``patients.tsv``, ``vessels.tsv``, ``variations.tsv``, ``exclusions.tsv`` and the key table of a study.
+
+    A participant who has a measured baseline and no follow-up visit keeps index vessel and baseline value, so that
+    the missing follow-up can be imputed; the choice is sealed in ``index.json`` of the pair as for everybody else.
 
     Parameters
     ----------
     study : Study
     out : Path
         Folder with ``visits/`` and ``pairs/``.
+    protocol : Protocol
+        The one that the visits were measured under.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def collect(study: Study, out: Path) -> dict[str, int]:
             found = _visit_faults(results, study.code(participant, name))
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
-        row, change, pair_faults = _pair_results(results, code, participant, refused, visits)
+        row, change, pair_faults = _pair_results(results, code, study, refused, protocol)
         patients.append(row)
         vessels += [] if change is None else [change]
         if change is not None:
@@ -117,19 +124,21 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
 
 
 def _pair_results(
-    results: StudyOut, code: str, participant: str, refused: list[str], visits: tuple[Any, Any]
+    results: StudyOut, code: str, study: Study, refused: list[str], protocol: Protocol
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
-    folder = results.pair(code)
+    folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if not folder.status.exists() or read_json(folder.status)["status"] != "ok":
-        reasons = read_json(folder.status)["reasons"] if folder.status.exists() else []
+    if None in visits or not folder.status.exists() or read_json(folder.status)["status"] != "ok":
+        # A pair that an earlier run measured is no result of visits that are no longer in the table.
+        reasons = read_json(folder.status)["reasons"] if None not in visits and folder.status.exists() else []
         # A refusal that a visit already gave is listed once, with the visit.
         own = [] if refused else [("refused", reason) for reason in reasons]
         status = "missing_visit" if None in visits else "refused"
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
-        if folder.index.exists() and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
-            seal = read_json(folder.index)
-            bare |= {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}
+        if visits[0] is not None and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
+            kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)
+            bare |= kept
+            words += doubt
         return {**bare, "status": status, "reason": "; ".join(words)}, None, own
     patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
     row = {str(k): v for k, v in patient.to_dict("records")[0].items()}
@@ -145,3 +154,22 @@ def _pair_results(
         what = {"what": str(row["reason"]), "where": "pair.json", "remedy": "see the visits' own reasons"}
         faults.append(("flagged", what))
     return row, read_tsv(folder.vessels, text=("participant_id",)), faults
+
+
+def _baseline_alone(
+    results: StudyOut, pair: str, baseline: str, visits: tuple[Any, Any], protocol: Protocol
+) -> tuple[dict[str, Any], list[str]]:
+    """Return index vessel, its baseline value and the seal of a participant without a change, or why there is none."""
+    from petflame.pair.run import seal_baseline
+
+    folder = results.pair(pair)
+    if visits[1] is None:
+        try:
+            seal_baseline(results.visit(baseline).root, folder.root, protocol)
+        except InputRefused as refusal:
+            folder.index.unlink(missing_ok=True)
+            return {}, [fault.what for fault in refusal.faults]
+    if not folder.index.exists():
+        return {}, []
+    seal = read_json(folder.index)
+    return {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}, []

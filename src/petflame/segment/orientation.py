@@ -8,10 +8,11 @@ import numpy as np
 from petflame.grid import Grid, Volume
 
 
-def to_canonical(volume: Volume) -> Volume:
+def to_canonical(volume: Volume, copy: bool = True) -> Volume:
     """Permute and flip axes so that i, j, k run nearest to right-left, posterior-anterior, inferior-superior.
 
-    Values are untouched, so every voxel keeps its value and its place in patient space (RAS mm).
+    Values are untouched, so every voxel keeps its value and its place in patient space (RAS mm). Without `copy` the
+    array may be a view of the one given, in any memory order.
 
     >>> flipped = Volume(np.arange(8).reshape(2, 2, 2), Grid((2, 2, 2), np.diag([-1.0, -1, 2, 1])))
     >>> canonical = to_canonical(flipped)
@@ -19,7 +20,7 @@ def to_canonical(volume: Volume) -> Volume:
     ((1.0, 1.0, 2.0), 6)
     """
     data = nib.apply_orientation(volume.data, nib.io_orientation(volume.grid.affine))
-    return Volume(np.ascontiguousarray(data), canonical_grid(volume.grid))
+    return Volume(np.ascontiguousarray(data) if copy else data, canonical_grid(volume.grid))
 
 
 def canonical_grid(grid: Grid) -> Grid:
