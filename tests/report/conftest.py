@@ -118,7 +118,7 @@ def make_study(root: Path, participants: int = 8) -> MadeStudy:
         first, second = (results.visit(study.code(participant, v)).root for v in ("baseline", "followup"))
         pair_visits(first, second, pair.root, participant, Protocol())
         write_json(pair.status, {"status": "ok", "verb": "pair", "reasons": []})
-    collect(study, out)
+    collect(study, out, Protocol())
     made = MadeStudy(study_dir, out, study)
     run_analysis(made)
     return made
