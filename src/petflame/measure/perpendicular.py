@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.measure.sections import FAR_MM, Section, contours_of, corners_ijk, distance_at, padded
+from petflame.measure.sections import Section, corners_ijk
+from petflame.segment.distance import FAR_MM, contours_of, distance_at, padded
 from petflame.segment.product import arc_length_mm
 
 LINE_STEP_MM = 0.5
@@ -88,7 +89,7 @@ def _unit(vectors: Array) -> Array:
 def signed_distance(mask: Volume, margin_mm: float) -> Volume:
     """Distance to a mask's boundary in space, mm, negative inside, on a grid about as fine along k as in plane.
 
-    Slices are first interpolated (`petflame.measure.sections.distance_at`), so that thick ones make no steps.
+    Slices are first interpolated (`petflame.segment.distance.distance_at`), so that thick ones make no steps.
     """
     contours = contours_of(mask, margin_mm)
     grid = contours.grid

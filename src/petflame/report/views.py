@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.grid import Array, Volume, ras_to_lps
-from petflame.measure.sections import contours_of, distance_at
+from petflame.segment.distance import contours_of, distance_at
 
 CURVE_WIDTH_MM = 180.0
 CURVE_PIXEL_MM = 0.5

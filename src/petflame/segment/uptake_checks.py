@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.grid import Array, Volume
-from petflame.segment.centreline import crop_to_mask
+from petflame.segment.distance import contours_of
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, Segmentation
 
@@ -70,22 +70,14 @@ def _core(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth
     for name in names:
         mask = Volume(segmentation.labels.data == BY_NAME[name].label, segmentation.labels.grid)
         if mask.data.any():
-            values.append(_deep_values(crop_to_mask(to_canonical(mask)), pet, depth_mm))
+            values.append(_deep_values(to_canonical(mask), pet, depth_mm))
     found = np.concatenate(values) if values else np.zeros(0)
     return float(found.mean()) if len(found) >= FEWEST_VOXELS else None
 
 
-def _deep_values(crop: Volume, pet: Volume, depth_mm: float) -> Array:
-    spacing = crop.grid.spacing_mm
-    deep = np.stack(
-        [
-            ndimage.distance_transform_edt(np.pad(crop.data[..., k], 1), sampling=spacing[:2])[1:-1, 1:-1]
-            for k in range(crop.data.shape[2])
-        ],
-        axis=-1,
-    )
-    half = 0.5 * float(np.sqrt(spacing[0] * spacing[1]))
-    ijk = pet.grid.to_ijk(crop.grid.to_ras(np.argwhere(deep - half >= depth_mm)))
+def _deep_values(mask: Volume, pet: Volume, depth_mm: float) -> Array:
+    contours = contours_of(mask, 0.0)
+    ijk = pet.grid.to_ijk(contours.grid.to_ras(np.argwhere(contours.distance_mm <= -depth_mm)))
     inside = ((ijk >= -0.5) & (ijk <= np.array(pet.grid.shape) - 0.5)).all(axis=-1)
     places = np.moveaxis(ijk[inside], -1, 0)
     return np.asarray(ndimage.map_coordinates(pet.data, places, output=np.float64, order=1, mode="nearest"))
