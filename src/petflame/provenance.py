@@ -10,7 +10,7 @@ from typing import Any
 from petflame import __version__
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, sha256, write_json
-from petflame.study import StudyOut
+from petflame.folders import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
 # Logs and the local key are no results; the report carries this document's hash and comes after it.

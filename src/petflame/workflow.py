@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
+from petflame.folders import StudyOut
 from petflame.protocol import load_protocol, validation_faults
-from petflame.study import Study, StudyOut, Visit, load_study, read_visits
+from petflame.study import Study, Visit, load_study, read_visits
 
 SIMULATED = "simulated"
 ARMS = ("active", "control")

@@ -12,12 +12,12 @@ from scipy import ndimage
 import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
+from petflame.folders import VisitFolder
 from petflame.grid import Volume
 from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery
 from petflame.measure.visit import measure, measure_visit
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
-from petflame.study import VisitFolder
 
 # A tube with a wall, and a vein, upright in cold surroundings: centre x, y; outer radius; wall. RAS mm.
 LOW, HIGH = (-30.0, -30.0, 0.0), (60.0, 30.0, 60.0)

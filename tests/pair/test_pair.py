@@ -6,6 +6,7 @@ import pytest
 import phantoms
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
+from petflame.folders import PairFolder, VisitFolder
 from petflame.grid import Grid, Volume
 from petflame.measure.visit import measure_visit
 from petflame.pair.change import change_between
@@ -13,7 +14,6 @@ from petflame.pair.correspondence import level_on
 from petflame.pair.run import pair_visits, refuse_same_scan
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
-from petflame.study import PairFolder, VisitFolder
 
 CT = phantoms.grid((1.5, 1.5, 2.5))
 PET = phantoms.grid((4.0, 4.0, 3.0))

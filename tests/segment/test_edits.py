@@ -11,12 +11,12 @@ import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, write_nifti
+from petflame.folders import VisitFolder
 from petflame.grid import Volume
 from petflame.report.review import write_pack
 from petflame.segment.edits import DECISIONS, Edits, apply_edits, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation
 from petflame.segment.run import edit_visit, segment_visit
-from petflame.study import VisitFolder
 
 GRID = phantoms.grid((1.5, 1.5, 3.0), low=(-30.0, -30.0, 0.0), high=(30.0, 30.0, 60.0))
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from petflame.errors import Fault, PetflameError, UpstreamRefused
-from petflame.study import VisitFolder
+from petflame.folders import VisitFolder
 
 Record = Annotated[
     bool, typer.Option("--record", help="Write status.json and exit 0 when the input is refused (for workflows).")

@@ -45,9 +45,9 @@ def apply(
     Example: petflame review apply results/trial/visits/V1 --from pack/V1
     """
     from petflame.cli.visit import say_vessels
+    from petflame.folders import VisitFolder
     from petflame.segment.product import write_segmentation
     from petflame.segment.run import edit_visit
-    from petflame.study import VisitFolder
 
     console = Console(log_json)
     require_upstream(visit_dir, "segment")

@@ -11,7 +11,8 @@ from petflame.errors import InputRefused
 from petflame.measure.exclusions import Exclusion
 from petflame.measure.images import VisitImages
 from petflame.measure.visit import Measurement, measure_images
-from petflame.protocol import Protocol, Variation
+from petflame.protocol import Protocol
+from petflame.sensitivity import Variation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,6 +15,7 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_tsv
+from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume
 from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
@@ -27,7 +28,6 @@ from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
 from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation, read_segmentation
-from petflame.study import VisitFolder
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,11 @@ from typing import Any
 
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv, write_tsv
+from petflame.folders import StudyOut
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
-from petflame.study import VISITS, Study, StudyOut
+from petflame.study import VISITS, Study
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),

@@ -8,6 +8,7 @@ from typing import Any
 from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
+from petflame.folders import PairFolder, VisitFolder
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
 from petflame.pair.comparability import SAME_MEASUREMENT, as_rows, compare, facts_of, overall, same_measurement
 from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
@@ -16,7 +17,6 @@ from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
 from petflame.segment.product import read_segmentation
-from petflame.study import PairFolder, VisitFolder
 
 
 def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:

@@ -49,7 +49,7 @@ def pair_variations(
     """
     rows = []
     for variation in protocol.sensitivity:
-        rule = protocol.varied(variation).spill_in.rule
+        rule = variation.changes.get("spill_in", {}).get("rule", protocol.spill_in.rule)
         first, second = (table[table["variation"] == variation.name] for table in tables)
         levels = {
             name: _levels(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -22,6 +22,9 @@ from petflame.report.participants import draw_all, panel, picture_orders, table_
 from petflame.report.raster import FADE_TBR, colour_stops
 from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The allocation is the analysis's input alone; its hash stands in arms.json.
@@ -72,16 +75,36 @@ def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_fil
 
 def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha256: str, cores: int = 1) -> str:
     """Return the page's HTML; every value is escaped unless this package drew it."""
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            style=Markup(style),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            policy=content_policy(style, script),
+            **trial_context(results, protocol),
+            **patient_context(results, protocol, cores),
+            provenance=provenance,
+            provenance_sha256=provenance_sha256,
+            version=__version__,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return what renders the package's templates: values escaped, an unknown name an error, the page's filters."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "number": words.number,
         "percent": words.percent,
         "p_value": words.p_value,
@@ -92,18 +115,7 @@ def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha
         "vessel": title,
         "count": words.count,
     }
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        policy=content_policy(style, script),
-        **trial_context(results, protocol),
-        **patient_context(results, protocol, cores),
-        provenance=provenance,
-        provenance_sha256=provenance_sha256,
-        version=__version__,
-    )
+    return made
 
 
 def content_policy(style: str, script: str) -> str:

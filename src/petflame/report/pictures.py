@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from petflame.anatomy import ARTERIES, BY_NAME, title
 from petflame.files import read_nifti
+from petflame.folders import VisitFolder
 from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import (
@@ -29,7 +30,6 @@ from petflame.report.views import (
 )
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation, read_segmentation
-from petflame.study import VisitFolder
 
 SLAB_CT_MM = np.array([-2.0, 0.0, 2.0])
 SLAB_PET_MM = np.array([-6.0, -3.0, 0.0, 3.0, 6.0])

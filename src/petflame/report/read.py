@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv
-from petflame.study import VISITS, PairFolder, StudyOut, VisitFolder
+from petflame.folders import PairFolder, StudyOut, VisitFolder
+from petflame.study import VISITS
 
 if TYPE_CHECKING:
     import pandas as pd

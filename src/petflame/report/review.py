@@ -17,14 +17,14 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES, BY_NAME, REGIONS, VEINS, title
 from petflame.errors import InputRefused
 from petflame.files import write_text, write_tsv
+from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume, ras_to_lps
-from petflame.report.page import TEMPLATES, content_policy
+from petflame.report.page import TEMPLATES, content_policy, environment
 from petflame.report.pictures import PictureOrder, Scene, contour_class, open_scene, region_mask
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import axial_view, cut_region, sample
 from petflame.segment.edits import COLUMNS, DECISIONS, IMAGES
 from petflame.segment.product import VesselFinding
-from petflame.study import VisitFolder
 
 SECTIONS = 6
 WIDTH_MM = {"aorta": 130.0, "neck": 90.0}
@@ -156,16 +156,15 @@ def _colour_table() -> str:
 
 
 def _page(visits: list[dict[str, object]]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + (TEMPLATES / "review.css").read_text("utf-8")
-    return environment.get_template("review.html.j2").render(
-        style=Markup(style),  # noqa: S704
-        policy=content_policy(style, ""),
-        visits=visits,
-        decisions=DECISIONS,
-        version=__version__,
+    return (
+        environment()
+        .get_template("review.html.j2")
+        .render(
+            style=Markup(style),  # noqa: S704
+            policy=content_policy(style, ""),
+            visits=visits,
+            decisions=DECISIONS,
+            version=__version__,
+        )
     )

@@ -10,8 +10,8 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_nifti
+from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume
-from petflame.study import VisitFolder
 
 FORMAT = "petflame-labels/1"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti
+from petflame.folders import VisitFolder
 from petflame.grid import Grid, Volume
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
@@ -13,7 +14,6 @@ from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
-from petflame.study import VisitFolder
 
 METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
 

@@ -1,0 +1,188 @@
+"""Paths of everything that petflame writes: visits, pairs, a study's results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class VisitFolder:
+    """Paths of the files of one converted visit; the folder holds no identity, date, order or arm."""
+
+    root: Path
+
+    @property
+    def pet(self) -> Path:
+        """SUV image."""
+        return self.root / "pet.nii.gz"
+
+    @property
+    def pet_json(self) -> Path:
+        """How the SUV image came about."""
+        return self.root / "pet.json"
+
+    @property
+    def ct(self) -> Path:
+        """HU image."""
+        return self.root / "ct.nii.gz"
+
+    @property
+    def ct_json(self) -> Path:
+        """Facts about the CT, or that there is none."""
+        return self.root / "ct.json"
+
+    @property
+    def labels(self) -> Path:
+        """Label map."""
+        return self.root / "labels.nii.gz"
+
+    @property
+    def labels_json(self) -> Path:
+        """Centrelines, checks and provenance of the label map."""
+        return self.root / "labels.json"
+
+    @property
+    def slices(self) -> Path:
+        """Table of vessel sections."""
+        return self.root / "slices.tsv"
+
+    @property
+    def vessels(self) -> Path:
+        """Table of vessels."""
+        return self.root / "vessels.tsv"
+
+    @property
+    def measure_json(self) -> Path:
+        """Protocol, blood pools and warnings of the measurement."""
+        return self.root / "measure.json"
+
+    @property
+    def variations(self) -> Path:
+        """Sections under the protocol's variations."""
+        return self.root / "variations.tsv"
+
+    @property
+    def partial_volume(self) -> Path:
+        """Walls corrected for partial volume, a sensitivity analysis, where the protocol asks for it."""
+        return self.root / "partial_volume.tsv"
+
+    @property
+    def exclusions(self) -> Path:
+        """Sections that a reader leaves out, where there are any."""
+        return self.root / "exclusions.tsv"
+
+    @property
+    def status(self) -> Path:
+        """Outcome of the latest step."""
+        return self.root / "status.json"
+
+    def step(self, verb: str) -> Path:
+        """Outcome of one step, kept beside the others."""
+        return self.root / "steps" / f"{verb}.json"
+
+
+@dataclass(frozen=True)
+class PairFolder:
+    """Paths of the files of one pair of visits."""
+
+    root: Path
+
+    @property
+    def index(self) -> Path:
+        """The sealed index vessel and locked sections, written before follow-up is read."""
+        return self.root / "index.json"
+
+    @property
+    def pair_json(self) -> Path:
+        """Correspondence, comparability and warnings."""
+        return self.root / "pair.json"
+
+    @property
+    def patient(self) -> Path:
+        """One row: the participant's result."""
+        return self.root / "patients.tsv"
+
+    @property
+    def vessels(self) -> Path:
+        """A row a vessel."""
+        return self.root / "vessels.tsv"
+
+    @property
+    def variations(self) -> Path:
+        """Change under the protocol's variations."""
+        return self.root / "variations.tsv"
+
+    @property
+    def sections(self) -> Path:
+        """Sections of both visits side by side."""
+        return self.root / "sections.tsv"
+
+    @property
+    def status(self) -> Path:
+        """Outcome of the pairing."""
+        return self.root / "status.json"
+
+
+@dataclass(frozen=True)
+class StudyOut:
+    """Every path of a study's results."""
+
+    root: Path
+
+    def visit(self, code: str) -> VisitFolder:
+        """Folder of a visit."""
+        return VisitFolder(self.root / "visits" / code)
+
+    def pair(self, code: str) -> PairFolder:
+        """Folder of a pair."""
+        return PairFolder(self.root / "pairs" / code)
+
+    @property
+    def patients(self) -> Path:
+        """Every participant with a visit."""
+        return self.root / "patients.tsv"
+
+    @property
+    def vessels(self) -> Path:
+        """Every vessel of every participant."""
+        return self.root / "vessels.tsv"
+
+    @property
+    def variations(self) -> Path:
+        """Every participant under the protocol's variations."""
+        return self.root / "variations.tsv"
+
+    @property
+    def exclusions(self) -> Path:
+        """What was set aside, and why."""
+        return self.root / "exclusions.tsv"
+
+    @property
+    def arms(self) -> Path:
+        """Estimates per arm."""
+        return self.root / "arms.json"
+
+    @property
+    def outcomes(self) -> Path:
+        """Estimates from follow-up events."""
+        return self.root / "outcomes.json"
+
+    @property
+    def report(self) -> Path:
+        """The page to read."""
+        return self.root / "report.html"
+
+    @property
+    def key_table(self) -> Path:
+        """Which code is whose: stays local."""
+        return self.root / "key" / "key.tsv"
+
+    @property
+    def provenance(self) -> Path:
+        """Hashes of inputs and results."""
+        return self.root / "provenance.json"
+
+    def log(self, step: str, code: str) -> Path:
+        """Log of one job."""
+        return self.root / "logs" / step / f"{code}.log"
