@@ -35,7 +35,7 @@ from petflame.dicom.convert import convert_visit  # noqa: E402
 from petflame.errors import PetflameError  # noqa: E402
 from petflame.files import read_json, read_nifti, read_tsv, write_nifti, write_text  # noqa: E402
 from petflame.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
-from petflame.measure.visit import measure_visit  # noqa: E402
+from petflame.measure.folder import measure_visit  # noqa: E402
 from petflame.protocol import Protocol  # noqa: E402
 from petflame.segment.product import Segmentation, read_segmentation  # noqa: E402
 from petflame.segment.run import segment_visit  # noqa: E402

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from petflame.errors import InputRefused
-from petflame.measure.visit import measure_visit
+from petflame.measure.folder import measure_visit
 from petflame.pair.collect import collect
 from petflame.protocol import Protocol
 from petflame.segment.run import segment_visit

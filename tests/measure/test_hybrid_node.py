@@ -6,7 +6,7 @@ import pytest
 
 from petflame.dicom.convert import convert_visit
 from petflame.files import read_tsv
-from petflame.measure.visit import measure_visit
+from petflame.measure.folder import measure_visit
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
 from petflame.segment.run import segment_visit

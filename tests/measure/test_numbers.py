@@ -14,8 +14,9 @@ from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
 from petflame.grid import Volume
+from petflame.measure.folder import measure_visit
 from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery
-from petflame.measure.visit import measure, measure_visit
+from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
 

@@ -8,7 +8,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
 from petflame.grid import Grid, Volume
-from petflame.measure.visit import measure_visit
+from petflame.measure.folder import measure_visit
 from petflame.pair.change import change_between
 from petflame.pair.correspondence import level_on
 from petflame.pair.run import pair_visits, refuse_same_scan

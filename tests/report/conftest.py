@@ -15,7 +15,7 @@ from petflame.anatomy import BY_NAME, REGIONS
 from petflame.files import write_json, write_nifti
 from petflame.folders import StudyOut, VisitFolder
 from petflame.grid import Grid, Volume
-from petflame.measure.visit import measure_visit
+from petflame.measure.folder import measure_visit
 from petflame.pair.collect import collect
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol

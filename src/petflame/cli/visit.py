@@ -118,7 +118,7 @@ def measure(
 
     Example: petflame measure visits/V1
     """
-    from petflame.measure.visit import measure_visit
+    from petflame.measure.folder import measure_visit
     from petflame.protocol import load_protocol
 
     console = Console(log_json)

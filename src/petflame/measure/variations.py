@@ -61,7 +61,9 @@ def measure_variations(
         if variation.changes:
             try:
                 # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
-                result = measure_images(images, protocol.varied(variation), is_suv, exclusions)
+                result = measure_images(
+                    images, protocol.varied(variation), is_suv, exclusions, arteries=protocol.summary.index_candidates
+                )
             except InputRefused:
                 continue
         tables.append(_rows(variation, result, protocol, is_suv))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +12,16 @@ import numpy as np
 from petflame import __version__
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
-from petflame.files import read_json, read_nifti, write_json, write_tsv
-from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume
 from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
-from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
-from petflame.measure.exclusions import Exclusion, read_exclusions
+from petflame.measure.exclusions import Exclusion
 from petflame.measure.images import VisitImages
-from petflame.measure.partial_volume import COLUMNS
 from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
 from petflame.protocol import Protocol
-from petflame.segment.product import Segmentation, read_segmentation
+from petflame.segment.product import Segmentation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,13 +97,14 @@ def measure_images(
     is_suv: bool = True,
     exclusions: Sequence[Exclusion] = (),
     pet_ct_shift_mm: Mapping[str, float] = NO_SHIFT,
+    arteries: tuple[str, ...] = ARTERIES,
 ) -> Measurement:
     """Measure every artery of a visit whose images are at hand; what protocols share is worked out once.
 
-    Parameters, result and refusals are those of `measure`.
+    Parameters, result and refusals are those of `measure`; of the arteries only the ones named are measured.
     """
     pet, region, fwhm_mm = images.pet, protocol.region, protocol.partial_volume.psf_fwhm_mm
-    if not any(images.has(name) for name in ARTERIES):
+    if not any(images.has(name) for name in arteries):
         raise InputRefused.of("no artery is labelled", "labels.nii.gz", "segment the visit again")
     cores = {
         name: core_voxels(images.sections(name), images.centreline(name), pet, protocol.background)
@@ -122,11 +117,11 @@ def measure_images(
     pools = {
         vessel: choose_pool(vessel, sure, pet, protocol.background, fwhm_mm, FaultList())
         or choose_pool(vessel, cores, pet, protocol.background, fwhm_mm, faults)
-        for vessel in ARTERIES
+        for vessel in arteries
         if vessel in protocol.background.regions and images.has(vessel)
     }
     measured = {}
-    for name in ARTERIES:
+    for name in arteries:
         sections = images.sections(name, region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
         pool = pools.get(name)
         verdicts = judge(name, sections, images, protocol, exclusions, pet_ct_shift_mm, pool is not None, refusals)
@@ -212,84 +207,3 @@ def _liver(sections: list[Section], pet: Volume) -> float | None:
     deep = [pet.data[tuple(s.voxels[s.depth_mm >= LIVER_DEPTH_MM].T)] for s in sections if s.in_view]
     values = np.concatenate(deep) if deep else np.zeros(0)
     return float(values.astype(float).mean()) if len(values) >= 20 else None
-
-
-def read_images(root: Path) -> tuple[VisitImages, bool]:
-    """Read the images of a converted and segmented visit, and whether the PET is in SUV.
-
-    Raises
-    ------
-    InputRefused
-        When the folder is not converted and segmented, or the PET holds values that are not finite.
-    """
-    visit = VisitFolder(root)
-    sidecar = read_json(visit.pet_json, "run `petflame convert` first")
-    # Most of the time goes into unpacking, which leaves Python free: CT and PET unpack while the labels are read.
-    with ThreadPoolExecutor(2) as pool:
-        waiting_ct = pool.submit(read_nifti, visit.ct) if visit.ct.exists() else None
-        waiting_pet = pool.submit(read_nifti, visit.pet, "run `petflame convert` first")
-        segmentation = read_segmentation(visit)
-        pet = waiting_pet.result()
-        if not np.isfinite(pet.data).all():
-            raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
-        ct = None if waiting_ct is None else waiting_ct.result()
-    return VisitImages(pet, segmentation, ct), sidecar.get("suv_factor") is not None
-
-
-def measure_protocols(root: Path, protocols: Sequence[Protocol]) -> list[Measurement]:
-    """Measure a visit folder under several protocols without writing anything; the images are read once.
-
-    Raises
-    ------
-    InputRefused
-        As `measure_visit`; what one protocol refuses, all do.
-    """
-    images, is_suv, rows = _inputs(VisitFolder(root), None)
-    return [_said(measure_images(images, protocol, is_suv, rows), is_suv) for protocol in protocols]
-
-
-def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Measurement:
-    """Measure a visit folder and write ``slices.tsv``, ``vessels.tsv`` and ``measure.json`` into it.
-
-    Parameters
-    ----------
-    root : Path
-    protocol : Protocol
-    exclusions : Path or None
-        Table of sections that a reader leaves out; by default ``exclusions.tsv`` of the folder, where it exists.
-
-    Raises
-    ------
-    InputRefused
-        When the folder is not converted and segmented, holds no artery, or the exclusions are faulty.
-    """
-    visit = VisitFolder(root)
-    images, is_suv, rows = _inputs(visit, exclusions)
-    result = _said(measure_images(images, protocol, is_suv, rows), is_suv)
-    write_tsv(visit.slices, result.slices, SLICE_COLUMNS)
-    write_tsv(visit.vessels, result.vessels, VESSEL_COLUMNS)
-    if result.partial_volume is not None:
-        write_tsv(visit.partial_volume, result.partial_volume, COLUMNS)
-    else:
-        # Left from another protocol it would be taken for this one's.
-        for stale in (visit.partial_volume, visit.partial_volume.with_name("partial_volume_columns.json")):
-            stale.unlink(missing_ok=True)
-    from petflame.measure import variations
-
-    table_of_variations = variations.measure_variations(images, protocol, result, is_suv, rows)
-    write_tsv(visit.variations, table_of_variations, variations.COLUMNS)
-    write_json(visit.measure_json, result.details)
-    return result
-
-
-def _inputs(visit: VisitFolder, exclusions: Path | None) -> tuple[VisitImages, bool, tuple[Exclusion, ...]]:
-    table = exclusions if exclusions is not None else visit.exclusions if visit.exclusions.exists() else None
-    rows = read_exclusions(table) if table is not None else ()
-    return *read_images(visit.root), rows
-
-
-def _said(result: Measurement, is_suv: bool) -> Measurement:
-    """Put first in the warnings that SUV was refused, where it was."""
-    if not is_suv:
-        result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
-    return result

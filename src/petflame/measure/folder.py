@@ -1,0 +1,78 @@
+"""Measuring a visit folder: images and labels in, tables out."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from petflame.errors import InputRefused
+from petflame.files import read_json, read_nifti, write_json, write_tsv
+from petflame.folders import VisitFolder
+from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
+from petflame.measure.exclusions import read_exclusions
+from petflame.measure.images import VisitImages
+from petflame.measure.partial_volume import COLUMNS as PARTIAL_VOLUME_COLUMNS
+from petflame.measure.variations import COLUMNS as VARIATION_COLUMNS
+from petflame.measure.variations import measure_variations
+from petflame.measure.visit import Measurement, measure_images
+from petflame.protocol import Protocol
+from petflame.segment.product import read_segmentation
+
+
+def read_images(root: Path) -> tuple[VisitImages, bool]:
+    """Read the images of a converted and segmented visit, and whether the PET is in SUV.
+
+    Raises
+    ------
+    InputRefused
+        When the folder is not converted and segmented, or the PET holds values that are not finite.
+    """
+    visit = VisitFolder(root)
+    sidecar = read_json(visit.pet_json, "run `petflame convert` first")
+    # Most of the time goes into unpacking, which leaves Python free: CT and PET unpack while the labels are read.
+    with ThreadPoolExecutor(2) as pool:
+        waiting_ct = pool.submit(read_nifti, visit.ct) if visit.ct.exists() else None
+        waiting_pet = pool.submit(read_nifti, visit.pet, "run `petflame convert` first")
+        segmentation = read_segmentation(visit)
+        pet = waiting_pet.result()
+        if not np.isfinite(pet.data).all():
+            raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
+        ct = None if waiting_ct is None else waiting_ct.result()
+    return VisitImages(pet, segmentation, ct), sidecar.get("suv_factor") is not None
+
+
+def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Measurement:
+    """Measure a visit folder and write ``slices.tsv``, ``vessels.tsv``, ``variations.tsv`` and ``measure.json``.
+
+    Parameters
+    ----------
+    root : Path
+    protocol : Protocol
+    exclusions : Path or None
+        Table of sections that a reader leaves out; by default ``exclusions.tsv`` of the folder, where it exists.
+
+    Raises
+    ------
+    InputRefused
+        When the folder is not converted and segmented, holds no artery, or the exclusions are faulty.
+    """
+    visit = VisitFolder(root)
+    table = exclusions if exclusions is not None else visit.exclusions if visit.exclusions.exists() else None
+    rows = read_exclusions(table) if table is not None else ()
+    images, is_suv = read_images(root)
+    result = measure_images(images, protocol, is_suv, rows)
+    if not is_suv:
+        result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
+    write_tsv(visit.slices, result.slices, SLICE_COLUMNS)
+    write_tsv(visit.vessels, result.vessels, VESSEL_COLUMNS)
+    if result.partial_volume is not None:
+        write_tsv(visit.partial_volume, result.partial_volume, PARTIAL_VOLUME_COLUMNS)
+    else:
+        # Left from another protocol it would be taken for this one's.
+        for stale in (visit.partial_volume, visit.partial_volume.with_name("partial_volume_columns.json")):
+            stale.unlink(missing_ok=True)
+    write_tsv(visit.variations, measure_variations(images, protocol, result, is_suv, rows), VARIATION_COLUMNS)
+    write_json(visit.measure_json, result.details)
+    return result
