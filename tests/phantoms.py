@@ -28,6 +28,10 @@ def grid(spacing: tuple[float, float, float], low=(-70.0, -60.0, 0.0), high=(70.
     return Grid(shape, affine)
 
 
+CT, PET = grid((1.0, 1.0, 2.5)), grid((4.0, 4.0, 3.0))
+PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
+
+
 def points(on: Grid) -> np.ndarray:
     return on.to_ras(np.stack(np.indices(on.shape), axis=-1))
 

@@ -12,15 +12,7 @@ from petflame.measure.background import standard_error
 from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
-
-CT = phantoms.grid((1.0, 1.0, 2.5))
-PET = phantoms.grid((4.0, 4.0, 3.0))
-PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
-
-
-@pytest.fixture(scope="module")
-def labels():
-    return phantoms.label_map(CT)
+from phantoms import CT, PEAKS, PET
 
 
 def without(labels, *numbers):

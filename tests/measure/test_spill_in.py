@@ -10,10 +10,8 @@ from petflame.grid import Volume
 from petflame.measure.surroundings import steepest_ascent
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from phantoms import CT, PEAKS, PET
 
-CT = phantoms.grid((1.0, 1.0, 2.5))
-PET = phantoms.grid((4.0, 4.0, 3.0))
-PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
 # The left carotid has its centre at (-30, 5) and a radius of 4, RAS mm; these places are voxel centres beside it.
 BESIDE = (-38.0, 16.0, 114.0)
 CLOSE = (-34.0, 12.0, 114.0)
@@ -32,11 +30,6 @@ def blurred(fwhm_mm=5.0):
 def scan(centre, height, sigma=3.0):
     at = phantoms.points(PET)
     return Volume(blurred().data + hot_spot(at, np.array(centre), height, sigma), PET)
-
-
-@pytest.fixture(scope="module")
-def labels():
-    return phantoms.label_map(CT)
 
 
 def run(pet, labels, **rules):

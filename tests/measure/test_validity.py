@@ -10,20 +10,7 @@ from petflame.grid import Volume
 from petflame.measure.exclusions import read_exclusions
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
-
-CT = phantoms.grid((1.0, 1.0, 2.5))
-PET = phantoms.grid((4.0, 4.0, 3.0))
-PEAKS = {"aorta_ascending": 2.4, "aorta_descending": 2.0, "carotid_right": 1.8, "carotid_left": 1.9}
-
-
-@pytest.fixture(scope="module")
-def labels():
-    return phantoms.label_map(CT)
-
-
-@pytest.fixture(scope="module")
-def pet():
-    return phantoms.pet_image(PET, PEAKS)
+from phantoms import CT
 
 
 def rows_with(slices, code):
