@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from petflame.anatomy import ARTERIES, BY_NAME, title  # noqa: E402
 from petflame.dicom.convert import convert_visit  # noqa: E402
 from petflame.errors import PetflameError  # noqa: E402
 from petflame.files import read_json, read_nifti, read_tsv, write_nifti, write_text  # noqa: E402
+from petflame.folders import VisitFolder  # noqa: E402
 from petflame.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
 from petflame.measure.folder import measure_visit  # noqa: E402
 from petflame.protocol import Protocol  # noqa: E402
@@ -41,10 +43,11 @@ from petflame.segment.product import Segmentation, read_segmentation  # noqa: E4
 from petflame.segment.run import segment_visit  # noqa: E402
 from petflame.simulate.plan import plan_trial  # noqa: E402
 from petflame.simulate.trial import write_simulated_visit  # noqa: E402
-from petflame.study import VisitFolder  # noqa: E402
 
 PAGE = ROOT / "docs" / "segmentation.md"
 PICTURES = ROOT / "docs" / "figures" / "segmentation"
+# The pictures of scans with circles read by eye lie beside the readings.
+READ = TESTS / "pictures"
 HYBRID = "hybrid_acrin001"
 OUT_OF_SCOPE = {
     "contrast angiogram of a dissected, stented aorta": "aorta_cta_labels/aorta/ct_cropped.nii.gz",
@@ -58,6 +61,7 @@ SIMULATED = {
     "simulated A, full size": (0, "full"),
 }
 SEED_STEP_MM, SEED_NOISE_MM = 15.0, 1.5
+PIXEL_MM = 0.75
 COLOURS = {"artery": "red", "vein": "cyan"}
 SHOWN = (*ARTERIES, "svc", "jugular_right", "jugular_left")
 
@@ -91,7 +95,9 @@ def run_case(case: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         visit = VisitFolder(Path(scratch) / "visit")
         visit.root.mkdir()
-        facts = prepare(case, visit, Path(scratch))
+        # In a process of its own, so that making the case does not count as memory of segmenting it.
+        with ProcessPoolExecutor(1) as pool:
+            facts = pool.submit(prepare, case, visit, Path(scratch)).result()
         started = time.process_time()
         try:
             segmentation = segment_visit(visit.root, "auto", facts.get("seeds"))
@@ -103,7 +109,7 @@ def run_case(case: str) -> dict[str, Any]:
             table = measure_visit(visit.root, Protocol()).vessels.set_index("vessel")["mean_tbr_max"]
             measured = {n: 100 * (table[n] / w - 1) for n, w in facts["truth"].items() if table.get(n) is not None}
         rows = [row(name, segmentation, facts, measured) for name in SHOWN]
-        draw(PICTURES / f"{slug(case)}.jpg", read_nifti(visit.ct), segmentation)
+        draw(picture_of(case), read_nifti(visit.ct), segmentation, facts.get("circles", {}))
         return result | {"rows": rows}
 
 
@@ -201,8 +207,12 @@ def against_labels(found: Volume, truth: Volume, name: str) -> tuple[list[float]
     return errors, dices
 
 
-def draw(path: Path, ct: Volume, found: Segmentation, columns: int = 6) -> None:
-    """Draw six axial sections of every vessel that was found, with all outlines."""
+def picture_of(case: str) -> Path:
+    return (READ if case in FOLDERS else PICTURES) / f"{slug(case)}.jpg"
+
+
+def draw(path: Path, ct: Volume, found: Segmentation, circles: dict[str, Any], columns: int = 6) -> None:
+    """Draw six axial sections of every vessel that was found, with all outlines; where it was read, at the readings."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -213,13 +223,18 @@ def draw(path: Path, ct: Volume, found: Segmentation, columns: int = 6) -> None:
     for name, line_of_axes in zip(present, axes, strict=True):
         line = found.vessels[name].centreline_lps_mm
         line = line[np.argsort(line[:, 2])]
+        read = sorted(circles.get(name, []), key=lambda r: r["z"])[:columns]
         levels = np.linspace(line[0, 2], line[-1, 2], columns + 2)[1:-1]
+        levels[: len(read)] = [r["z"] for r in read]
         half = 26.0 if name.startswith(("carotid", "jugular")) else 42.0
-        for axis, z in zip(line_of_axes, levels, strict=True):
+        for n, (axis, z) in enumerate(zip(line_of_axes, levels, strict=True)):
             middle = [np.interp(z, line[:, 2], line[:, a]) for a in (0, 1)]
             if name == "aorta_arch":
                 middle = list(line[:, :2].mean(axis=0))
             section(axis, ct, found.labels, np.array([*middle, z]), half)
+            for x, y, radius in [read[n]["first"], read[n]["second"]] if n < len(read) else ():
+                at = (np.array([x, y]) - middle + half) / PIXEL_MM
+                axis.add_patch(plt.Circle(tuple(at), radius / PIXEL_MM, fill=False, ec="yellow", lw=0.5, ls=":"))
         state = "needs a reader" if found.vessels[name].withheld else found.vessels[name].method
         line_of_axes[0].set_title(f"{title(name)}: {state}", fontsize=5, pad=1.5, loc="left")
     figure.tight_layout(pad=0.15)
@@ -230,7 +245,7 @@ def draw(path: Path, ct: Volume, found: Segmentation, columns: int = 6) -> None:
 def section(axis: Any, ct: Volume, labels: Volume, centre_lps_mm: Array, half_mm: float) -> None:
     from scipy import ndimage
 
-    across = np.arange(-half_mm, half_mm + 0.1, 0.75)
+    across = np.arange(-half_mm, half_mm + 0.1, PIXEL_MM)
     grid = np.stack(
         np.meshgrid(centre_lps_mm[0] + across, centre_lps_mm[1] + across, [centre_lps_mm[2]], indexing="ij"), axis=-1
     )
@@ -335,10 +350,16 @@ def page(cases: dict[str, Any], trial: dict[str, Any] | None) -> str:
             lines += [f"* {case}: refused. {' '.join(f'*{words}*' for words in result['refused'])}"]
     if trial is not None:
         lines += ["", "## The embedded trial", "", *trial_lines(trial)]
-    lines += ["", "## Pictures", "", "Red: arteries; cyan: veins; six axial sections from below upwards.", ""]
+    lines += [
+        "",
+        "## Pictures",
+        "",
+        "Red: arteries; cyan: veins; dotted: the two readings; six axial sections, from below upwards.",
+        "",
+    ]
     for case, result in cases.items():
         if result["rows"]:
-            lines += [f"### {case}", "", f"![{case}](figures/segmentation/{slug(case)}.jpg)", ""]
+            lines += [f"### {case}", "", f"![{case}]({os.path.relpath(picture_of(case), PAGE.parent)})", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

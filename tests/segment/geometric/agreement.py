@@ -1,4 +1,4 @@
-"""How well labels agree with circles read by eye; used by the tests and by benchmarks/evaluate_geometric.py."""
+"""How well labels agree with circles read by eye; used by the tests and by benchmarks/segmentation_page.py."""
 
 from __future__ import annotations
 
