@@ -78,8 +78,9 @@ def segment_automatically(
         for name in from_seeds:
             labels[labels == BY_NAME[name].label] = 0
         # Seeds are set on purpose; a neighbour found by rule gives way, a vessel does not.
-        free = np.isin(labels, [0, *(n for n, r in BY_LABEL.items() if r.kind == "neighbour")])
-        labels[(drawn > 0) & free] = drawn[(drawn > 0) & free]
+        wanted = drawn > 0
+        vessel = np.isin(labels[wanted], [r.label for r in BY_LABEL.values() if r.kind != "neighbour"])
+        labels[wanted] = np.where(vessel, labels[wanted], drawn[wanted])
         findings |= from_seeds
         landmarks |= seeds.landmarks_lps_mm
     drawn, offered = draw_proposals({n: p for n, p in proposals.items() if n not in findings}, ct.grid)

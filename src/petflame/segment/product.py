@@ -131,7 +131,8 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
 
 
 def _present(labels: Volume) -> list[str]:
-    counts = np.bincount(labels.data.ravel(), minlength=256)
+    # Most voxels are background: counting the rest alone spares time and memory.
+    counts = np.bincount(labels.data[labels.data > 0], minlength=256)
     return [name for name, region in BY_NAME.items() if counts[region.label]]
 
 

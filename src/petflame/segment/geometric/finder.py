@@ -36,7 +36,7 @@ IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
 def find_vessels(ct: Volume) -> GeometricResult:
-    """Find the thoracic aorta and the superior vena cava on an unenhanced CT.
+    """Find the thoracic aorta and the superior vena cava on an unenhanced CT, and propose the vessels of the neck.
 
     The lungs, trachea and vertebral column give the places; circles are found by correlation and joined by dynamic
     programming; closed contours across the centreline give the surface (the design follows Xie and Reeves 2014,
@@ -52,7 +52,8 @@ def find_vessels(ct: Volume) -> GeometricResult:
     Returns
     -------
     GeometricResult
-        Labels on the grid of `ct`, findings of every vessel, landmarks and reasons to refuse the scan.
+        Labels on the grid of `ct` (with a liver reference and the neighbours that an unenhanced CT shows), findings of
+        every vessel, landmarks, proposals for carotids and jugular veins, and reasons to refuse the scan.
     """
     canonical = canonical_view(ct)
     chest = find_chest(canonical)
