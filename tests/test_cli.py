@@ -234,3 +234,23 @@ def test_protocol_show_and_diff(tmp_path):
         "name: ivory_assumed_v0 -> mine",
         "summary.active_threshold: 2.0 -> 1.6",
     ]
+
+
+def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
+    out = tmp_path / "V1"
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    assert "for a reader to accept or mend: carotid_right" in petflame("segment", out).stdout
+    assert petflame("review", "pack", out, "--out", tmp_path / "pack").returncode == 0
+    form = tmp_path / "pack" / "V1" / "decisions.tsv"
+    form.write_text("vessel\tdecision\twords\ncarotis\taccept\t\nsvc\treject\t\n")
+    told = refused("review", "apply", out, "--from", form.parent)
+    assert "'carotis' is no vessel" in told
+    assert "svc is rejected without words" in told
+    form.write_text("vessel\tdecision\twords\nsvc\treject\tnot the cava\n")
+    assert petflame("review", "apply", out, "--from", form.parent).returncode == 0
+    measured = petflame("measure", out).stdout
+    assert "withheld: its blood pool svc needs a reader: rejected by a reader: not the cava" in measured
+    assert "reader's edits" in refused("segment", out)
+    # What was made of the edited labels is still there, and still counts.
+    assert petflame("measure", out).returncode == 0
+    assert petflame("segment", out, "--edits", form.parent).returncode == 0

@@ -78,9 +78,12 @@ def segment(
 
     Example: petflame segment visits/V1 --method labels --from labels.nii.gz
     """
-    from petflame.segment.run import segment_visit
+    from petflame.segment.run import refuse_to_lose_edits, segment_visit
 
     console = Console(log_json)
+    if edits is None and not record:
+        # Before the step begins: what was measured on the edited labels stays as it is.
+        refuse_to_lose_edits(visit_dir)
     given = {"labels or seeds": source, "edits": edits}
     private = {word: what for what, path in given.items() if path is not None for word in (str(path), path.name)}
     with step("segment", visit_dir, record, console, private):
@@ -133,7 +136,8 @@ def measure(
             known = value is not None and value == value
             recovery = f" (expected recovery of the wall {row['expected_recovery']:.2f})" if known else ""
             text = f"mean TBRmax {value:.3f}{recovery}" if known else row["reason"]
-            console.say(f"{row['vessel']}: {text}")
+            withheld = f"; withheld: {row['reason']}" if known and row["withheld"] else ""
+            console.say(f"{row['vessel']}: {text}{withheld}")
 
 
 @app.command()

@@ -66,7 +66,6 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
     for number, row in enumerate(table.to_dict("records"), start=2):
         where = f"{path.name}, line {number}"
         given = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
-        known = len(list(faults))
         vessel, words, code = given.get("vessel", ""), given.get("words", ""), given.get("code", CODES[0])
         if vessel not in ARTERIES:
             faults.add(f"vessel {vessel!r} is unknown", where, f"use one of {', '.join(ARTERIES)}")
@@ -74,12 +73,12 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
             faults.add("words is empty", where, "say why the section is left out")
         if code not in CODES:
             faults.add(f"code {code!r} is unknown", where, f"use one of {', '.join(CODES)}, or leave it empty")
+        has_section, has_range = "section" in given, "z_min_mm" in given or "z_max_mm" in given
+        if has_section == has_range:
+            what = "it names " + ("a section and a range" if has_section else "neither a section nor a range")
+            faults.add(what, where, "give section, or z_min_mm and z_max_mm")
         section, z_mm = _section(given, where, faults), _range(given, where, faults)
-        if len(list(faults)) == known:
-            if (section is None) == (z_mm is None):
-                what = "it names " + ("neither a section nor a range" if section is None else "a section and a range")
-                faults.add(what, where, "give section, or z_min_mm and z_max_mm")
-            found.append(Exclusion(vessel, section, z_mm, code, words, where))
+        found.append(Exclusion(vessel, section, z_mm, code, words, where))
     faults.raise_if_any()
     return tuple(found)
 

@@ -33,6 +33,20 @@ def visit_grids(visit: VisitFolder) -> dict[str, Grid]:
     return {name: image_grid(path) for name, path in (("ct", visit.ct), ("pet", visit.pet)) if path.exists()}
 
 
+def refuse_to_lose_edits(root: Path) -> None:
+    """Refuse to segment a visit anew whose labels hold a reader's edits.
+
+    Raises
+    ------
+    InputRefused
+        When they do.
+    """
+    path = VisitFolder(root).labels_json
+    if path.exists() and "edits" in read_json(path)["provenance"]:
+        what = "its labels hold a reader's edits, which a new segmentation would lose"
+        raise InputRefused.of(what, str(path), "name the edits with --edits, or delete labels.json")
+
+
 def segment_visit(root: Path, method: str, source: Path | None, edits: Path | None = None) -> Segmentation:
     """Segment a converted visit and write ``labels.nii.gz`` and ``labels.json`` into its folder.
 
@@ -56,9 +70,8 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
     if not visit.pet.exists():
         raise InputRefused.of("there is no pet.nii.gz", str(root), "run `petflame convert` first")
     last_word = read_edits(edits) if edits is not None else None
-    if last_word is None and visit.labels_json.exists() and "edits" in read_json(visit.labels_json)["provenance"]:
-        what = "its labels hold a reader's edits, which a new segmentation would lose"
-        raise InputRefused.of(what, str(visit.labels_json), "name the edits with --edits, or delete labels.json")
+    if last_word is None:
+        refuse_to_lose_edits(root)
     grids = visit_grids(visit)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
