@@ -46,7 +46,7 @@ class RegionRules(_Rules):
     metal: Literal["ignore", "flag", "exclude"] = "exclude"
     metal_hu: Positive = 2500.0
     metal_reach_mm: NotNegative = 5.0
-    pet_ct_mismatch: Literal["ignore", "flag", "exclude"] = "exclude"
+    pet_ct_mismatch: Literal["ignore", "flag", "exclude", "correct"] = "exclude"
     pet_ct_mismatch_voxels: Positive = 1.0
 
 
@@ -145,6 +145,7 @@ class ComparabilityRules(_Rules):
     uptake_difference_min: Limits = Limits(passes=5, warns=10)
     glucose_mmol_l: Limits = Limits(passes=7, warns=11)
     dose_per_kg_difference_percent: Limits = Limits(passes=10, warns=20)
+    pet_ct_shift_voxels: Limits = Limits(passes=0.5, warns=1.0)
     area_ratio: Band = Band(passes=(0.9, 1.1), warns=(0.8, 1.25))
     liver_suv_mean: Band = Band(passes=(1.3, 3.2), warns=(1.0, 4.0))
 

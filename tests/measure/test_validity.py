@@ -1,15 +1,18 @@
 """Metal, PET-CT mismatch and a reader's exclusions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.grid import Volume
+from petflame.grid import Grid, Volume
 from petflame.measure.exclusions import read_exclusions
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.segment.product import PetCtShift
 from phantoms import CT
 
 
@@ -39,14 +42,42 @@ def test_labelled_metal_counts_without_a_ct(labels, pet):
     assert set(hit["vessel"]) == {"carotid_left"}
 
 
+def shifted(labels, *shift_mm):
+    found = phantoms.segmentation(labels)
+    one = replace(found.vessels["carotid_left"], pet_ct_shift=PetCtShift(shift_mm, (0.3, 0.3)))
+    return replace(found, vessels=found.vessels | {"carotid_left": one})
+
+
 @pytest.mark.parametrize(("shift", "expected"), [(3.9, False), (4.1, True)])
 def test_a_shift_beyond_one_voxel_is_a_mismatch(labels, pet, shift, expected):
-    found = measure(pet, phantoms.segmentation(labels), Protocol(), pet_ct_shift_mm={"carotid_left": shift})
+    found = measure(pet, shifted(labels, shift, 0.0), Protocol())
     hit = rows_with(found.slices, "pet_ct_mismatch")
     assert (len(hit) > 0) == expected
+    row = found.vessels.set_index("vessel").loc["carotid_left"]
+    assert row["pet_ct_shift_mm"] == shift
     if expected:
         assert set(hit["vessel"]) == {"carotid_left"}
-        assert found.vessels.set_index("vessel").loc["carotid_left", "valid_sections"] == 0
+        assert row["valid_sections"] == 0
+
+
+def test_a_shift_is_undone_on_request(labels, pet):
+    # The CT's labels lie 8 mm (two voxels) to the right of where the PET shows the vessels.
+    affine = CT.affine.copy()
+    affine[0, 3] += 8.0
+    away = Volume(labels.data, Grid(CT.shape, affine))
+    rules = {"pet_ct_mismatch": "correct"}
+    plain = measure(pet, phantoms.segmentation(labels), Protocol()).vessels.set_index("vessel")
+    # LPS x is towards the left: the PET lies 8 mm to the left of the CT, more than the search reaches.
+    beyond = measure(pet, shifted(away, 8.0, 0.0), Protocol(region=rules)).vessels.set_index("vessel")
+    assert beyond.loc["carotid_left", "valid_sections"] == 0
+    assert not beyond.loc["carotid_left", "pet_ct_corrected"]
+    affine[0, 3] -= 4.0
+    near = Volume(labels.data, Grid(CT.shape, affine))
+    undone = measure(pet, shifted(near, 4.0, 0.0), Protocol(region=rules)).vessels.set_index("vessel")
+    assert undone.loc["carotid_left", "pet_ct_corrected"]
+    assert not undone.loc["carotid_right", "pet_ct_corrected"]
+    for column in ("mean_suv_max", "mean_area_mm2", "valid_sections", "length_mm"):
+        assert undone.loc["carotid_left", column] == pytest.approx(plain.loc["carotid_left", column], rel=1e-9)
 
 
 def table(tmp_path, *rows):

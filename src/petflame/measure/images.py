@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +12,7 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.grid import Array, Grid, Volume
+from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.measure.perpendicular import cut_across
 from petflame.measure.sections import Section, cut_on_ct, cut_on_pet
 from petflame.segment.orientation import to_canonical
@@ -27,6 +29,12 @@ def _boxes(labels: Array) -> list[Box | None]:
         return found
     turned = ndimage.find_objects(labels.T)
     return [None if box is None else (box[2], box[1], box[0]) for box in turned]
+
+
+def _moved(volume: Volume, ras_mm: Array) -> Volume:
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] += ras_mm
+    return Volume(volume.data, Grid(volume.grid.shape, affine))
 
 
 class VisitImages:
@@ -57,6 +65,20 @@ class VisitImages:
             raise InputRefused.of(what, "labels.nii.gz", "segment the visit again")
         self._boxes = _boxes(self.labels.data)
         self._kept: dict[Any, Any] = {}
+
+    def moved(self, x_mm: float, y_mm: float) -> VisitImages:
+        """Return the same PET with labels, centrelines and CT moved in the axial plane, LPS mm."""
+        other = copy.copy(self)
+        step = np.array([x_mm, y_mm, 0.0])
+        other.labels = _moved(self.labels, ras_to_lps(step))
+        other.ct = None if self.ct is None else _moved(self.ct, ras_to_lps(step))
+        vessels = {
+            name: replace(found, centreline_lps_mm=found.centreline_lps_mm + step)
+            for name, found in self.segmentation.vessels.items()
+        }
+        other.segmentation = replace(self.segmentation, vessels=vessels)
+        other._kept = {}
+        return other
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """Return what `make` returned the first time this key was asked for."""

@@ -25,11 +25,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredVessel:
-    """A vessel's sections with what is said of each, their uptake (None out of view) and its blood pool."""
+    """What is known of a vessel before its rows are written.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        Its sections with what is said of each.
+    uptakes : list of Uptake or None
+        Of each section; None out of view.
+    pool : BloodPool or None
+    images : VisitImages
+        As it was measured on them.
+    moved : bool
+        Whether they were moved to undo a shift between PET and CT.
+    """
 
     verdicts: list[Verdict]
     uptakes: list[Uptake | None]
     pool: BloodPool | None
+    images: VisitImages
+    moved: bool = False
 
 
 def slice_table(measured: dict[str, MeasuredVessel], is_suv: bool) -> pd.DataFrame:
@@ -113,7 +128,7 @@ def expected_recovery(vessel: str, area_mm2: float | None, assumed: PartialVolum
 
 
 def partial_volume_table(
-    measured: dict[str, MeasuredVessel], images: VisitImages, assumed: PartialVolumeRules, is_suv: bool
+    measured: dict[str, MeasuredVessel], assumed: PartialVolumeRules, is_suv: bool
 ) -> pd.DataFrame:
     """Rows of ``partial_volume.tsv``: a sensitivity analysis."""
     import pandas as pd
@@ -121,7 +136,7 @@ def partial_volume_table(
     rows = [
         corrected_row(
             name,
-            images,
+            vessel.images,
             vessel.pool.mean if vessel.pool is not None else None,
             wall_mm(name, assumed),
             assumed.psf_fwhm_mm,
@@ -141,6 +156,7 @@ def _vessel_row(
     is_suv: bool,
 ) -> dict[str, Any]:
     pool, mean = vessel.pool, measures["mean_tbr_max"]
+    shift = finding.pet_ct_shift if finding is not None else None
     reason = finding.reason if finding is not None else ""
     if not measures["valid_sections"]:
         codes = sorted({r for v in vessel.verdicts for r in v.reasons}) or ["no PET voxel centre lies inside it"]
@@ -165,4 +181,7 @@ def _vessel_row(
         "mean_tbr_max_se_background": None if pool is None or mean is None else mean * pool.se / pool.mean,
         "expected_recovery": expected_recovery(name, measures["mean_area_mm2"], assumed),
         "spill_in_sections": sum(SPILL_IN in v.reasons for v in vessel.verdicts),
+        "pet_ct_shift_mm": None if shift is None else shift.length_mm,
+        "pet_ct_shift_sd_mm": None if shift is None else max(shift.sd_mm),
+        "pet_ct_corrected": vessel.moved,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
 from petflame.grid import Array, Volume, ras_to_lps
+from petflame.measure.alignment import is_mismatch
 from petflame.measure.exclusions import Exclusion, excluded
 from petflame.measure.images import VisitImages
 from petflame.measure.sections import Section
@@ -56,7 +57,6 @@ def judge(
     images: VisitImages,
     protocol: Protocol,
     exclusions: Sequence[Exclusion],
-    pet_ct_shift_mm: Mapping[str, float],
     has_background: bool,
     faults: FaultList,
 ) -> list[Verdict]:
@@ -71,8 +71,6 @@ def judge(
     protocol : Protocol
     exclusions : sequence of Exclusion
         A reader's, of any vessel.
-    pet_ct_shift_mm : mapping of str to float
-        Residual shift between PET and CT at a vessel, where it was measured.
     has_background : bool
     faults : FaultList
         Takes a reader's rows that meet no section.
@@ -87,8 +85,7 @@ def judge(
     verdicts = [Verdict(s, f) for s, f in zip(sections, found, strict=True)]
     ends = set(end_sections(sections, region.partial_section_fraction)) if region.trim_end_sections else set()
     metal = near_metal(sections, images, region.metal_hu, region.metal_reach_mm, region.metal != "ignore")
-    largest = region.pet_ct_mismatch_voxels * max(images.pet.grid.spacing_mm)
-    shifted = region.pet_ct_mismatch != "ignore" and pet_ct_shift_mm.get(vessel, 0.0) > largest
+    shifted = is_mismatch(images, vessel, region)
     by_reader = excluded(vessel, sections, exclusions, faults)
     for n, verdict in enumerate(verdicts):
         if not verdict.section.in_view:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, Volume
+from petflame.measure.alignment import aligned
 from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
 from petflame.measure.exclusions import Exclusion
 from petflame.measure.images import VisitImages
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIVER_DEPTH_MM = 10.0
-NO_SHIFT: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,6 @@ def measure(
     *,
     ct: Volume | None = None,
     exclusions: Sequence[Exclusion] = (),
-    pet_ct_shift_mm: Mapping[str, float] = NO_SHIFT,
 ) -> Measurement:
     """Measure every artery of a visit.
 
@@ -75,8 +73,6 @@ def measure(
         HU; metal is looked for on it.
     exclusions : sequence of Exclusion
         Sections that a reader leaves out.
-    pet_ct_shift_mm : mapping of str to float
-        Residual shift between PET and CT at each vessel, where it was measured.
 
     Returns
     -------
@@ -88,7 +84,7 @@ def measure(
         When labels no longer lie on the PET they were drawn on, no artery is labelled, or a reader's rows meet no
         section.
     """
-    return measure_images(VisitImages(pet, segmentation, ct), protocol, is_suv, exclusions, pet_ct_shift_mm)
+    return measure_images(VisitImages(pet, segmentation, ct), protocol, is_suv, exclusions)
 
 
 def measure_images(
@@ -96,7 +92,6 @@ def measure_images(
     protocol: Protocol,
     is_suv: bool = True,
     exclusions: Sequence[Exclusion] = (),
-    pet_ct_shift_mm: Mapping[str, float] = NO_SHIFT,
     arteries: tuple[str, ...] = ARTERIES,
 ) -> Measurement:
     """Measure every artery of a visit whose images are at hand; what protocols share is worked out once.
@@ -122,12 +117,12 @@ def measure_images(
     }
     measured = {}
     for name in arteries:
-        sections = images.sections(name, region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
-        pool = pools.get(name)
-        verdicts = judge(name, sections, images, protocol, exclusions, pet_ct_shift_mm, pool is not None, refusals)
+        own, pool = aligned(images, name, region), pools.get(name)
+        sections = own.sections(name, region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+        verdicts = judge(name, sections, own, protocol, exclusions, pool is not None, refusals)
         if images.has(name):
-            uptakes = [_uptake(v.section, images) for v in verdicts]
-            measured[name] = MeasuredVessel(verdicts, uptakes, pool)
+            uptakes = [_uptake(v.section, own) for v in verdicts]
+            measured[name] = MeasuredVessel(verdicts, uptakes, pool, own, moved=own is not images)
     refusals.raise_if_any()
     warnings = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults}) + _pool_warnings(pools, protocol)
     veins = {
@@ -155,7 +150,7 @@ def measure_images(
     slices = slice_table(measured, is_suv)
     vessels = vessel_table(slices, measured, images.segmentation, spacing, protocol, is_suv)
     assumed = protocol.partial_volume
-    corrected = partial_volume_table(measured, images, assumed, is_suv) if assumed.transfer_matrix else None
+    corrected = partial_volume_table(measured, assumed, is_suv) if assumed.transfer_matrix else None
     return Measurement(slices, vessels, details, corrected)
 
 

@@ -155,6 +155,33 @@ def same_measurement(vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]], 
     return [*items, Item("label_grid", grids[0], grids[1], None, grade, "the same")]
 
 
+def alignment(
+    vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+    voxel_mm: tuple[float | None, float | None],
+    rules: Limits,
+) -> list[Item]:
+    """Grade how far PET and CT lie apart at each vessel of each visit; a shift that was corrected is none.
+
+    Parameters
+    ----------
+    vessels : dict
+        Name to (baseline, follow-up) rows of ``vessels.tsv``.
+    voxel_mm : pair of float or None
+        In-plane size of the PET's voxels at each visit.
+    rules : Limits
+        In voxels.
+    """
+    items = []
+    for name, rows in vessels.items():
+        for visit, row, size in zip(("baseline", "followup"), rows, voxel_mm, strict=True):
+            shift = 0.0 if row.get("pet_ct_corrected") else row.get("pet_ct_shift_mm")
+            value = shift / size if shift is not None and size else None
+            first, second = (r.get("pet_ct_shift_mm") for r in rows)
+            grade = grade_limits(value, rules)
+            items.append(Item(f"pet_ct_shift_voxels_{name}_{visit}", first, second, value, grade, _say(rules)))
+    return items
+
+
 def _close(first: Any, second: Any, tolerance_mm: float = 0.01) -> bool:
     if not first or not second or len(first) != len(second):
         return False

@@ -10,7 +10,15 @@ from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.folders import PairFolder, VisitFolder
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
-from petflame.pair.comparability import SAME_MEASUREMENT, as_rows, compare, facts_of, overall, same_measurement
+from petflame.pair.comparability import (
+    SAME_MEASUREMENT,
+    alignment,
+    as_rows,
+    compare,
+    facts_of,
+    overall,
+    same_measurement,
+)
 from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
 from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
@@ -143,6 +151,11 @@ def pair_visits(
         },
         (first.segmentation.reference, second.segmentation.reference),
     )
+    items += alignment(
+        {name: (v.a, v.b) for name, v in paired.items() if v.a and v.b},
+        (_in_plane_mm(first.sidecar), _in_plane_mm(second.sidecar)),
+        protocol.comparability.pet_ct_shift_voxels,
+    )
     grade, reasons = overall(items)
     varied = [read_tsv(VisitFolder(root).variations, text=("variation", "reason")) for root in (baseline, followup)]
     variations = pair_variations((varied[0], varied[1]), paired, participant_id, protocol)
@@ -158,6 +171,11 @@ def pair_visits(
     table = pd.DataFrame(variations, columns=list(VARIATION_COLUMNS))
     write_tsv(folder.variations, table, VARIATION_COLUMNS)
     return patient
+
+
+def _in_plane_mm(sidecar: dict[str, Any]) -> float | None:
+    size = sidecar.get("voxel_size_mm")
+    return max(size[:2]) if size else None
 
 
 def _write(

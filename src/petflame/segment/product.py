@@ -33,6 +33,27 @@ class Check:
     message: str
 
 
+@dataclass(frozen=True)
+class PetCtShift:
+    """Where the PET shows a vessel, less where the CT shows it, in the axial plane.
+
+    Attributes
+    ----------
+    lps_mm : (float, float)
+        Towards the patient's left and back.
+    sd_mm : (float, float)
+        Standard deviation of each.
+    """
+
+    lps_mm: tuple[float, float]
+    sd_mm: tuple[float, float]
+
+    @property
+    def length_mm(self) -> float:
+        """How far the two lie apart."""
+        return float(np.hypot(*self.lps_mm))
+
+
 @dataclass(frozen=True, eq=False)
 class VesselFinding:
     """What a segmentation says about one vessel.
@@ -50,6 +71,8 @@ class VesselFinding:
         The vessel needs a reader before it may enter the primary endpoint.
     reason : str
         Why it is withheld, or empty.
+    pet_ct_shift : PetCtShift or None
+        None where it could not be measured, and for regions drawn on the PET.
     """
 
     method: str
@@ -58,6 +81,7 @@ class VesselFinding:
     centreline_lps_mm: Array
     withheld: bool = False
     reason: str = ""
+    pet_ct_shift: PetCtShift | None = None
 
     @property
     def arc_mm(self) -> Array:
@@ -122,12 +146,17 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
                 "reason": finding.reason,
                 "checks": [vars(check) for check in finding.checks],
                 "centreline_lps_mm": np.round(finding.centreline_lps_mm, 3),
+                "pet_ct_shift": _rounded(finding.pet_ct_shift),
             }
             for name, finding in segmentation.vessels.items()
         },
         "provenance": segmentation.provenance,
     }
     write_json(visit.labels_json, document)
+
+
+def _rounded(shift: PetCtShift | None) -> dict[str, list[float]] | None:
+    return None if shift is None else {key: [round(v, 3) for v in pair] for key, pair in vars(shift).items()}
 
 
 def _present(labels: Volume) -> list[str]:
@@ -156,6 +185,9 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
             np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
             item["withheld"],
             item["reason"],
+            None
+            if item["pet_ct_shift"] is None
+            else PetCtShift(**{k: tuple(v) for k, v in item["pet_ct_shift"].items()}),
         )
         for name, item in document["vessels"].items()
     }

@@ -11,6 +11,7 @@ from petflame.grid import Grid, Volume
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
+from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
@@ -85,9 +86,11 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
         segmentation = _segment_ct(visit, grids["ct"], method, source)
     is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
-    segmentation = check_uptake(segmentation, read_nifti(visit.pet), is_suv)
+    pet, ct = read_nifti(visit.pet), _ct_of(visit)
+    segmentation = check_uptake(segmentation, pet, is_suv)
     if last_word is not None:
-        segmentation = apply_edits(segmentation, last_word, _ct_of(visit), grids)
+        segmentation = apply_edits(segmentation, last_word, ct, grids)
+    segmentation = check_pet_ct_shift(segmentation, ct, pet)
     write_segmentation(segmentation, visit)
     return segmentation
 
@@ -101,8 +104,9 @@ def edit_visit(root: Path, edits: Path) -> Segmentation:
         When the folder is not segmented, or the edits cannot be applied.
     """
     visit = VisitFolder(root)
-    segmentation = read_segmentation(visit)
-    return apply_edits(segmentation, read_edits(edits), _ct_of(visit), visit_grids(visit))
+    ct = _ct_of(visit)
+    edited = apply_edits(read_segmentation(visit), read_edits(edits), ct, visit_grids(visit))
+    return check_pet_ct_shift(edited, ct, read_nifti(visit.pet))
 
 
 def _ct_of(visit: VisitFolder) -> Volume | None:
