@@ -151,7 +151,8 @@ rule pair:
     conda:
         "envs/petflame.yaml"
     resources:
-        mem_mb=1000,
+        # Registering takes the CTs of both visits.
+        mem_mb=3000 if run.protocol.pairing.registers else 1000,
     shell:
         "petflame pair {params.visits:q} --out {params.folder:q} --participant {params.participant} "
         "--visits {params.table:q} {params.protocol} {params.record} > {log:q} 2>&1"

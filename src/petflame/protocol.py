@@ -150,6 +150,21 @@ class ComparabilityRules(_Rules):
     liver_suv_mean: Band = Band(passes=(1.3, 3.2), warns=(1.0, 4.0))
 
 
+class PairingRules(_Rules):
+    """Which section of the follow-up is which of the baseline, and whose contours the follow-up is measured in."""
+
+    correspondence: Literal["landmark", "registration"] = "landmark"
+    followup_contours: Literal["own", "baseline"] = "own"
+    registration_correlation: Annotated[float, Field(gt=0, le=1)] = 0.7
+    registration_return_mm: Positive = 2.0
+    registration_apart_mm: Positive = 5.0
+
+    @property
+    def registers(self) -> bool:
+        """Whether the two CTs have to be registered."""
+        return self.correspondence == "registration" or self.followup_contours == "baseline"
+
+
 class ChangeRules(_Rules):
     """How a change between visits is expressed for one patient."""
 
@@ -171,6 +186,7 @@ class Protocol(_Rules):
     background: BackgroundRules = BackgroundRules()
     partial_volume: PartialVolumeRules = PartialVolumeRules()
     summary: SummaryRules = SummaryRules()
+    pairing: PairingRules = PairingRules()
     comparability: ComparabilityRules = ComparabilityRules()
     change: ChangeRules = ChangeRules()
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"

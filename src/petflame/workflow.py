@@ -14,7 +14,7 @@ from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.folders import StudyOut
-from petflame.protocol import load_protocol, validation_faults
+from petflame.protocol import Protocol, load_protocol, validation_faults
 from petflame.study import Study, Visit, load_study, read_visits
 
 SIMULATED = "simulated"
@@ -63,10 +63,14 @@ class Workflow:
         return f"--protocol {shlex.quote(self.settings.protocol)}" if self.settings.protocol else ""
 
     @property
+    def protocol(self) -> Protocol:
+        """The configured protocol."""
+        return load_protocol(Path(self.settings.protocol) if self.settings.protocol else None)
+
+    @property
     def choices(self) -> str:
         """Version and protocol hash: what a change of either must make anew."""
-        protocol = load_protocol(Path(self.settings.protocol) if self.settings.protocol else None)
-        return f"{__version__} {protocol.digest}"
+        return f"{__version__} {self.protocol.digest}"
 
     def state_of(self, *paths: Path | None) -> str:
         """Newest change and number of the files at or below some paths, so that changed input is taken anew.

@@ -1,4 +1,4 @@
-"""Which section of one visit is which section of the other: distance along the vessel from a landmark."""
+"""Which section of one visit is which of the other: by distance along the vessel, or by registration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from petflame.segment.product import Segmentation, arc_length_mm
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from petflame.pair.following import Followed
 
 # In order of preference; a level is read off the vessel's own centreline.
 LANDMARKS: dict[str, tuple[str, ...]] = {
@@ -30,7 +32,8 @@ class Correspondence:
     Attributes
     ----------
     method : str
-        'landmark: NAME' or 'fraction of length'.
+        'registration', 'landmark: NAME' or 'fraction of length'; the latter two with why registration was not
+        trusted, where it was asked for.
     positions_baseline, positions_followup : (n,), (m,) arrays
         Position of every section along the vessel, mm.
     match : (n,) int array
@@ -75,12 +78,32 @@ def _origin(vessel: str, a: Segmentation, b: Segmentation) -> tuple[str, float, 
     return None
 
 
+def _at_arc(line_mm: Array, arc_mm: Array) -> Array:
+    """Places on a polyline, shape (n, 3), at distances along it."""
+    arc = arc_length_mm(line_mm)
+    return np.stack([np.interp(arc_mm, arc, line_mm[:, axis]) for axis in range(3)], axis=1)
+
+
+def _arc_of(points_mm: Array, line_mm: Array) -> Array:
+    """Distance along a polyline of the place on it nearest to each point; beyond its ends it goes straight on."""
+    start, step = line_mm[:-1], np.diff(line_mm, axis=0)
+    length = np.maximum(np.linalg.norm(step, axis=1), 1e-9)
+    along = np.einsum("nsk,sk->ns", points_mm[:, None] - start[None], step) / length
+    low, high = np.zeros(len(length)), length.copy()
+    low[0], high[-1] = -np.inf, np.inf
+    along = np.clip(along, low, high)
+    foot = start[None] + along[..., None] * (step / length[:, None])[None]
+    nearest = np.linalg.norm(points_mm[:, None] - foot, axis=-1).argmin(axis=1)
+    return np.asarray(arc_length_mm(line_mm)[nearest] + along[np.arange(len(points_mm)), nearest])
+
+
 def correspond(
     vessel: str,
     baseline: pd.DataFrame,
     followup: pd.DataFrame,
     segmentations: tuple[Segmentation, Segmentation],
     section_spacing_mm: float,
+    followed: Followed | None = None,
 ) -> Correspondence:
     """Match the sections of a vessel between two visits within one section.
 
@@ -92,15 +115,24 @@ def correspond(
     segmentations : pair of Segmentation
         Baseline and follow-up: centrelines and landmarks.
     section_spacing_mm : float
+    followed : Followed or None
+        The vessel's map from baseline to follow-up, where registration is to decide.
 
     Returns
     -------
     Correspondence
-        By distance from a landmark that both visits have; else by fraction of length, scaled to the mean length.
+        By registration where it is given and can be trusted; else by distance from a landmark that both visits have;
+        else by fraction of length, scaled to the mean length.
     """
     arcs = [np.asarray(rows["arc_mm"], float) for rows in (baseline, followup)]
-    origin = _origin(vessel, *segmentations)
-    if origin is not None:
+    origin, refused = _origin(vessel, *segmentations), ""
+    if followed is not None:
+        refused = f" ({followed.refused})" if followed.refused else ""
+    if followed is not None and not refused:
+        method = "registration"
+        lines = [s.vessels[vessel].centreline_lps_mm for s in segmentations]
+        positions = [_arc_of(followed.apply(_at_arc(lines[0], arcs[0])), lines[1]), arcs[1]]
+    elif origin is not None:
         method = f"landmark: {origin[0]}"
         positions = [arcs[0] - origin[1], arcs[1] - origin[2]]
     else:
@@ -108,6 +140,7 @@ def correspond(
         scale = float(np.mean(lengths))
         method = "fraction of length"
         positions = [a / max(length, 1e-9) * scale for a, length in zip(arcs, lengths, strict=True)]
+    method += refused
     # Along a slanted vessel neighbouring planes lie further apart than the planes themselves.
     steps = [np.abs(np.diff(p)) for p in positions if len(p) > 1]
     reach = max([section_spacing_mm, *(float(np.median(s)) for s in steps)])

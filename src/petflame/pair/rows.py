@@ -17,6 +17,8 @@ from petflame.segment.product import Segmentation
 if TYPE_CHECKING:
     import pandas as pd
 
+    from petflame.pair.following import Followed
+
 
 @dataclass(frozen=True, eq=False)
 class MeasuredVisit:
@@ -49,6 +51,8 @@ class PairedVessel:
         None where a visit has no section.
     locked : dict
         'mds' and 'active': sections locked at baseline.
+    contours : str
+        Whose the follow-up was measured in.
     """
 
     name: str
@@ -57,6 +61,7 @@ class PairedVessel:
     slices: tuple[pd.DataFrame, pd.DataFrame]
     correspondence: Correspondence | None
     locked: dict[str, list[int]]
+    contours: str = "own"
 
     def locked_followup(self, which: str) -> tuple[float | None, int]:
         """Mean follow-up TBRmax of the valid sections matched to those locked at baseline, and their number."""
@@ -79,17 +84,19 @@ def pair_vessel(
     second: MeasuredVisit,
     locked: dict[str, dict[str, list[int]]],
     protocol: Protocol,
+    followed: Followed | None = None,
+    contours: str = "own",
 ) -> PairedVessel:
     """Put the two visits of a vessel side by side, with the sections locked at baseline."""
     a, b = (v.slices[v.slices["vessel"] == name].reset_index(drop=True) for v in (first, second))
     found = None
     if len(a) and len(b):
         spacing = float(first.details["section_spacing_mm"])
-        found = correspond(name, a, b, (first.segmentation, second.segmentation), spacing)
+        found = correspond(name, a, b, (first.segmentation, second.segmentation), spacing, followed)
     rows, slices, own = (first.row(name), second.row(name)), (a, b), locked.get(name, {"mds": [], "active": []})
     if found is not None:
         rows, slices, own = share_exclusions(rows, slices, found.match, own, spacing, protocol)
-    return PairedVessel(name, *rows, slices, found, own)
+    return PairedVessel(name, *rows, slices, found, own, contours)
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -137,6 +144,7 @@ def vessel_row(v: PairedVessel, participant_id: str, index: str, protocol: Proto
         "sections_followup": b.get("valid_sections"),
         "matched_sections": 0 if v.correspondence is None else int((v.correspondence.match >= 0).sum()),
         "correspondence": None if v.correspondence is None else v.correspondence.method,
+        "followup_contours": v.contours,
         "area_ratio": ratio(b.get("mean_area_mm2"), a.get("mean_area_mm2")),
         "withheld": bool(a.get("withheld")) or bool(b.get("withheld")),
         "reason": reason,

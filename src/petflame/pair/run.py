@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from petflame import __version__
+from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.folders import PairFolder, VisitFolder
@@ -25,6 +26,10 @@ from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
 from petflame.segment.product import read_segmentation
+
+if TYPE_CHECKING:
+    from petflame.measure.images import VisitImages
+    from petflame.pair.following import Followed
 
 
 def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
@@ -136,7 +141,21 @@ def pair_visits(
     first, seal = seal_baseline(baseline, out, protocol)
     index, locked = seal["index_vessel"], seal["locked_sections"]
     second = read_measured(followup, protocol)
-    paired = {name: pair_vessel(str(name), first, second, locked, protocol) for name in first.vessels["vessel"]}
+    tables = [read_tsv(VisitFolder(root).variations, text=("variation", "reason")) for root in (baseline, followup)]
+    followed: dict[str, Followed] = {}
+    contours: dict[str, str] = {}
+    if protocol.pairing.registers:
+        followed, images, is_suv = _follow(baseline, followup, protocol)
+        if protocol.pairing.followup_contours == "baseline":
+            from petflame.pair.propagation import remeasure
+
+            again = remeasure(followup, images, is_suv, first, second, followed, protocol)
+            second, tables[1], contours = again.visit, again.variations, again.contours
+    by_map = followed if protocol.pairing.correspondence == "registration" else {}
+    paired = {
+        name: pair_vessel(name, first, second, locked, protocol, by_map.get(name), contours.get(name, "own"))
+        for name in map(str, first.vessels["vessel"])
+    }
     facts = (
         facts_of(first.sidecar, first.details, glucose_mmol_l[0]),
         facts_of(second.sidecar, second.details, glucose_mmol_l[1]),
@@ -157,8 +176,7 @@ def pair_visits(
         protocol.comparability.pet_ct_shift_voxels,
     )
     grade, reasons = overall(items)
-    varied = [read_tsv(VisitFolder(root).variations, text=("variation", "reason")) for root in (baseline, followup)]
-    variations = pair_variations((varied[0], varied[1]), paired, participant_id, protocol)
+    variations = pair_variations((tables[0], tables[1]), paired, participant_id, protocol)
     rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]
     patient = patient_row(paired, rows, index, participant_id, protocol, facts)
     patient |= {
@@ -167,10 +185,24 @@ def pair_visits(
         "index_seal": seal["seal"],
         "code": out.name,
     }
-    _write(folder, patient, rows, paired, items, seal["notes"], protocol)
+    _write(folder, patient, rows, paired, items, seal["notes"], followed, protocol)
     table = pd.DataFrame(variations, columns=list(VARIATION_COLUMNS))
     write_tsv(folder.variations, table, VARIATION_COLUMNS)
     return patient
+
+
+def _follow(baseline: Path, followup: Path, protocol: Protocol) -> tuple[dict[str, Followed], VisitImages, bool]:
+    """Register every vessel from baseline to follow-up; also the follow-up's images and whether they are in SUV."""
+    from petflame.measure.folder import read_images
+    from petflame.pair.following import Scan, follow, not_followed
+
+    before, _ = read_images(baseline)
+    after, is_suv = read_images(followup)
+    if before.ct is None or after.ct is None or "pet" in (before.segmentation.reference, after.segmentation.reference):
+        what = "a CT and labels on it are needed at both visits to register them"
+        return dict.fromkeys(filter(before.has, ARTERIES), not_followed(what)), after, is_suv
+    scans = Scan(before.ct, before.labels), Scan(after.ct, after.labels)
+    return follow(*scans, ARTERIES, protocol.pairing), after, is_suv
 
 
 def _in_plane_mm(sidecar: dict[str, Any]) -> float | None:
@@ -185,6 +217,7 @@ def _write(
     paired: dict[str, PairedVessel],
     items: list[Any],
     notes: list[str],
+    followed: dict[str, Followed],
     protocol: Protocol,
 ) -> None:
     import pandas as pd
@@ -206,6 +239,10 @@ def _write(
             "comparability": patient["comparability"],
             "comparability_items": as_rows(items),
             "correspondence": {r["vessel"]: r["correspondence"] for r in rows},
+            "registration": {
+                name: {"correlation": f.correlation, "return_mm": f.return_mm, "refused": f.refused}
+                for name, f in followed.items()
+            },
             "published_repeatability_percent": protocol.change.published_bands_percent,
         },
     )

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
 from petflame.grid import Array, Grid, Volume, ras_to_lps
+from petflame.segment.blocks import block_grid, block_mean
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, PetCtShift, Segmentation
 
@@ -123,16 +124,11 @@ def _tissues_round(name: str, labels: Volume, ct: Volume) -> _Tissues | None:
     box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     parts = _parts(name, labels.data[box], ct.data[box], block)
     size = spacing * block
-    affine = labels.grid.affine.copy()
-    affine[:3, 3] = labels.grid.to_ras(start + (block - 1) / 2)
-    affine[:3, :3] *= block
+    grid = block_grid(labels.grid, start, block, parts[0].shape)
     sigma = FWHM_MM / 2.3548 / size
     kept = [p for n, p in enumerate(parts) if n == 0 or p.sum() * np.prod(size) > SMALLEST_TISSUE_MM3]
     distance = ndimage.distance_transform_edt(parts[0] < 0.5, sampling=size)
-    i, j, k = parts[0].shape
-    return _Tissues(
-        [ndimage.gaussian_filter(p, sigma, mode="nearest") for p in kept], distance, Grid((i, j, k), affine)
-    )
+    return _Tissues([ndimage.gaussian_filter(p, sigma, mode="nearest") for p in kept], distance, grid)
 
 
 def _parts(name: str, labels: Array, hu: Array, block: Array) -> list[Array]:
@@ -140,19 +136,11 @@ def _parts(name: str, labels: Array, hu: Array, block: Array) -> list[Array]:
     others = [BY_NAME[n].label for n in (*ARTERIES, *VEINS) if n != name]
     wanted = [labels == BY_NAME[name].label, np.isin(labels, others)]
     wanted += [labels == BY_NAME[n].label for n in NEIGHBOURS if n != "metal"]
-    parts = [_averaged(mask, block) for mask in wanted if mask.any()]
+    parts = [block_mean(mask, block) for mask in wanted if mask.any()]
     free = np.clip(1.0 - np.sum(parts, axis=0), 0.0, 1.0)
-    mean_hu = _averaged(hu, block)
+    mean_hu = block_mean(hu, block)
     lung, fat, bone = mean_hu < LUNG_BELOW_HU, mean_hu < FAT_BELOW_HU, mean_hu > BONE_ABOVE_HU
     return [*parts, *(free * mask for mask in (lung, fat & ~lung, bone))]
-
-
-def _averaged(data: Array, block: Array) -> Array:
-    """Mean of every whole block of voxels, float32."""
-    whole = [n // b for n, b in zip(data.shape, block, strict=True)]
-    cut = data[tuple(slice(0, n * b) for n, b in zip(whole, block, strict=True))]
-    split = cut.reshape([size for n, b in zip(whole, block, strict=True) for size in (n, b)])
-    return np.asarray(split.mean(axis=(1, 3, 5), dtype=np.float32))
 
 
 def _samples(tissues: _Tissues, pet: Volume) -> tuple[Array, Array, int]:

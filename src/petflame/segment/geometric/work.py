@@ -10,6 +10,8 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from petflame.grid import Array, Grid, Volume, ras_to_lps
+from petflame.itk import image_of
+from petflame.segment.blocks import block_grid, block_mean
 
 STEP_MM = 2.0
 AIR_HU = -1024.0
@@ -101,17 +103,8 @@ def resample(ct: Volume, low_lps_mm: Array, high_lps_mm: Array) -> Work:
     last = first + np.maximum((last - first) // factor, 1) * factor
     last = np.minimum(last, ct.grid.shape)
     crop = ct.data[first[0] : last[0], first[1] : last[1], first[2] : last[2]]
-    binned = _block_mean(crop, factor)
-    affine = ct.grid.affine.copy()
-    affine[:3, 3] = (ct.grid.affine @ np.array([*(first + (factor - 1) / 2), 1.0]))[:3]
-    affine[:3, :3] = affine[:3, :3] * factor
-
-    image = sitk.GetImageFromArray(binned.transpose(2, 1, 0))
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(to_lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(to_lps[:3, 3].tolist())
-    image.SetDirection((to_lps[:3, :3] / spacing).ravel().tolist())
+    binned = block_mean(crop, factor, (AIR_HU, 3071))
+    image = image_of(Volume(binned, block_grid(ct.grid, first, factor, binned.shape)))
     size = np.maximum(np.ceil((high_lps_mm - low_lps_mm) / STEP_MM).astype(int) + 1, 1)
     out = sitk.Resample(
         image,
@@ -131,18 +124,6 @@ def resample(ct: Volume, low_lps_mm: Array, high_lps_mm: Array) -> Work:
     k = ct.grid.to_ijk(ras_to_lps(axis))[:, 2]
     inside = (k >= -0.5) & (k <= ct.grid.shape[2] - 0.5)
     return Work(hu, np.asarray(low_lps_mm, float), inside)
-
-
-def _block_mean(data: Array, factor: Array) -> Array:
-    shape = np.array(data.shape) // factor
-    total = np.zeros(shape, np.float32)
-    for a in range(factor[0]):
-        for b in range(factor[1]):
-            for c in range(factor[2]):
-                part = data[a :: factor[0], b :: factor[1], c :: factor[2]]
-                part = part[: shape[0], : shape[1], : shape[2]]
-                total += np.clip(part, AIR_HU, 3071)
-    return np.asarray(total / factor.prod())
 
 
 def sample(image: Array, index: Array, order: int = 1, outside: float = AIR_HU) -> Array:

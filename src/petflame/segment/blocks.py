@@ -1,0 +1,34 @@
+"""Coarser images: the mean of whole blocks of voxels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from petflame.grid import Array, Grid
+
+
+def block_mean(data: Array, block: Array, limits: tuple[float, float] | None = None) -> Array:
+    """Mean of every whole block of voxels, float32; values are first clipped to limits, where given.
+
+    >>> block_mean(np.arange(8.0).reshape(2, 2, 2), np.array([1, 1, 2])).tolist()
+    [[[0.5], [2.5]], [[4.5], [6.5]]]
+    """
+    shape = np.array(data.shape) // block
+    total = np.zeros(shape, np.float32)
+    for corner in np.ndindex(*block):
+        part = data[tuple(slice(c, n * b, b) for c, n, b in zip(corner, shape, block, strict=True))]
+        total += part if limits is None else np.clip(part, *limits)
+    return np.asarray(total / np.prod(block))
+
+
+def block_grid(grid: Grid, start: Array, block: Array, shape: tuple[int, ...]) -> Grid:
+    """Grid of blocks whose first begins at voxel `start`.
+
+    >>> block_grid(Grid((8, 8, 8), np.eye(4)), np.array([2, 2, 2]), np.array([2, 2, 2]), (3, 3, 3)).to_ras([0, 0, 0])
+    array([2.5, 2.5, 2.5])
+    """
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_ras(start + (np.asarray(block) - 1) / 2)
+    affine[:3, :3] = affine[:3, :3] * block
+    i, j, k = shape
+    return Grid((i, j, k), affine)
