@@ -18,6 +18,7 @@ from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance
 from petflame.report import figures, panels, tables, words
+from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
 from petflame.report.raster import FADE_TBR, colour_stops
 from petflame.report.read import Results, Row, read_results
@@ -158,6 +159,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "vessel_table": tables.vessels(arms),
         "sensitivity": tables.sensitivity(arms),
         "variations": tables.variations(arms),
+        "multiverse": multiverse(specifications(arms, protocol)),
         "endpoints": tables.endpoints(arms),
         "controls": tables.negative_controls(arms),
         "stations": (arms.get("consort") or {}).get("stations") or [],

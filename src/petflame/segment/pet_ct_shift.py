@@ -29,7 +29,8 @@ LARGEST_SD_MM = 1.5
 LEAST_EXPLAINED = 0.2
 FEWEST_SAMPLES, MOST_SAMPLES = 200, 1500
 LUNG_BELOW_HU, FAT_BELOW_HU, BONE_ABOVE_HU = -400.0, -25.0, 130.0
-SMALLEST_TISSUE_MM3 = 200.0
+# Share of a PET voxel that a tissue must fill somewhere to have an uptake of its own.
+LEAST_SHARE = 0.2
 _STEPS, _SMALL_STEP_MM, _LONGEST_STEP_MM = 30, 0.02, 2.0
 
 
@@ -126,9 +127,8 @@ def _tissues_round(name: str, labels: Volume, ct: Volume) -> _Tissues | None:
     size = spacing * block
     grid = block_grid(labels.grid, start, block, parts[0].shape)
     sigma = FWHM_MM / 2.3548 / size
-    kept = [p for n, p in enumerate(parts) if n == 0 or p.sum() * np.prod(size) > SMALLEST_TISSUE_MM3]
     distance = ndimage.distance_transform_edt(parts[0] < 0.5, sampling=size)
-    return _Tissues([ndimage.gaussian_filter(p, sigma, mode="nearest") for p in kept], distance, grid)
+    return _Tissues([ndimage.gaussian_filter(p, sigma, mode="nearest") for p in parts], distance, grid)
 
 
 def _parts(name: str, labels: Array, hu: Array, block: Array) -> list[Array]:
@@ -170,7 +170,9 @@ def _fit(tissues: _Tissues, where: Array, values: Array, shared: float) -> tuple
     axes = tissues.grid.affine[:2, :2]
     # Along the grid's own axes; an oblique grid turns the result, not the search.
     spacing = np.array(tissues.grid.spacing_mm)
-    slopes = [np.gradient(m, *spacing[:2], axis=(0, 1)) for m in tissues.maps]
+    # A tissue that hardly reaches the samples could take any uptake.
+    maps = [m for m in tissues.maps if ndimage.map_coordinates(m, where.T, order=1).max() >= LEAST_SHARE]
+    slopes = [np.gradient(m, *spacing[:2], axis=(0, 1)) for m in maps]
 
     def at(shift: Array, images: list[Array]) -> Array:
         # What the CT shows at a place, the PET shows that place plus the shift.
@@ -178,7 +180,7 @@ def _fit(tissues: _Tissues, where: Array, values: Array, shared: float) -> tuple
         return np.stack([ndimage.map_coordinates(m, places.T, order=1, mode="nearest") for m in images], axis=1)
 
     def residual(shift: Array) -> tuple[Array, Array, Array]:
-        design = np.column_stack([at(shift, tissues.maps), np.ones(len(values))])
+        design = np.column_stack([at(shift, maps), np.ones(len(values))])
         uptakes = np.linalg.lstsq(design, values, rcond=None)[0]
         return values - design @ uptakes, design, uptakes
 
