@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from petflame.trial.mixed import fit_random_intercept
-from petflame.trial.power import SEED, Design, run_trials, simulate_trials
+from petflame.trial.power import SEED
+from petflame.trial.simulated_trials import Design, run_trials, simulate_trials
 
 
 def mixed_rejection(design: Design, trials: int, seed: int) -> tuple[float, float]:

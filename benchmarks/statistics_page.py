@@ -14,7 +14,8 @@ from coverage import mixed_rejection
 
 from petflame.trial.analyse import analyse
 from petflame.trial.outcomes import outcomes
-from petflame.trial.power import SEED, Design, run_trials
+from petflame.trial.power import SEED
+from petflame.trial.simulated_trials import Design, run_trials
 
 GOOD, MISSED, TRUTH = "#4878a8", "#c8452c", "#202020"
 NAMES = {

@@ -21,13 +21,13 @@ class BatchFit:
     cov : ndarray, shape (trials, 3, 3)
     sigma : ndarray, shape (trials,)
         Residual SD.
-    df : int
+    df : ndarray, shape (trials,)
     """
 
     coef: Matrix
     cov: Matrix
     sigma: Vector
-    df: int
+    df: Vector
 
     def difference(self) -> dict[str, Vector]:
         """Return estimate, se, p, low, high of the adjusted difference, each of shape (trials,)."""
@@ -41,13 +41,13 @@ class BatchFit:
         return _interval(100 * difference / control, np.sqrt(variance), self.df)
 
 
-def _interval(estimate: Vector, se: Vector, df: float) -> dict[str, Vector]:
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
+def _interval(estimate: Vector, se: Vector, df: Vector | float) -> dict[str, Vector]:
+    half = stats.t.ppf(0.5 + LEVEL / 2, df) * se
     p = 2 * stats.t.sf(np.abs(estimate) / se, df)
     return {"estimate": estimate, "se": se, "p": p, "low": estimate - half, "high": estimate + half}
 
 
-def batch_ancova(baseline: Matrix, followup: Matrix, active: Vector) -> BatchFit:
+def batch_ancova(baseline: Matrix, followup: Matrix, active: Vector, known: Matrix | None = None) -> BatchFit:
     """Fit Y_F ~ arm + Y_B to every trial.
 
     Parameters
@@ -55,14 +55,20 @@ def batch_ancova(baseline: Matrix, followup: Matrix, active: Vector) -> BatchFit
     baseline, followup : ndarray, shape (trials, n)
     active : ndarray, shape (n,)
         1 active, 0 control, the same in every trial.
+    known : ndarray of bool, shape (trials, n), optional
+        Patients that take part; all where it is not given.
     """
     trials, n = baseline.shape
-    centred = baseline - baseline.mean(axis=1, keepdims=True)
-    design = np.stack([np.ones((trials, n)), np.broadcast_to(active, (trials, n)), centred], axis=2)
+    weight = np.ones((trials, n)) if known is None else known.astype(float)
+    count = weight.sum(axis=1)
+    if known is not None:
+        baseline, followup = np.where(known, baseline, 0.0), np.where(known, followup, 0.0)
+    centred = weight * (baseline - baseline.sum(axis=1, keepdims=True) / count[:, None])
+    design = np.stack([weight, weight * active, centred], axis=2)
     inverse = np.linalg.inv(np.einsum("tni,tnj->tij", design, design))
     coef = np.einsum("tij,tnj,tn->ti", inverse, design, followup, optimize=True)
     residual = followup - np.einsum("tni,ti->tn", design, coef)
-    df = n - 3
+    df = count - 3
     variance = (residual**2).sum(axis=1) / df
     return BatchFit(coef, inverse * variance[:, None, None], np.sqrt(variance), df)
 
