@@ -199,6 +199,7 @@ rule analyse:
         protocol=run.protocol_option,
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
+        options=run.analysis_options,
         followup=(
             f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
             f"--allocation {quote(str(run.table('allocation.tsv')))} "
@@ -214,7 +215,8 @@ rule analyse:
         mem_mb=1500,
     shell:
         "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
-        "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} --out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
+        "--out {params.out:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:

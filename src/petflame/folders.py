@@ -183,6 +183,11 @@ class StudyOut:
         """Hashes of inputs and results."""
         return self.root / "provenance.json"
 
+    @property
+    def report_hashes(self) -> Path:
+        """Hashes of report and provenance."""
+        return self.root / "report.sha256"
+
     def log(self, step: str, code: str) -> Path:
         """Log of one job."""
         return self.root / "logs" / step / f"{code}.log"

@@ -9,12 +9,12 @@ from typing import Any
 
 from petflame import __version__
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_json, sha256, write_json
+from petflame.files import read_json, sha256, write_json, write_text
 from petflame.folders import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
 # Logs and the local key are no results; the report carries this document's hash and comes after it.
-NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json")
+NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json", "report.sha256")
 
 
 def versions() -> dict[str, str]:
@@ -55,8 +55,50 @@ def _results(out: Path) -> list[Path]:
     return [p for p in files if p.relative_to(out).parts[0] not in NOT_HASHED]
 
 
-def verify(out: Path) -> int:
+def write_report_hashes(out: Path) -> None:
+    """Write ``report.sha256``: hashes of report and provenance, as `sha256sum --check` reads them."""
+    results = StudyOut(out)
+    lines = [f"{sha256(path)}  {path.name}\n" for path in (results.provenance, results.report)]
+    write_text(results.report_hashes, "".join(lines))
+
+
+def _report_faults(results: StudyOut) -> list[Fault]:
+    again = "finish the run again with `petflame report`"
+    try:
+        lines = results.report_hashes.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
+        return [Fault("it is missing or unreadable", results.report_hashes.name, again)]
+    kept = {name: digest for digest, _, name in (line.partition("  ") for line in lines if line)}
+    faults = []
+    for path in (results.provenance, results.report):
+        if not path.is_file():
+            faults.append(Fault("it is missing", path.name, again))
+        elif kept.get(path.name) != sha256(path):
+            faults.append(Fault("its content changed after the run", path.name, again))
+    return faults
+
+
+def _changed_inputs(recorded: dict[str, str | None], inputs: dict[str, Path]) -> list[Fault]:
+    faults = []
+    for name, path in sorted(inputs.items()):
+        now = sha256(path) if path.is_file() else None
+        if name not in recorded:
+            faults.append(Fault("the run did not read it", str(path), "name what the run was made from"))
+        elif now != recorded[name]:
+            happened = "changed" if now and recorded[name] else "came" if now else "went"
+            faults.append(Fault(f"it {happened} after the run", str(path), "run the workflow again"))
+    return faults
+
+
+def verify(out: Path, inputs: dict[str, Path] | None = None) -> int:
     """Hash a finished run again and compare; return the number of files that agree.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run's results.
+    inputs : dict of str to Path, optional
+        Tables and protocol, by the names that `write_provenance` was given, to be compared too.
 
     Raises
     ------
@@ -73,6 +115,8 @@ def verify(out: Path) -> int:
     ]
     changed = [name for name in sorted(set(expected) & set(present)) if sha256(present[name]) != expected[name]]
     faults += [Fault("its content changed after the run", name, "run the workflow again") for name in changed]
+    faults += _report_faults(StudyOut(out))
+    faults += _changed_inputs(document["inputs"], inputs or {})
     if faults:
         raise InputRefused(faults)
-    return len(expected)
+    return len(expected) + 2 + len(inputs or {})

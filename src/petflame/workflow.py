@@ -32,6 +32,9 @@ class Settings(BaseModel):
     method: Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"] = "auto"
     strict: bool = False
     require_suv: bool = False
+    study_id: str | None = None
+    strata: str = ""
+    reliability: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class Workflow:
     def protocol_option(self) -> str:
         """The command line's option for the configured protocol."""
         return f"--protocol {shlex.quote(self.settings.protocol)}" if self.settings.protocol else ""
+
+    @property
+    def analysis_options(self) -> str:
+        """Options of the command line for the analysis: identifier of the study, strata, reliability."""
+        given = {
+            "--study-id": self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name),
+            "--strata": self.settings.strata,
+            "--reliability": self.settings.reliability,
+        }
+        return " ".join(f"{option} {shlex.quote(value)}" for option, value in given.items() if value)
 
     @property
     def protocol(self) -> Protocol:

@@ -136,9 +136,11 @@ def run_analysis(made: MadeStudy, blinded: bool = False) -> None:
         allocation=allocation,
         participants=made.root / "participants.tsv",
         permutations=200,
+        variations=results.variations,
+        about_variations={v.name: v.about for v in Protocol().sensitivity},
     )
     if not blinded:
-        outcomes(made.root / "outcomes.tsv", made.root / "allocation.tsv", made.out)
+        outcomes(made.root / "outcomes.tsv", made.root / "allocation.tsv", made.out, patients=results.patients)
 
 
 @pytest.fixture(scope="session")

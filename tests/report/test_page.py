@@ -6,16 +6,21 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
 from petflame.provenance import verify
-from petflame.report.page import write_report
+from petflame.report.multiverse import multiverse, specifications
+from petflame.report.page import study_inputs, write_report
+from petflame.report.words import number
+from petflame.trial.interaction import within_patients
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -134,6 +139,80 @@ def test_the_run_verifies_and_the_allocation_is_not_an_input(finished, page):
     allocation = hashlib.sha256((finished.root / "allocation.tsv").read_bytes()).hexdigest()
     assert allocation in page
     assert hashlib.sha256((finished.out / "provenance.json").read_bytes()).hexdigest() in page
+
+
+def test_a_changed_report_or_input_is_found(own_copy, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(own_copy.root, study)
+    report = write_report(own_copy.out, study, Protocol(), None)
+    inputs = study_inputs(study, None)
+    assert verify(own_copy.out, inputs) == verify(own_copy.out) + 3
+    sums = (own_copy.out / "report.sha256").read_text().splitlines()
+    assert sums[1] == f"{hashlib.sha256(report.read_bytes()).hexdigest()}  report.html"
+    kept = report.read_text(encoding="utf-8")
+    report.write_text(kept.replace("TBR", "tbr", 1), encoding="utf-8")
+    (study / "visits.tsv").write_text((study / "visits.tsv").read_text() + "\n")
+    (study / "outcomes.tsv").unlink()
+    with pytest.raises(InputRefused) as refused:
+        verify(own_copy.out, inputs | {"protocol": study / "own.yaml"})
+    found = {Path(f.where).name: f.what for f in refused.value.faults}
+    assert found == {
+        "report.html": "its content changed after the run",
+        "visits.tsv": "it changed after the run",
+        "outcomes.tsv": "it went after the run",
+        "own.yaml": "the run did not read it",
+    }
+    (own_copy.out / "report.sha256").unlink()
+    with pytest.raises(InputRefused, match=r"report\.sha256"):
+        verify(own_copy.out)
+
+
+def test_the_figure_of_all_ways_marks_each_ways_choices(finished, page):
+    arms = json.loads((finished.out / "arms.json").read_text())
+    found = specifications(arms, Protocol())
+    names = [s.name for s in found]
+    assert {"primary", "mean_uptake", "margin_2_mm", "mds_locked", "mds_refound", "active_locked"} <= set(names)
+    assert [s.estimate for s in found] == sorted(s.estimate for s in found)
+    by_name = {s.name: s for s in found}
+    own = by_name["primary"].choices
+    assert by_name["primary"].estimate == arms["primary"]["adjusted_percent"]
+
+    def changed(name):
+        return {k: v for k, v in by_name[name].choices.items() if v != own[k]}
+
+    assert changed("margin_2_mm") == {"Contour": "+2 mm"}
+    assert changed("mean_uptake") == {"Uptake of a section": "mean"}
+    assert changed("neighbours_excluded") == {"Hot neighbours": "sections left out"}
+    assert changed("mds_locked") == {"Sections": "worst 15 mm, locked at baseline"}
+    assert changed("cava_for_all") == {"Blood pool": "cava for all"}
+    drawn = str(multiverse(found))
+    made = sum(len(s.choices) for s in found)
+    assert drawn.count('class="dot"') + drawn.count('class="dot strong"') == made
+    assert drawn in page
+    assert specifications({"primary": None}, Protocol()) == []
+    assert multiverse(found[:1]) == ""
+
+
+def test_vessels_of_a_patient_and_later_events_have_their_panels(own_copy):
+    # Eight participants are too few for this model, so a larger trial lends its own.
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        [(n, arm, v) for n, arm in enumerate(["active", "control"] * 15) for v in ("aorta_ascending", "carotid_left")],
+        columns=["participant_id", "arm", "vessel"],
+    )
+    rows["tbr_max_baseline"] = rng.normal(2.2, 0.3, len(rows))
+    rows["tbr_max_followup"] = rows["tbr_max_baseline"] + rng.normal(-0.1, 0.2, len(rows))
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    arms["mixed"]["interaction"] = within_patients(rows)
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    text = " ".join(" ".join(read(page).text).split())
+    assert text.count("from the patient's mean)") == 3
+    slope = arms["mixed"]["interaction"]["within_patients"]["estimate"]
+    assert f"Slope of the difference {number(slope)} for each unit" in text
+    assert "Is the difference greater in the hotter vessel of a patient?" in text
+    assert "Change in TBRmax and later events" in text
+    assert "To settle it takes about" in text
 
 
 def test_hostile_cells_are_text(own_copy):

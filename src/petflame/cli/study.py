@@ -124,14 +124,20 @@ def report(
 
 
 @app.command()
-def verify(out: StudyOutDir, log_json: LogJson = False) -> None:
-    """Hash a finished run again and compare it with its provenance.
+def verify(
+    out: StudyOutDir,
+    study: Annotated[Path | None, typer.Option(help="Folder of the study's tables, to compare them too.")] = None,
+    protocol: ProtocolFile = None,
+    log_json: LogJson = False,
+) -> None:
+    """Hash a finished run again and compare it, and what it was made from, with its provenance.
 
-    Example: petflame verify results
+    Example: petflame verify results --study study
     """
     from petflame.provenance import verify as run
+    from petflame.report.page import study_inputs
 
-    Console(log_json).say(f"{run(out)} files are as the run left them")
+    Console(log_json).say(f"{run(out, study_inputs(study, protocol))} files are as the run left them")
 
 
 protocol_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and compare protocols.")

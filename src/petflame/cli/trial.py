@@ -36,6 +36,7 @@ def analyse(
     reliability_file: Annotated[
         Path | None, typer.Option("--reliability", help="reliability.json: replaces the protocol's within-subject CV.")
     ] = None,
+    study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = "UNKNOWN",
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -67,6 +68,7 @@ def analyse(
             reliability=reliability_file,
             variations=variations,
             about_variations={v.name: v.about for v in choices.sensitivity},
+            study_id=study_id,
             provenance=choices.stamp,
         )
         primary = result["primary"]

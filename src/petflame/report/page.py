@@ -16,7 +16,7 @@ from petflame import __version__
 from petflame.anatomy import title
 from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
-from petflame.provenance import write_provenance
+from petflame.provenance import write_provenance, write_report_hashes
 from petflame.report import figures, panels, tables, words
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
@@ -36,7 +36,16 @@ OPTIONAL_BLOCKS = (
     *("analysis_set", "sensitivity", "provenance"),
 )
 OPTIONAL_SENSITIVITY = ("tertiles", "tipping_point")
-OPTIONAL_OUTCOMES = ("label", "horizon_years", "fisher", "firth_cox", "rate_ratio", "sample_needed", "log_rank_p")
+OPTIONAL_OUTCOMES = (
+    "label",
+    "horizon_years",
+    "fisher",
+    "firth_cox",
+    "rate_ratio",
+    "sample_needed",
+    "log_rank_p",
+    "change_and_events",
+)
 
 
 def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_file: Path | None, cores: int = 1) -> Path:
@@ -65,13 +74,17 @@ def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_fil
         When ``arms.json`` or ``patients.tsv`` is absent or unreadable.
     """
     results = read_results(out, study)
-    inputs = {f"{name}.tsv": study / f"{name}.tsv" for name in STUDY_TABLES} if study is not None else {}
-    if protocol_file is not None:
-        inputs["protocol"] = protocol_file
-    provenance = write_provenance(out, inputs, dict(protocol.stamp))
+    provenance = write_provenance(out, study_inputs(study, protocol_file), dict(protocol.stamp))
     page = render(results, protocol, provenance, sha256(results.out.provenance), cores)
     write_text(results.out.report, page)
+    write_report_hashes(out)
     return results.out.report
+
+
+def study_inputs(study: Path | None, protocol_file: Path | None) -> dict[str, Path]:
+    """Return what a run is made from, by the names under which its hashes are kept."""
+    inputs = {f"{name}.tsv": study / f"{name}.tsv" for name in STUDY_TABLES} if study is not None else {}
+    return inputs | ({"protocol": protocol_file} if protocol_file is not None else {})
 
 
 def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha256: str, cores: int = 1) -> str:
@@ -156,6 +169,8 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "scatter": figures.scatter(measured, arms) if measured else "",
         "interaction": words.interaction_sentence((arms.get("sensitivity") or {}).get("interaction")),
         "percentiles": tables.percentiles(arms),
+        "within": tables.within_patients(arms),
+        "within_percentiles": tables.within_percentiles(arms),
         "vessel_table": tables.vessels(arms),
         "sensitivity": tables.sensitivity(arms),
         "variations": tables.variations(arms),

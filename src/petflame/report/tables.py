@@ -215,6 +215,24 @@ def percentiles(arms: Row) -> EstimateTable | None:
     return table_of(rows, "Difference in TBRmax (95 % CI)", 3) if rows else None
 
 
+def within_percentiles(arms: Row) -> EstimateTable | None:
+    """Return the effect in hotter and cooler vessels of the same patient, from the mixed interaction model."""
+    effects = (within_patients(arms) or {}).get("percentiles") or {}
+    rows = [
+        _difference(
+            f"{name}th percentile ({number(block['deviation'], 2, signed=True)} from the patient's mean)", block
+        )
+        for name, block in effects.items()
+    ]
+    return table_of(rows, "Difference in TBRmax (95 % CI)", 3) if rows else None
+
+
+def within_patients(arms: Row) -> Row | None:
+    """Return the interaction between vessels of the same patient, where it could be estimated."""
+    found: Row | None = (arms.get("mixed") or {}).get("interaction")
+    return found if found and found.get("percentiles") else None
+
+
 def endpoints(arms: Row) -> EstimateTable | None:
     """Return the secondary endpoints as differences between the arms."""
     blocks = {k: v for k, v in (arms.get("endpoints") or {}).items() if isinstance(v, Mapping)}
