@@ -22,6 +22,8 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from pages import table  # noqa: E402
+
 from conftest import reference_root  # noqa: E402
 from petflame.anatomy import ARTERIES, title  # noqa: E402
 from petflame.dicom.convert import convert_visit  # noqa: E402
@@ -137,12 +139,6 @@ def real(data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(header: str, rows: list[list[str]]) -> str:
-    names = header.split(" | ")
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
 def rms(values: pd.Series) -> str:
     return f"{float(np.sqrt((values.dropna() ** 2).mean())):.2f}"
 
@@ -204,7 +200,7 @@ Made by `python benchmarks/alignment_page.py --pairs {pairs}`; every figure on t
 
 `petflame segment` measures how far PET and CT lie apart at every artery, in the axial plane (method and source:
 `petflame.segment.pet_ct_shift`). Along a vessel that runs head-foot nothing marks a shift, so none is claimed there.
-A shift that is known to less than {LARGEST_SD_MM:g} mm (one standard deviation) is called not measured. By default a
+A shift whose standard deviation exceeds {LARGEST_SD_MM:g} mm is called not measured. By default a
 vessel whose shift exceeds a PET voxel does not count (`pet_ct_mismatch` in the protocol), and half a voxel is a warning
 when the pair is graded.
 

@@ -25,6 +25,9 @@ NAMES = {
     "mean_percent_change_difference": "difference of mean percent changes",
     "vessel_mean_ancova": "difference, mean of the three vessels",
     "followup_only": "follow-up means without baseline",
+    "mds_locked_ancova": "difference, worst segment locked at baseline",
+    "mds_refound_ancova": "difference, worst segment found anew",
+    "active_locked_ancova": "difference, sections active at baseline",
 }
 
 

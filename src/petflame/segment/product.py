@@ -42,7 +42,7 @@ class PetCtShift:
     lps_mm : (float, float)
         Towards the patient's left and back.
     sd_mm : (float, float)
-        Standard deviation of each.
+        Standard deviation of each, from the PET's noise alone.
     """
 
     lps_mm: tuple[float, float]
