@@ -29,7 +29,7 @@ from petflame.errors import FaultList
 from petflame.files import write_tsv
 from petflame.grid import Volume
 from petflame.measure.background import blood_pool, core_voxels
-from petflame.measure.sections import cut_on_ct
+from petflame.measure.sections import cut, planes_through
 from petflame.measure.uptake import summarise
 from petflame.measure.visit import measure as measure_product
 from petflame.protocol import Protocol, load_protocol
@@ -88,10 +88,11 @@ def reading_of(plan: VisitPlan, box: str, size: str, protocol: Protocol) -> Read
         if not mask.data.any():
             continue
         if name in VEINS:
-            sections = cut_on_ct(mask, places.grid, NO_LINE, 0.0, None)
+            sections = cut(planes_through(mask, places.grid, None), NO_LINE, 0.0)
             cores[name] = core_voxels(sections, NO_LINE, places, protocol.background)
             continue
-        sections = cut_on_ct(mask, places.grid, NO_LINE, protocol.region.roi_margin_mm, None)
+        margin_mm = protocol.region.roi_margin_mm
+        sections = cut(planes_through(mask, places.grid, None, margin_mm), NO_LINE, margin_mm)
         voxels = [places.data[s.ij[:, 0], s.ij[:, 1], round(s.k)] for s in sections if s.in_view]
         vessels[name] = np.concatenate(voxels), np.cumsum([0, *(len(v) for v in voxels)])[:-1]
     return Reading(view, labels, vessels, cores)

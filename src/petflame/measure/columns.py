@@ -62,6 +62,6 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
         "distance between PET and CT at the vessel, in the axial plane; n/a where not measurable",
         "mm",
     ),
-    "pet_ct_shift_sd_mm": ("standard deviation of the shift from noise, along the axis known less well", "mm"),
+    "pet_ct_shift_sd_mm": ("standard deviation of the shift, along the axis known less well", "mm"),
     "pet_ct_corrected": ("whether the region was moved to undo the shift, as the protocol may ask", "true or false"),
 }

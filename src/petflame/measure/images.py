@@ -14,7 +14,7 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.measure.perpendicular import cut_across
-from petflame.measure.sections import Section, cut_on_ct, cut_on_pet
+from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation
 
@@ -116,7 +116,12 @@ class VisitImages:
         return finding.centreline_lps_mm if finding is not None else np.zeros((0, 3))
 
     def sections(
-        self, name: str, margin_mm: float = 0.0, spacing_mm: float | None = None, plane: str = "axial"
+        self,
+        name: str,
+        margin_mm: float = 0.0,
+        spacing_mm: float | None = None,
+        plane: str = "axial",
+        with_area: bool = True,
     ) -> list[Section]:
         """Cut a region by planes; no section where the label map lacks it.
 
@@ -129,18 +134,27 @@ class VisitImages:
             Distance of the planes; None is the distance of the PET's slices.
         plane : {'axial', 'perpendicular'}
             Perpendicular to the vessel's centreline, or axial.
+        with_area : bool
+            Whether areas are needed; they take most of the time.
         """
         if not self.has(name):
             return []
-        return self.once(
-            ("sections", name, margin_mm, spacing_mm, plane), lambda: self._cut(name, margin_mm, spacing_mm, plane)
-        )
+        key = ("sections", name, margin_mm, spacing_mm, plane)
+        # Neighbours' areas mean nothing; sections that have theirs serve where none is needed.
+        with_area = (with_area or (*key, True) in self._kept) and BY_NAME[name].kind != "neighbour"
+        return self.once((*key, with_area), lambda: self._cut(name, margin_mm, spacing_mm, plane, with_area))
 
-    def _cut(self, name: str, margin_mm: float, spacing_mm: float | None, plane: str) -> list[Section]:
-        mask, line, grid = self.mask(name), self.centreline(name), self.pet.grid
+    def _cut(self, name: str, margin_mm: float, spacing_mm: float | None, plane: str, with_area: bool) -> list[Section]:
+        line, grid = self.centreline(name), self.pet.grid
         own = self.segmentation.reference == "pet"
+        if plane == "axial" and not (own and spacing_mm is None):
+            farther = max(margin_mm - MARGIN_MM, 0.0)
+            crossed = self.once(
+                ("planes", name, spacing_mm, farther),
+                lambda: planes_through(self.mask(name), grid, spacing_mm, margin_mm),
+            )
+            return cut(crossed, line, margin_mm, with_area)
+        mask = self.mask(name)
         if plane == "perpendicular":
             return cut_across(mask, grid, line, margin_mm, spacing_mm or grid.spacing_mm[2], own)
-        if own and spacing_mm is None:
-            return cut_on_pet(mask, grid, line, margin_mm)
-        return cut_on_ct(mask, grid, line, margin_mm, spacing_mm, with_area=BY_NAME[name].kind != "neighbour")
+        return cut_on_pet(mask, grid, line, margin_mm)

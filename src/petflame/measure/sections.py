@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.distance import Contours, contours_of, distance_at
+from petflame.segment.distance import FAR_MM, Contours, contours_of, distance_at
+
+# Margins that distances computed for no margin serve too.
+MARGIN_MM = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +85,43 @@ def section_planes(pet: Grid, spacing_mm: float | None) -> Array:
     return np.arange(0, count - 1 + 1e-9, step)
 
 
-def cut_on_ct(
-    mask: Volume,
-    pet: Grid,
-    centreline_lps_mm: Array,
-    margin_mm: float,
-    spacing_mm: float | None,
-    with_area: bool = True,
-) -> list[Section]:
-    """Cut a vessel mask of another grid by the axial planes of the PET grid, lowest first.
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """An axial plane through a vessel.
 
-    Planes beyond the PET image are cut too and marked as out of view, so that no part of the vessel vanishes.
-    A plane on which the vessel holds no voxel centre gives no section. Areas take most of the time; without them they
-    are NaN.
+    Attributes
+    ----------
+    number : int
+        Counted in plane distances.
+    k : float
+        In PET slices from the lowest.
+    ij : (n, 2) int array
+        In-plane voxel numbers of the PET round the vessel.
+    ras_mm : (n, 3) array
+        Their places.
+    distance_mm : (n,) array
+        To the contour, negative inside.
     """
-    contours = contours_of(mask, margin_mm)
+
+    number: int
+    k: float
+    ij: Array
+    ras_mm: Array
+    distance_mm: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A vessel of another grid and the axial planes of the PET that it crosses, for any margin up to `MARGIN_MM`."""
+
+    contours: Contours
+    pet: Grid
+    planes: tuple[Plane, ...]
+
+
+def planes_through(mask: Volume, pet: Grid, spacing_mm: float | None, margin_mm: float = 0.0) -> Planes:
+    """Cross a vessel mask of another grid with the axial planes of the PET grid, lowest first."""
+    contours = contours_of(mask, max(margin_mm - MARGIN_MM, 0.0))
     step = 1.0 if spacing_mm is None else spacing_mm / pet.spacing_mm[2]
     corners = corners_ijk(contours.grid, pet)
     low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
@@ -105,25 +130,38 @@ def cut_on_ct(
         np.arange(max(low[0], 0), min(high[0], pet.shape[0] - 1) + 1),
         np.arange(max(low[1], 0), min(high[1], pet.shape[1] - 1) + 1),
     )
-    if not len(window[0]) or not len(window[1]):
-        return []
-    i, j = np.meshgrid(*window, indexing="ij")
-    fine = _fine_offsets(contours.grid, pet)
-    sections = []
-    for n in range(first, last + 1):
+    ij = np.stack(np.meshgrid(*window, indexing="ij"), axis=-1).reshape(-1, 2)
+    found = []
+    for n in range(first, last + 1) if len(ij) else ():
         k = round(n * step, 9)
-        points = pet.to_ras(np.stack([i, j, np.full(i.shape, k)], axis=-1))
+        points = pet.to_ras(np.column_stack([ij, np.full(len(ij), k)]))
         distance = distance_at(contours, points)
-        inside = distance <= margin_mm
+        near = distance < FAR_MM
+        if near.any():
+            found.append(Plane(n, k, ij[near], points[near], distance[near]))
+    return Planes(contours, pet, tuple(found))
+
+
+def cut(crossed: Planes, centreline_lps_mm: Array, margin_mm: float, with_area: bool = True) -> list[Section]:
+    """Sections of a vessel, lowest first, its contour moved outwards by a margin.
+
+    Planes beyond the PET image are cut too and marked as out of view, so that no part of the vessel vanishes.
+    A plane on which the vessel holds no voxel centre gives no section. Areas take most of the time; without them they
+    are NaN.
+    """
+    fine = _fine_offsets(crossed.contours.grid, crossed.pet)
+    sections = []
+    for plane in crossed.planes:
+        inside = plane.distance_mm <= margin_mm
         if not inside.any():
             continue
-        ij = np.column_stack([i[inside], j[inside]])
-        ijk = np.column_stack([ij, np.full(len(ij), k)])
-        centre = ras_to_lps(points[inside].mean(axis=0))
-        area = _area_mm2(contours, pet, ij, k, margin_mm, fine) if with_area else float("nan")
-        in_view = -1e-6 <= k <= pet.shape[2] - 1 + 1e-6
+        ij = plane.ij[inside]
+        ijk = np.column_stack([ij, np.full(len(ij), plane.k)])
+        centre = ras_to_lps(plane.ras_mm[inside].mean(axis=0))
+        area = _area_mm2(crossed.contours, crossed.pet, ij, plane.k, margin_mm, fine) if with_area else float("nan")
+        in_view = -1e-6 <= plane.k <= crossed.pet.shape[2] - 1 + 1e-6
         arc = arc_at(centreline_lps_mm, centre)
-        sections.append(Section(n, ijk, -distance[inside], area, centre, arc, in_view))
+        sections.append(Section(plane.number, ijk, -plane.distance_mm[inside], area, centre, arc, in_view))
     return sections
 
 

@@ -62,7 +62,12 @@ def measure_variations(
             try:
                 # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
                 result = measure_images(
-                    images, protocol.varied(variation), is_suv, exclusions, arteries=protocol.summary.index_candidates
+                    images,
+                    protocol.varied(variation),
+                    is_suv,
+                    exclusions,
+                    arteries=protocol.summary.index_candidates,
+                    with_areas=False,
                 )
             except InputRefused:
                 continue

@@ -93,10 +93,12 @@ def measure_images(
     is_suv: bool = True,
     exclusions: Sequence[Exclusion] = (),
     arteries: tuple[str, ...] = ARTERIES,
+    with_areas: bool = True,
 ) -> Measurement:
     """Measure every artery of a visit whose images are at hand; what protocols share is worked out once.
 
-    Parameters, result and refusals are those of `measure`; of the arteries only the ones named are measured.
+    Parameters, result and refusals are those of `measure`; of the arteries only the ones named are measured, and
+    without areas where these are not needed.
     """
     pet, region, fwhm_mm = images.pet, protocol.region, protocol.partial_volume.psf_fwhm_mm
     if not any(images.has(name) for name in arteries):
@@ -118,7 +120,8 @@ def measure_images(
     measured = {}
     for name in arteries:
         own, pool = aligned(images, name, region), pools.get(name)
-        sections = own.sections(name, region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+        cut = (region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+        sections = own.sections(name, *cut, with_area=with_areas)
         verdicts = judge(name, sections, own, protocol, exclusions, pool is not None, refusals)
         if images.has(name):
             uptakes = [_uptake(v.section, own) for v in verdicts]

@@ -42,7 +42,7 @@ class PetCtShift:
     lps_mm : (float, float)
         Towards the patient's left and back.
     sd_mm : (float, float)
-        Standard deviation of each, from the PET's noise alone.
+        Standard deviation of each.
     """
 
     lps_mm: tuple[float, float]
@@ -52,6 +52,14 @@ class PetCtShift:
     def length_mm(self) -> float:
         """How far the two lie apart."""
         return float(np.hypot(*self.lps_mm))
+
+    def exceeds(self, limit_mm: float) -> bool:
+        """Whether it goes beyond a limit by more than its standard deviation.
+
+        >>> PetCtShift((0.0, 5.0), (0.9, 0.9)).exceeds(4.0), PetCtShift((0.0, 4.5), (0.9, 0.9)).exceeds(4.0)
+        (True, False)
+        """
+        return self.length_mm - max(self.sd_mm) > limit_mm
 
 
 @dataclass(frozen=True, eq=False)
