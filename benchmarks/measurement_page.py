@@ -83,17 +83,20 @@ def node_row(data: Path, truth: dict[str, Any]) -> str:
     """The left carotid beside the hot node at follow-up, under every rule for neighbours."""
     want = truth["followup"]["vessels"]["carotid_left"]["as_written"]
     rows = []
-    for rule in ("flag", "exclude_sections"):
-        with tempfile.TemporaryDirectory() as folder:
-            protocol = Protocol(spill_in={"rule": rule}, sensitivity=[])
-            *_, pair = hybrid_run(data, "truth_labels_{}.nii.gz", protocol, Path(folder))
-            row = read_tsv(PairFolder(pair).vessels).set_index("vessel").loc["carotid_left"]
-        level, sections = float(row["tbr_max_followup"]), f"{row['sections_baseline']}, {row['sections_followup']}"
-        true = want["mean_tbr_max_without_node_slices" if rule != "flag" else "mean_tbr_max"]
-        rows.append(
-            [rule.replace("_", " "), sections, f"{true:.3f}", f"{level:.3f}", f"{100 * (level / true - 1):+.2f}"]
-        )
-    return table("rule | valid sections, both visits | true follow-up level | found | error, %", rows)
+    for grid, pattern, background in (
+        ("PET", "truth_labels_pet_{}.nii.gz", {"core": "as_given"}),
+        ("CT", "truth_labels_{}.nii.gz", {}),
+    ):
+        for rule in ("flag", "exclude_sections"):
+            protocol = Protocol(spill_in={"rule": rule}, background=background, sensitivity=[])
+            with tempfile.TemporaryDirectory() as folder:
+                *_, pair = hybrid_run(data, pattern, protocol, Path(folder))
+                row = read_tsv(PairFolder(pair).vessels).set_index("vessel").loc["carotid_left"]
+            level, sections = float(row["tbr_max_followup"]), f"{row['sections_baseline']}, {row['sections_followup']}"
+            true = want["mean_tbr_max_without_node_slices" if rule != "flag" else "mean_tbr_max"]
+            error = f"{100 * (level / true - 1):+.2f}"
+            rows.append([grid, rule.replace("_", " "), sections, f"{true:.3f}", f"{level:.3f}", error])
+    return table("labels | rule | valid sections, both visits | true follow-up level | found | error, %", rows)
 
 
 def draw_profiles(folders: tuple[Path, ...], truth: dict[str, Any], path: Path) -> None:
@@ -113,7 +116,7 @@ def draw_profiles(folders: tuple[Path, ...], truth: dict[str, Any], path: Path) 
             axis.plot(own["z_mm"] - foot, own["tbr_max"], color=COLOURS[visit], linewidth=1.2, label=f"{visit}, found")
             true = truth[visit]["vessels"][vessel]
             z = [s["z"] for s in true["slices"]]
-            tbr = [s["tbr_max"] for s in true["slices"]]
+            tbr = [s["as_written"]["tbr_max"] for s in true["slices"]]
             axis.plot(np.subtract(z, foot), tbr, ".", color=COLOURS[visit], markersize=3.5, label=f"{visit}, true")
             doubtful = own[own["reason"].notna()]
             axis.plot(doubtful["z_mm"] - foot, doubtful["tbr_max"], "o", mfc="none", mec="#8a5a00", markersize=6)
@@ -169,12 +172,12 @@ def simulated_table(found: pd.DataFrame) -> str:
                 f"{level.mean():+.2f} ± {level.std():.2f}",
                 str(len(off)),
                 f"{off.mean():+.2f} ± {off.std():.2f}",
-                f"{drift.mean():+.4f}",
+                f"{drift.mean():+.4f} ± {drift.std() / len(drift) ** 0.5:.4f}",
             ]
         )
     return table(
         "vessel | visits | error of level, mean ± SD % | pairs | error of change, mean ± SD points | "
-        "bias of the paired difference, TBR",
+        "bias of the paired difference ± SE, TBR",
         rows,
     )
 

@@ -39,7 +39,7 @@ NEIGHBOURS = {
     "exclude_voxels": "voxels left out",
 }
 DIMENSIONS = ("Sections", "Uptake of a section", "Blood pool", "Contour", "End sections", "Hot neighbours")
-_LEFT, _RIGHT, _TOP, _ROW = 320.0, 1040.0, 20.0, 19.0
+_LEFT, _RIGHT, _TOP, _ROW = 320.0, 1040.0, 34.0, 19.0
 _PLOT = 190.0
 
 
