@@ -11,6 +11,11 @@ class VisitFolder:
     """Paths of the files of one converted visit; the folder holds no identity, date, order or arm."""
 
     root: Path
+    measured: Path | None = None
+
+    @property
+    def _found(self) -> Path:
+        return self.measured or self.root
 
     @property
     def pet(self) -> Path:
@@ -35,37 +40,37 @@ class VisitFolder:
     @property
     def labels(self) -> Path:
         """Label map."""
-        return self.root / "labels.nii.gz"
+        return self._found / "labels.nii.gz"
 
     @property
     def labels_json(self) -> Path:
         """Centrelines, checks and provenance of the label map."""
-        return self.root / "labels.json"
+        return self._found / "labels.json"
 
     @property
     def slices(self) -> Path:
         """Table of vessel sections."""
-        return self.root / "slices.tsv"
+        return self._found / "slices.tsv"
 
     @property
     def vessels(self) -> Path:
         """Table of vessels."""
-        return self.root / "vessels.tsv"
+        return self._found / "vessels.tsv"
 
     @property
     def measure_json(self) -> Path:
         """Protocol, blood pools and warnings of the measurement."""
-        return self.root / "measure.json"
+        return self._found / "measure.json"
 
     @property
     def variations(self) -> Path:
         """Sections under the protocol's variations."""
-        return self.root / "variations.tsv"
+        return self._found / "variations.tsv"
 
     @property
     def partial_volume(self) -> Path:
         """Walls corrected for partial volume, a sensitivity analysis, where the protocol asks for it."""
-        return self.root / "partial_volume.tsv"
+        return self._found / "partial_volume.tsv"
 
     @property
     def exclusions(self) -> Path:
@@ -117,6 +122,11 @@ class PairFolder:
     def sections(self) -> Path:
         """Sections of both visits side by side."""
         return self.root / "sections.tsv"
+
+    @property
+    def propagated(self) -> Path:
+        """Folder with labels and tables of the follow-up in the baseline's contours, where the protocol asks."""
+        return self.root / "propagated"
 
     @property
     def status(self) -> Path:

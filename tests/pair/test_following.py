@@ -15,11 +15,11 @@ from petflame.grid import Grid, Volume
 from petflame.measure.folder import measure_visit
 from petflame.pair.correspondence import correspond
 from petflame.pair.following import Scan, follow
-from petflame.pair.run import pair_visits
+from petflame.pair.run import pair_visits, read_measured
 from petflame.protocol import PairingRules, Protocol
 from petflame.segment.labelmaps import describe
 from petflame.segment.orientation import to_canonical
-from petflame.segment.product import write_segmentation
+from petflame.segment.product import read_segmentation, write_segmentation
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.visit import simulate_visit
 
@@ -144,6 +144,20 @@ def test_propagated_contours_hold_the_area_equal(folders, tmp_path):
     assert (carried["tbr_max_baseline"] == plain["tbr_max_baseline"]).all()
     # A wider region finds a higher maximum; the equal one does not.
     assert (carried["tbr_max_followup"] <= plain["tbr_max_followup"] + 1e-9).all()
+    # What was measured is kept: labels and sections of the follow-up in the baseline's contours.
+    kept = VisitFolder(folders[1], PairFolder(tmp_path / "carried").propagated)
+    assert kept.pet.exists()
+    slices = read_tsv(kept.slices)
+    for vessel, level in carried["tbr_max_followup"].items():
+        own_sections = slices[(slices["vessel"] == vessel) & slices["valid"]]
+        assert own_sections["tbr_max"].mean() == pytest.approx(level)
+    labels = read_segmentation(kept)
+    assert labels.vessels["carotid_left"].checks[-1].name in ("propagated contour", "PET-CT shift")
+    measure_again = paired(folders, tmp_path / "carried")
+    assert not PairFolder(tmp_path / "carried").propagated.exists()
+    assert (measure_again[1]["tbr_max_followup"] == plain["tbr_max_followup"]).all()
+    row_again, _ = paired(folders, tmp_path / "carried", followup_contours="baseline")
+    assert row_again["index_vessel"] == row["index_vessel"]
     found = json.loads(PairFolder(tmp_path / "carried").pair_json.read_text())["registration"]
     assert {name for name, item in found.items() if not item["refused"]} == set(ARTERIES)
 
@@ -214,16 +228,12 @@ def test_sections_correspond_by_registration_within_one_section(folders, followe
 
 def scan_centres(folder, vessel, heights):
     """Places on a vessel's centreline at some heights, LPS mm."""
-    from petflame.segment.product import read_segmentation
-
     line = read_segmentation(VisitFolder(folder)).vessels[vessel].centreline_lps_mm
     line = line[np.argsort(line[:, 2])]
     return np.stack([np.interp(heights, line[:, 2], line[:, axis]) for axis in range(3)], axis=1)
 
 
 def test_correspondence_without_a_trusted_map_is_by_landmark(folders, followed):
-    from petflame.pair.run import read_measured
-
     chosen = protocol()
     for folder in folders:
         measure_visit(folder, chosen)

@@ -11,10 +11,13 @@ import numpy as np
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
+from petflame.files import write_json, write_tsv
 from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume, ras_to_lps
+from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
+from petflame.measure.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.measure.variations import measure_variations
 from petflame.measure.visit import measure_images
 from petflame.pair.following import Followed
@@ -23,7 +26,7 @@ from petflame.protocol import Protocol
 from petflame.segment.distance import contours_of, distance_at
 from petflame.segment.orientation import to_canonical
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
-from petflame.segment.product import Check, Segmentation
+from petflame.segment.product import Check, Segmentation, write_segmentation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +51,15 @@ class Remeasured:
     visit: MeasuredVisit
     variations: pd.DataFrame
     contours: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Write labels and tables as they stand in a visit folder."""
+        visit = VisitFolder(folder)
+        write_segmentation(self.visit.segmentation, visit)
+        write_tsv(visit.slices, self.visit.slices, SLICE_COLUMNS)
+        write_tsv(visit.vessels, self.visit.vessels, VESSEL_COLUMNS)
+        write_tsv(visit.variations, self.variations, VARIATION_COLUMNS)
+        write_json(visit.measure_json, self.visit.details)
 
 
 def propagated(baseline: Segmentation, followup: Segmentation, followed: Mapping[str, Followed]) -> Segmentation:

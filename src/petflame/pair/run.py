@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,8 @@ def pair_visits(
     index, locked = seal["index_vessel"], seal["locked_sections"]
     second = read_measured(followup, protocol)
     tables = [read_tsv(VisitFolder(root).variations, text=("variation", "reason")) for root in (baseline, followup)]
+    # Left from another protocol it would be taken for this one's.
+    shutil.rmtree(folder.propagated, ignore_errors=True)
     followed: dict[str, Followed] = {}
     contours: dict[str, str] = {}
     if protocol.pairing.registers:
@@ -151,6 +154,7 @@ def pair_visits(
 
             again = remeasure(followup, images, is_suv, first, second, followed, protocol)
             second, tables[1], contours = again.visit, again.variations, again.contours
+            again.write(folder.propagated)
     by_map = followed if protocol.pairing.correspondence == "registration" else {}
     paired = {
         name: pair_vessel(name, first, second, locked, protocol, by_map.get(name), contours.get(name, "own"))

@@ -207,7 +207,7 @@ def read_results(out: Path, study: Path | None = None) -> Results:
                 patients.get(name, {"participant_id": name, "status": "not scanned", "reason": "no scans"}),
                 changes.get(name, {}),
                 vessels.get(name, ()),
-                {visit: _read_visit(results, codes.get((name, visit)), visit) for visit in VISITS},
+                {visit: _read_visit(results, codes.get((name, visit)), visit, folder) for visit in VISITS},
                 _items(folder),
                 _optional(folder.sections) if folder else (),
                 faults.get(name, ()),
@@ -227,10 +227,13 @@ def _items(folder: PairFolder | None) -> tuple[Row, ...]:
     return tuple(_json(folder.pair_json).get("comparability_items", ())) if folder else ()
 
 
-def _read_visit(results: StudyOut, code: str | None, visit: str) -> VisitResult:
+def _read_visit(results: StudyOut, code: str | None, visit: str, pair: PairFolder | None) -> VisitResult:
     if code is None:
         return VisitResult("", visit, None, {}, {}, (), ())
     folder = results.visit(code)
+    if visit == "followup" and pair is not None and pair.propagated.is_dir():
+        # What was measured, and is drawn, are the baseline's contours on the follow-up's images.
+        folder = VisitFolder(folder.root, pair.propagated)
     outcome = _json(folder.step("measure"))
     # A refused measurement may leave tables of an earlier run behind; they are not this run's.
     usable = outcome.get("status", "ok") == "ok"

@@ -73,7 +73,7 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
     last_word = read_edits(edits) if edits is not None else None
     if last_word is None:
         refuse_to_lose_edits(root)
-    grids = visit_grids(visit)
+    grids, ct = visit_grids(visit), None
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
@@ -84,9 +84,9 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
             raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
-        segmentation = _segment_ct(visit, grids["ct"], method, source)
+        segmentation, ct = _segment_ct(visit, grids["ct"], method, source)
     is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
-    pet, ct = read_nifti(visit.pet), _ct_of(visit)
+    pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
     segmentation = check_uptake(segmentation, pet, is_suv)
     if last_word is not None:
         segmentation = apply_edits(segmentation, last_word, ct, grids)
@@ -113,12 +113,14 @@ def _ct_of(visit: VisitFolder) -> Volume | None:
     return read_nifti(visit.ct) if visit.ct.exists() else None
 
 
-def _segment_ct(visit: VisitFolder, grid: Grid, method: str, source: Path | None) -> Segmentation:
+def _segment_ct(visit: VisitFolder, grid: Grid, method: str, source: Path | None) -> tuple[Segmentation, Volume | None]:
+    """Segment the CT; also the CT itself where it had to be read."""
     if method == "totalsegmentator":
-        return segment_with_totalsegmentator(visit.ct, grid)
+        return segment_with_totalsegmentator(visit.ct, grid), None
     learned = None
     if method == "auto":
         installation = find_installation()
         learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
     seeds = None if method == "geometric" else source
-    return segment_automatically(read_nifti(visit.ct), seeds, method != "seeds", learned)
+    ct = read_nifti(visit.ct)
+    return segment_automatically(ct, seeds, method != "seeds", learned), ct
