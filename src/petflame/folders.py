@@ -8,7 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class VisitFolder:
-    """Paths of the files of one converted visit; the folder holds no identity, date, order or arm."""
+    """Paths of the files of one converted visit; the folder holds no identity, date, order or arm.
+
+    Attributes
+    ----------
+    root : Path
+    measured : Path or None
+        Where labels and tables lie, if not beside the images.
+    """
 
     root: Path
     measured: Path | None = None

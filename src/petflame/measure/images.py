@@ -8,27 +8,17 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.measure.perpendicular import cut_across
 from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
+from petflame.segment.blocks import Box, label_boxes
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation
 
 T = TypeVar("T")
-Box = tuple[slice, slice, slice]
-
-
-def _boxes(labels: Array) -> list[Box | None]:
-    """Bounding box of each label from 1 on; the walk goes the way the array lies in memory."""
-    if not labels.flags.f_contiguous:
-        found: list[Box | None] = ndimage.find_objects(labels)
-        return found
-    turned = ndimage.find_objects(labels.T)
-    return [None if box is None else (box[2], box[1], box[0]) for box in turned]
 
 
 def _moved(volume: Volume, ras_mm: Array) -> Volume:
@@ -63,7 +53,7 @@ class VisitImages:
         if segmentation.reference == "pet" and not self.labels.grid.same_as(self.pet.grid, 0.01):
             what = "the labels no longer lie on the PET grid"
             raise InputRefused.of(what, "labels.nii.gz", "segment the visit again")
-        self._boxes = _boxes(self.labels.data)
+        self._boxes = label_boxes(self.labels.data)
         self._kept: dict[Any, Any] = {}
 
     def moved(self, x_mm: float, y_mm: float) -> VisitImages:

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
 from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.blocks import block_grid, block_mean
+from petflame.segment.blocks import Box, block_grid, block_mean, label_boxes
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, PetCtShift, Segmentation
 
@@ -62,13 +62,13 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
     if segmentation.reference == "pet" or ct is None:
         return segmentation
     labels, ct, pet = (to_canonical(v, copy=False) for v in (segmentation.labels, ct, pet))
-    voxel_mm = max(pet.grid.spacing_mm[:2])
+    voxel_mm, boxes = max(pet.grid.spacing_mm[:2]), label_boxes(labels.data)
     vessels, warnings = dict(segmentation.vessels), list(segmentation.warnings)
     for name in ARTERIES:
         finding = vessels.get(name)
         if finding is None or not len(finding.centreline_lps_mm):
             continue
-        shift = pet_ct_shift(name, labels, ct, pet)
+        shift = pet_ct_shift(name, labels, ct, pet, boxes)
         known = shift is not None and max(shift.sd_mm) <= LARGEST_SD_MM
         if shift is None:
             check = Check(NAME, True, "not measured: too little of the PET lies round the vessel")
@@ -86,7 +86,9 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
     return replace(segmentation, vessels=vessels, warnings=tuple(warnings))
 
 
-def pet_ct_shift(name: str, labels: Volume, ct: Volume, pet: Volume) -> PetCtShift | None:
+def pet_ct_shift(
+    name: str, labels: Volume, ct: Volume, pet: Volume, boxes: list[Box | None] | None = None
+) -> PetCtShift | None:
     """Find where the PET shows what lies round a vessel in the CT.
 
     Parameters
@@ -95,15 +97,20 @@ def pet_ct_shift(name: str, labels: Volume, ct: Volume, pet: Volume) -> PetCtShi
         The vessel.
     labels, ct, pet : Volume
         Canonical; `labels` and `ct` on one grid.
+    boxes : list, optional
+        Of each label, where they are known already.
 
     Returns
     -------
     PetCtShift or None
         None where the vessel is absent or fewer than 200 PET voxels lie round it.
     """
-    tissues = _tissues_round(name, labels, ct)
-    if tissues is None:
+    boxes = label_boxes(labels.data) if boxes is None else boxes
+    number = BY_NAME[name].label
+    own = boxes[number - 1] if number <= len(boxes) else None
+    if own is None:
         return None
+    tissues = _tissues_round(name, own, labels, ct)
     where, values, stride = _samples(tissues, pet)
     if len(values) < FEWEST_SAMPLES:
         return None
@@ -114,15 +121,11 @@ def pet_ct_shift(name: str, labels: Volume, ct: Volume, pet: Volume) -> PetCtShi
     return PetCtShift((float(x), float(y)), (float(sd[0]), float(sd[1])))
 
 
-def _tissues_round(name: str, labels: Volume, ct: Volume) -> _Tissues | None:
-    own = labels.data == BY_NAME[name].label
-    found = ndimage.find_objects(own.view(np.uint8))
-    if not found or found[0] is None:
-        return None
+def _tissues_round(name: str, own: Box, labels: Volume, ct: Volume) -> _Tissues:
     spacing = np.array(labels.grid.spacing_mm)
     pad = np.ceil((REACH_MM + FARTHEST_MM + FWHM_MM) / spacing).astype(int)
-    start = np.maximum([part.start for part in found[0]] - pad, 0)
-    stop = np.minimum([part.stop for part in found[0]] + pad, labels.data.shape)
+    start = np.maximum([part.start for part in own] - pad, 0)
+    stop = np.minimum([part.stop for part in own] + pad, labels.data.shape)
     block = np.maximum(1, np.floor(FINE_MM / spacing + 0.01)).astype(int)
     # A box thinner than a block has nothing to average.
     block = np.minimum(block, stop - start)
