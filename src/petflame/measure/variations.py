@@ -23,7 +23,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "z_mm": ("height of the section, LPS z", "mm"),
     "value": ("what the variation takes of the section", "ratio; g/mL for csuv_max"),
     "valid": ("whether the section counts under the variation", "true or false"),
-    "reason": ("reason codes of the section", ""),
+    "reason": ("reason codes of the section; spill-in that counts all the same may be left out", ""),
     "withheld": ("whether the vessel needs a reader under the variation", "true or false"),
 }
 
@@ -63,7 +63,7 @@ def measure_variations(
                 # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
                 result = measure_images(
                     images,
-                    protocol.varied(variation),
+                    _without_flags(protocol.varied(variation)),
                     is_suv,
                     exclusions,
                     arteries=protocol.summary.index_candidates,
@@ -73,6 +73,14 @@ def measure_variations(
                 continue
         tables.append(_rows(variation, result, protocol, is_suv))
     return pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _without_flags(protocol: Protocol) -> Protocol:
+    """Return the protocol without looking for spill-in that it would only flag: no value hangs on it."""
+    if protocol.spill_in.rule != "flag":
+        return protocol
+    rules = protocol.spill_in.model_copy(update={"rule": "ignore"})
+    return protocol.model_copy(update={"spill_in": rules})
 
 
 def _rows(variation: Variation, result: Measurement, protocol: Protocol, is_suv: bool) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
-from petflame.protocol import Protocol
+from petflame.protocol import BackgroundRules, Protocol
 from petflame.segment.product import Segmentation
 
 if TYPE_CHECKING:
@@ -103,20 +103,11 @@ def measure_images(
     pet, region, fwhm_mm = images.pet, protocol.region, protocol.partial_volume.psf_fwhm_mm
     if not any(images.has(name) for name in arteries):
         raise InputRefused.of("no artery is labelled", "labels.nii.gz", "segment the visit again")
-    cores = {
-        name: core_voxels(images.sections(name), images.centreline(name), pet, protocol.background)
-        for name in VEINS
-        if images.has(name)
-    }
-    faults, refusals = FaultList(), FaultList()
-    # A vein that needs a reader serves only where no other does, and then the artery needs one too.
-    sure = {name: core for name, core in cores.items() if not images.withheld(name)}
-    pools = {
-        vessel: choose_pool(vessel, sure, pet, protocol.background, fwhm_mm, FaultList())
-        or choose_pool(vessel, cores, pet, protocol.background, fwhm_mm, faults)
-        for vessel in arteries
-        if vessel in protocol.background.regions and images.has(vessel)
-    }
+    blood = images.once(
+        ("blood", protocol.background.model_dump_json(), fwhm_mm, arteries),
+        lambda: read_blood(images, protocol.background, fwhm_mm, arteries),
+    )
+    pools, refusals = blood.pools, FaultList()
     measured = {}
     for name in arteries:
         own, pool = aligned(images, name, region), pools.get(name)
@@ -127,12 +118,7 @@ def measure_images(
             uptakes = [_uptake(v.section, own) for v in verdicts]
             measured[name] = MeasuredVessel(verdicts, uptakes, pool, own, moved=own is not images)
     refusals.raise_if_any()
-    warnings = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults}) + _pool_warnings(pools, protocol)
-    veins = {
-        n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
-    }
-    ranges = {n: true_range(p, images.sections(n), protocol.background, fwhm_mm) for n, p in veins.items()}
-    warnings += disagreements(ranges, veins)
+    warnings = [*blood.faults, *_pool_warnings(pools, protocol), *disagreements(blood.ranges, blood.veins)]
     spacing = region.slice_spacing_mm or pet.grid.spacing_mm[2]
     details = {
         **protocol.stamp,
@@ -142,7 +128,8 @@ def measure_images(
         "section_plane": region.section_plane,
         "section_spacing_mm": spacing,
         "blood_pools": {
-            name: _pool_facts(core, pet, veins.get(name), ranges.get(name), is_suv) for name, core in cores.items()
+            name: _pool_facts(core, pet, blood.veins.get(name), blood.ranges.get(name), is_suv)
+            for name, core in blood.cores.items()
         },
         "liver_suv_mean": _liver(images.sections("liver"), pet) if is_suv else None,
         "spill_in_rule": protocol.spill_in.rule,
@@ -155,6 +142,55 @@ def measure_images(
     assumed = protocol.partial_volume
     corrected = partial_volume_table(measured, assumed, is_suv) if assumed.transfer_matrix else None
     return Measurement(slices, vessels, details, corrected)
+
+
+@dataclass(frozen=True, eq=False)
+class Blood:
+    """What the veins hold: the core, the pool and the true range of each, and the pool chosen for every artery.
+
+    Attributes
+    ----------
+    cores : dict
+        Vein to (n, 3) PET voxels.
+    veins : dict
+        Vein to its own pool, where its core holds blood.
+    ranges : dict
+        Vein to (low, high, recovery), see `true_range`.
+    pools : dict
+        Artery to its pool, or None.
+    faults : list of str
+        What was wrong, in words.
+    """
+
+    cores: dict[str, Array]
+    veins: dict[str, BloodPool]
+    ranges: dict[str, tuple[float, float, float]]
+    pools: dict[str, BloodPool | None]
+    faults: list[str]
+
+
+def read_blood(images: VisitImages, rules: BackgroundRules, fwhm_mm: float, arteries: tuple[str, ...]) -> Blood:
+    """Read every vein and choose a pool for every artery."""
+    pet, faults = images.pet, FaultList()
+    cores = {
+        name: core_voxels(images.sections(name), images.centreline(name), pet, rules)
+        for name in VEINS
+        if images.has(name)
+    }
+    # A vein that needs a reader serves only where no other does, and then the artery needs one too.
+    sure = {name: core for name, core in cores.items() if not images.withheld(name)}
+    pools = {
+        vessel: choose_pool(vessel, sure, pet, rules, fwhm_mm, FaultList())
+        or choose_pool(vessel, cores, pet, rules, fwhm_mm, faults)
+        for vessel in arteries
+        if vessel in rules.regions and images.has(vessel)
+    }
+    veins = {
+        n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
+    }
+    ranges = {n: true_range(p, images.sections(n), rules, fwhm_mm) for n, p in veins.items()}
+    said = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults})
+    return Blood(cores, veins, ranges, pools, said)
 
 
 def _uptake(section: Section, images: VisitImages) -> Uptake | None:
