@@ -75,6 +75,8 @@ def test_a_shift_beyond_a_voxel_fails_its_check_and_warns(tubes):
         assert not far.vessels[name].withheld
     assert not any("apart" in w for w in near.warnings)
     assert near.vessels["svc"].pet_ct_shift is None
+    assert check_pet_ct_shift(far, ct, moved(pet, [-4.0, 4.0, 0.0])).warnings == far.warnings
+    assert not any("apart" in w for w in check_pet_ct_shift(far, ct, pet).warnings)
     again = check_pet_ct_shift(near, ct, pet)
     assert len(again.vessels["carotid_left"].checks) == len(near.vessels["carotid_left"].checks)
 

@@ -19,7 +19,7 @@ from petflame.segment.blocks import Box, block_grid, block_mean, label_boxes
 from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, PetCtShift, Segmentation
 
-NAME = "PET-CT shift"
+NAME, WARNING = "PET-CT shift", "PET and CT lie apart by"
 FWHM_MM = 6.0
 # The neighbourhood that takes part, the farthest shift looked for, and the spacing on which tissues are drawn.
 REACH_MM, FARTHEST_MM, FINE_MM = 12.0, 6.0, 2.0
@@ -63,7 +63,9 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
         return segmentation
     labels, ct, pet = (to_canonical(v, copy=False) for v in (segmentation.labels, ct, pet))
     voxel_mm, boxes = max(pet.grid.spacing_mm[:2]), label_boxes(labels.data)
-    vessels, warnings = dict(segmentation.vessels), list(segmentation.warnings)
+    vessels = dict(segmentation.vessels)
+    # Labels that a reader edits are checked again.
+    warnings = [w for w in segmentation.warnings if WARNING not in w]
     for name in ARTERIES:
         finding = vessels.get(name)
         if finding is None or not len(finding.centreline_lps_mm):
@@ -80,7 +82,7 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
             said += f" (limit: a PET voxel, {voxel_mm:.1f} mm)"
             check = Check(NAME, not shift.exceeds(voxel_mm), said)
             if not check.passed:
-                warnings.append(f"{name}: PET and CT lie apart by {said}; look at the alignment")
+                warnings.append(f"{name}: {WARNING} {said}; look at the alignment")
         checks = (*(c for c in finding.checks if c.name != NAME), check)
         vessels[name] = replace(finding, checks=checks, pet_ct_shift=shift if known else None)
     return replace(segmentation, vessels=vessels, warnings=tuple(warnings))

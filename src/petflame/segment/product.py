@@ -167,6 +167,14 @@ def _rounded(shift: PetCtShift | None) -> dict[str, list[float]] | None:
     return None if shift is None else {key: [round(v, 3) for v in pair] for key, pair in vars(shift).items()}
 
 
+def _shift(kept: dict[str, list[float]] | None) -> PetCtShift | None:
+    if kept is None:
+        return None
+    x, y = kept["lps_mm"]
+    sd_x, sd_y = kept["sd_mm"]
+    return PetCtShift((x, y), (sd_x, sd_y))
+
+
 def _present(labels: Volume) -> list[str]:
     # Most voxels are background: counting the rest alone spares time and memory.
     counts = np.bincount(labels.data[labels.data > 0], minlength=256)
@@ -193,9 +201,7 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
             np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
             item["withheld"],
             item["reason"],
-            None
-            if item["pet_ct_shift"] is None
-            else PetCtShift(**{k: tuple(v) for k, v in item["pet_ct_shift"].items()}),
+            _shift(item.get("pet_ct_shift")),
         )
         for name, item in document["vessels"].items()
     }
