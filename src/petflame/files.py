@@ -15,6 +15,7 @@ import numpy as np
 
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid, Volume
+from petflame.privacy import without_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ def plain(value: Any) -> Any:
     {'a': None, 'b': [1, 2.5]}
     """
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {without_names(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(v) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
     if isinstance(value, np.ndarray):
@@ -57,8 +58,8 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, (str, Path)):
+        return without_names(str(value))
     return value
 
 
@@ -173,7 +174,7 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
             words = [str(v).lower() if isinstance(v, (bool, np.bool_)) else v for v in table[column]]
             table = table.assign(**{str(column): np.array(words, dtype=object)})
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    write_text(path, text)
+    write_text(path, without_names(text))
     sidecar = {c: {"description": meanings[c][0], "unit": meanings[c][1]} for c in table.columns}
     write_json(path.with_name(f"{path.stem}_columns.json"), sidecar)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import typer
 
 from petflame.errors import Fault, PetflameError, UpstreamRefused
 from petflame.folders import VisitFolder
+from petflame.privacy import with_names, without_names
 
 Record = Annotated[
     bool, typer.Option("--record", help="Write status.json and exit 0 when the input is refused (for workflows).")
@@ -27,9 +27,17 @@ ProtocolFile = Annotated[
 
 @dataclass(frozen=True)
 class Console:
-    """Speaks to people in plain lines, or to machines in JSON lines."""
+    """Speaks to people in plain lines, or to machines in JSON lines.
+
+    Attributes
+    ----------
+    as_json : bool
+    recorded : bool
+        Whether a workflow keeps what is said: then stand-ins take the place of names from outside.
+    """
 
     as_json: bool = False
+    recorded: bool = False
 
     def say(self, text: str, **facts: Any) -> None:
         """Report progress or a result."""
@@ -45,8 +53,11 @@ class Console:
             self._emit(level, str(fault).replace("\n", " "), fault.as_dict(), sys.stderr)
 
     def _emit(self, level: str, text: str, facts: dict[str, Any], stream: Any) -> None:
+        show = without_names if self.recorded else with_names
+        text = show(text)
         if self.as_json:
-            print(json.dumps({"level": level, "message": text, **facts}, ensure_ascii=False), file=sys.stderr)
+            told = {key: show(value) if isinstance(value, str) else value for key, value in facts.items()}
+            print(json.dumps({"level": level, "message": text, **told}, ensure_ascii=False), file=sys.stderr)
         else:
             print(text if level == "info" else f"{level}: {text}", file=stream)
 
@@ -78,7 +89,6 @@ PRODUCTS = {
     "pair": ("index.json", "pair.json", "patients.tsv", "vessels.tsv", "sections.tsv", "variations.tsv"),
 }
 LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
-UNIQUE_IDENTIFIER = re.compile(r"\d+(\.\d+){4,}")
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
@@ -91,7 +101,7 @@ def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
     def clean(text: str) -> str:
         for word in sorted(private, key=len, reverse=True):
             text = text.replace(word, private[word])
-        return UNIQUE_IDENTIFIER.sub("...", text)
+        return without_names(text)
 
     return Fault(clean(fault.what), clean(fault.where), clean(fault.remedy))
 

@@ -48,7 +48,7 @@ def analyse(
     from petflame.trial.analyse import analyse as run
 
     choices = load_protocol(protocol)
-    console = Console(log_json)
+    console = Console(log_json, record)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console):
         if allocation is None:
@@ -102,7 +102,7 @@ def outcomes(
     """
     from petflame.trial.outcomes import outcomes as run
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     with step("outcomes", out, record, console):
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
         events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
@@ -124,7 +124,7 @@ def reliability(
     """
     from petflame.trial.reliability import reliability as run
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     with step("reliability", out, record, console):
         result = run(readings, out, log=log)
         console.say(

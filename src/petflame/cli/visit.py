@@ -40,7 +40,7 @@ def convert(
     from petflame.dicom.convert import convert_visit
     from petflame.protocol import load_protocol
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     with step("convert", out, record, console, {str(dicom_dir): "dicom_dir", str(overrides): "overrides"}):
         warnings = convert_visit(
             dicom_dir,
@@ -80,7 +80,7 @@ def segment(
     """
     from petflame.segment.run import refuse_to_lose_edits, segment_visit
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     if edits is None and not record:
         # Before the step begins: what was measured on the edited labels stays as it is.
         refuse_to_lose_edits(visit_dir)
@@ -124,7 +124,7 @@ def measure(
     from petflame.measure.folder import measure_visit
     from petflame.protocol import load_protocol
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     private = {str(exclusions): "exclusions"} if exclusions else {}
     with step("measure", visit_dir, record, console, private):
         require_upstream(visit_dir, "convert", "segment")
@@ -158,7 +158,7 @@ def pair(
     from petflame.pair.run import glucose_from_visits, pair_visits, refuse_same_scan, seal_baseline
     from petflame.protocol import load_protocol
 
-    console = Console(log_json)
+    console = Console(log_json, record)
     with step("pair", out, record, console):
         choices = load_protocol(protocol)
         refuse_same_scan(baseline_dir, followup_dir)
