@@ -7,13 +7,14 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, is_of_the_machine
 from petflame.grid import Array, Grid, Volume
 from petflame.privacy import without_names
 
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GZIP_LEVEL = 1
+# What a killed job leaves is known by this ending and swept by the next one.
+TEMPORARY = ".part"
+
+
+_written: list[Path] | None = None
+
+
+@contextmanager
+def written() -> Iterator[list[Path]]:
+    """Collect the paths of every file that is written meanwhile, by whatever part of petflame."""
+    global _written
+    outer, _written = _written, []
+    try:
+        yield _written
+    finally:
+        _written = outer
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: bool = False) -> None:
@@ -29,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: 
     Whether others may read a file that is not private is left to the umask, as for any other program's files.
     """
     path.parent.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
-    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -38,6 +55,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: 
                 os.fchmod(handle, 0o600)
             write(stream)
         os.replace(name, path)
+        if _written is not None:
+            _written.append(path)
     except BaseException:
         name.unlink(missing_ok=True)
         raise
@@ -97,6 +116,8 @@ def read_json(path: Path, remedy: str = "make it again with the step before this
     except FileNotFoundError:
         raise InputRefused.of("the file is missing", str(path), remedy) from None
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(f"it cannot be read as JSON ({error})", str(path), remedy) from None
     if not isinstance(document, dict):
         raise InputRefused.of("it does not hold a JSON object", str(path), remedy)
@@ -150,6 +171,8 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
     except InputRefused:
         raise
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
     return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
 
@@ -212,6 +235,8 @@ def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] =
     except FileNotFoundError:
         raise InputRefused.of("the table is missing", str(path), "name a file that exists") from None
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(
             f"it cannot be read as a tab-separated table ({error})", str(path), "mend the file"
         ) from None
