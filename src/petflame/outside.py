@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, is_of_the_machine
 from petflame.privacy import named
 from petflame.typed import Misshapen, brief, is_finite
 
@@ -94,6 +94,8 @@ def read_bytes(path: Path, most: int, where: str = "", remedy: str = "name a fil
     except FileNotFoundError:
         raise InputRefused.of("the file is missing", where, remedy) from None
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         # ValueError: a NUL within the name.
         said = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputRefused.of(f"it cannot be opened ({said})", where, remedy) from None
