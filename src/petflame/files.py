@@ -16,7 +16,9 @@ import numpy as np
 
 from petflame.errors import InputRefused, is_of_the_machine
 from petflame.grid import Array, Grid, Volume
+from petflame.outside import PRODUCTS, calling, read_json_object
 from petflame.privacy import without_names
+from petflame.tabletext import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,19 +111,9 @@ def read_json(path: Path, remedy: str = "make it again with the step before this
     Raises
     ------
     InputRefused
-        When the file is absent or is not a JSON object.
+        When the file is absent, cannot be read or is not a JSON object.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputRefused.of("the file is missing", str(path), remedy) from None
-    except (OSError, ValueError) as error:
-        if is_of_the_machine(error):
-            raise
-        raise InputRefused.of(f"it cannot be read as JSON ({error})", str(path), remedy) from None
-    if not isinstance(document, dict):
-        raise InputRefused.of("it does not hold a JSON object", str(path), remedy)
-    return document
+    return read_json_object(path, PRODUCTS, calling(path, path.name), remedy)
 
 
 def write_nifti(path: Path, volume: Volume, description: str = "") -> None:
@@ -226,28 +218,9 @@ def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] =
     Raises
     ------
     InputRefused
-        When the file is absent, unreadable or empty, or lacks required columns (all of them are named).
+        As `petflame.tabletext.read_frame`, which it is.
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), na_values=["n/a"], encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputRefused.of("the table is missing", str(path), "name a file that exists") from None
-    except (OSError, ValueError) as error:
-        if is_of_the_machine(error):
-            raise
-        raise InputRefused.of(
-            f"it cannot be read as a tab-separated table ({error})", str(path), "mend the file"
-        ) from None
-    missing = [c for c in required if c not in table.columns]
-    if missing:
-        raise InputRefused.of(
-            f"columns {', '.join(missing)} are missing (it has {', '.join(map(str, table.columns))})",
-            str(path),
-            "add them; columns are separated by tabs",
-        )
-    return table
+    return read_frame(path, required, text)
 
 
 def sha256(path: Path) -> str:
