@@ -117,9 +117,13 @@ def report_request(out: StudyOut, study: Path | None, protocol: Protocol, protoc
     sources = {f"{n}.tsv": Source.of(study / f"{n}.tsv") for n in STUDY_TABLES} if study is not None else {}
     if protocol_file is not None:
         sources["protocol"] = Source.of(protocol_file)
-    earlier = {
+    return Request("report", {"protocol": protocol.digest}, sources, steps_before_report(out))
+
+
+def steps_before_report(out: StudyOut) -> dict[str, tuple[Path, ...]]:
+    """Return the records of every step that the report may show."""
+    return {
         "visits and pairs": tuple(sorted(out.root.glob("visits/*/steps/*.json")))
         + tuple(sorted(out.root.glob("pairs/*/steps/*.json"))),
         "trial": tuple(out.step(verb) for verb in ("collect", "analyse", "outcomes")),
     }
-    return Request("report", {"protocol": protocol.digest}, sources, earlier)

@@ -15,6 +15,7 @@ from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text,
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import VisitFolder, key_folder
 from petflame.privacy import names_in, with_names, without_names
+from petflame.seal import read_sealed, sealed
 
 if TYPE_CHECKING:
     from petflame.cli.console import Console
@@ -53,26 +54,26 @@ class Outcome:
         """
         self.document |= request.made_from(self.seen)
 
-    def end(self, paths: Iterable[Path]) -> None:
+    def end(self, paths: Iterable[Path], status: str = "ok", reasons: Iterable[Fault] = ()) -> None:
         """Keep the hash of every file that was written."""
         products = {name: sha256(self.folder / name) for name in _products(paths, self.folder)}
-        self._write({"products": products})
+        kept = [fault.as_dict() for fault in reasons]
+        self._write({"status": status, "reasons": kept, "products": products})
         for name in products:
             self.seen(self.folder / name)
         self.seen.save()
 
-    def end_without(self, status: str, faults: Iterable[Fault]) -> list[Fault]:
-        """Keep why there are no products; return the faults as they are kept, without names."""
+    def end_without(self, status: str, faults: Iterable[Fault], paths: Iterable[Path]) -> list[Fault]:
+        """Keep why there is no result, and what was written all the same; return the faults as they are kept."""
         told = [without_identity(fault, self.private) for fault in faults]
-        self._write({"status": status, "reasons": [fault.as_dict() for fault in told], "products": {}})
-        self.seen.save()
+        self.end(paths, status, told)
         return told
 
     def _write(self, end: Mapping[str, Any]) -> None:
         visit = VisitFolder(self.folder)
         self.document |= end
-        write_json(visit.status, {key: self.document[key] for key in ("status", "verb", "reasons")})
-        write_json(visit.step(self.verb), self.document)
+        write_json(visit.status, status_of(self.document))
+        write_json(visit.step(self.verb), sealed(self.document))
 
 
 @contextmanager
@@ -110,6 +111,7 @@ def step(
     _clear(verb, folder)
     outcome = Outcome(verb, folder, private or {})
     faults: tuple[Fault, ...] = ()
+    paths: list[Path] = []
     try:
         with written() as paths:
             yield outcome
@@ -121,10 +123,10 @@ def step(
         if not record:
             # A folder with older results must not pass for one that this verb accepted.
             if existed:
-                outcome.end_without("refused", faults)
+                outcome.end_without("refused", faults, paths)
             raise
         status = "upstream_refused" if isinstance(error, UpstreamRefused) else "refused"
-        console.faults(outcome.end_without(status, faults), "refused")
+        console.faults(outcome.end_without(status, faults, paths), "refused")
     except Exception as error:
         fault = machine_fault(error, str(folder))
         if fault is not None:
@@ -132,7 +134,7 @@ def step(
         if not record:
             raise
         faults = (_own_fault(error, verb, folder, outcome.key),)
-        console.faults(outcome.end_without("failed", faults), "failed")
+        console.faults(outcome.end_without("failed", faults, paths), "failed")
     _list_names(faults, outcome.key, folder, verb)
 
 
@@ -150,6 +152,11 @@ def _clear(verb: str, folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def status_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``status.json`` holds of a step's record."""
+    return {key: document.get(key) for key in ("status", "verb", "reasons")}
 
 
 def products_of(record: Path) -> dict[str, str]:
@@ -217,7 +224,7 @@ def require_upstream(folder: Path, *verbs: str) -> None:
             raise InputRefused.of(
                 f"`petflame {verb}` has not ended here", str(folder), f"run `petflame {verb}` (again)"
             )
-        outcome = read_json(path, f"run `petflame {verb}` again")
+        outcome = read_sealed(path, f"run `petflame {verb}` again")
         if outcome.get("status") != "ok":
             raise UpstreamRefused(_reasons(outcome, path))
     refuse_changed(folder, *verbs)

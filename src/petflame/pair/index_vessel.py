@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +62,3 @@ def locked_sections(slices: pd.DataFrame, vessels: pd.DataFrame, protocol: Proto
         first, last = map(int, span.split("-")) if isinstance(span, str) else (0, -1)
         locked[str(name)] = {"mds": list(range(first, last + 1)), "active": [int(s) for s in active]}
     return locked
-
-
-def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """Add the SHA-256 of a document to it under the key `seal`."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {**content, "seal": digest}

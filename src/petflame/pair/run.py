@@ -23,11 +23,12 @@ from petflame.pair.comparability import (
     with_not_measured,
 )
 from petflame.pair.coverage import coverage, coverage_items
-from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
+from petflame.pair.index_vessel import choose_index_vessel, locked_sections
 from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
+from petflame.seal import sealed
 from petflame.segment.product import read_segmentation
 
 if TYPE_CHECKING:

@@ -1,0 +1,218 @@
+"""The chain from DICOM to the report: every record of a step against its products, and against the steps before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from petflame.errors import Fault, InputRefused
+from petflame.files import read_json, read_tsv
+from petflame.fingerprint import Request, Source, hash_file
+from petflame.folders import StudyOut, VisitFolder
+from petflame.requests import steps_before_report
+from petflame.seal import read_sealed, seal_holds
+from petflame.steps import products_of, status_of
+
+OF_A_VISIT, OF_A_PAIR, OF_THE_TRIAL = ("convert", "segment", "measure"), ("pair",), ("collect", "analyse", "outcomes")
+IMAGES = (".nii.gz",)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A step that has ended.
+
+    Attributes
+    ----------
+    verb : str
+    folder : Path
+        Of its products: a visit, a pair, or the results' root.
+    place : str
+        How messages name the folder; empty for the root.
+    """
+
+    verb: str
+    folder: Path
+    place: str
+
+    @property
+    def record(self) -> Path:
+        """The step's outcome."""
+        return VisitFolder(self.folder).step(self.verb)
+
+    def named(self, name: str) -> str:
+        """Path of a file of this step below the results."""
+        return f"{self.place}/{name}" if self.place else name
+
+    @property
+    def remedy(self) -> str:
+        """What makes the step's products anew."""
+        of = f" of {self.folder.name}" if self.place else ""
+        return f"run the workflow again, which makes `petflame {self.verb}`{of} anew"
+
+
+def links(out: Path) -> Iterator[Link]:
+    """Yield every step that has left a record in the results, in the order of the road."""
+    for kind in ("visits", "pairs"):
+        for folder in sorted(p for p in (out / kind).glob("*") if p.is_dir()):
+            yield from _links_of(folder, f"{kind}/{folder.name}", OF_A_VISIT if kind == "visits" else OF_A_PAIR)
+    yield from _links_of(out, "", (*OF_THE_TRIAL, "report"))
+
+
+def _links_of(folder: Path, place: str, order: tuple[str, ...]) -> Iterator[Link]:
+    verbs = {path.stem for path in (folder / "steps").glob("*.json")}
+    for verb in (*(v for v in order if v in verbs), *sorted(verbs - set(order))):
+        yield Link(verb, folder, place)
+
+
+def chain_faults(out: Path, without: Collection[str] = (), images: bool = True) -> list[Fault]:
+    """Return where the results are not what their makers recorded, or were made from others than lie there.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results.
+    without : collection of str
+        Verbs to leave out.
+    images : bool
+        Hash images too, which takes longest.
+    """
+    faults: list[Fault] = []
+    whole: list[Link] = []
+    folders: dict[Path, list[Link]] = {}
+    for link in links(out):
+        if link.verb not in without:
+            folders.setdefault(link.folder, []).append(link)
+            found = product_faults(link, images)
+            faults += found
+            whole += [] if found else [link]
+    for folder, own in folders.items():
+        # A verb that is left out may be at work, and has then taken the root's away.
+        if folder != out or not without:
+            faults += _status_faults(folder, own)
+    for link in whole:
+        faults += _upstream_faults(link, read_json(link.record), out)
+    return faults
+
+
+def product_faults(link: Link, images: bool = True) -> list[Fault]:
+    """Return what is wrong with a step's record and the products that it names."""
+    where = link.named(f"steps/{link.verb}.json")
+    try:
+        document = read_json(link.record, link.remedy)
+    except InputRefused as refusal:
+        return [Fault(fault.what, where, link.remedy) for fault in refusal.faults]
+    if not seal_holds(document):
+        return [Fault("the record of the step was changed after it ended", where, link.remedy)]
+    faults = []
+    for name, digest in products_of(link.record).items():
+        if images or not name.endswith(IMAGES):
+            found = hash_file(link.folder / name)
+            if found != digest:
+                what = "it is missing" if found is None else f"its content is not as `petflame {link.verb}` left it"
+                faults.append(Fault(what, link.named(name), link.remedy))
+    return faults
+
+
+def _status_faults(folder: Path, own: list[Link]) -> list[Fault]:
+    """Compare a folder's ``status.json``, the outcome of its latest step in short, with that step's record."""
+    path = VisitFolder(folder).status
+    try:
+        status = read_json(path)
+        told = [link for link in own if link.verb == status.get("verb")]
+        if told and status == status_of(read_json(told[0].record)):
+            return []
+        what = "its content is not that of a step's record"
+    except InputRefused as refusal:
+        what = refusal.faults[0].what
+    return [Fault(what, own[-1].named(path.name), own[-1].remedy)]
+
+
+def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path) -> list[Fault]:
+    """Compare what a step says that it was made from with the records and tables that lie there."""
+    results, then = StudyOut(out), document.get("upstream", {})
+    now: dict[str, Any] = {}
+    if link.verb in OF_A_VISIT:
+        now = _digests({verb: (VisitFolder(link.folder).step(verb),) for verb in then})
+    elif link.verb == "pair":
+        # The pair does not say which visits it has; that it was made from visits as they lie there is enough.
+        known = {d for f in _folders(out, "visits") for d in _digests({"": _records(f)}).values()}
+        now = {role: digest if digest in known else None for role, digest in then.items()}
+    elif link.verb == "collect":
+        now = _digests(_collected(results))
+    elif link.verb == "report":
+        now = _digests(steps_before_report(results))
+    words = [f"the {role}" for role in then if now.get(role) != then[role]] if now else []
+    sources = document.get("sources", {})
+    if link.verb in ("analyse", "outcomes") and results.step("collect").exists():
+        tables = (results.patients, results.vessels, results.exclusions, results.variations)
+        given = {f"table {n}": path for n, path in enumerate(tables)} | {"patients": results.patients}
+        same = Request("", {}, {role: Source.of(path) for role, path in given.items() if role in sources})
+        found = same.made_from(hash_file)["sources"]
+        words += [given[role].name for role in found if found[role] != sources[role]]
+    if link.verb == "measure" and "exclusions" in sources:
+        own = Request("", {}, {"exclusions": Source.of(VisitFolder(link.folder).exclusions)})
+        if own.made_from(hash_file)["sources"]["exclusions"] != sources["exclusions"]:
+            words.append("exclusions.tsv")
+    if not words:
+        return []
+    what = f"it was made from others than lie there: {', '.join(words)}"
+    return [Fault(what, link.named(f"steps/{link.verb}.json"), link.remedy)]
+
+
+def _digests(upstream: Mapping[str, tuple[Path, ...]]) -> dict[str, str]:
+    return Request("", {}, {}, upstream).made_from(hash_file)["upstream"]
+
+
+def _records(folder: Path) -> tuple[Path, ...]:
+    return tuple(VisitFolder(folder).step(verb) for verb in OF_A_VISIT)
+
+
+def _folders(out: Path, kind: str) -> list[Path]:
+    return sorted(p for p in (out / kind).glob("*") if p.is_dir())
+
+
+def _collected(results: StudyOut) -> dict[str, tuple[Path, ...]]:
+    """Return the records that ``collect`` gathered: those of the visits and pairs in the key table."""
+    try:
+        key = read_tsv(results.key_table, required=("code", "participant_id", "visit"), text=("code", "participant_id"))
+    except InputRefused:
+        return {}
+    scans = key[key["visit"] != "pair"]
+    both = scans["participant_id"].value_counts() == 2
+    pairs = key[(key["visit"] == "pair") & key["participant_id"].isin(both.index[both])]
+    return {
+        "visits": tuple(r for code in sorted(map(str, scans["code"])) for r in _records(results.visit(code).root)),
+        "pairs": tuple(results.pair(code).step("pair") for code in sorted(map(str, pairs["code"]))),
+    }
+
+
+def refuse_broken(out: Path, without: Iterable[str], images: bool = True) -> None:
+    """Refuse results that are not what their makers recorded, before anything is made from them.
+
+    Raises
+    ------
+    InputRefused
+        With every file that changed, and every step that was made from others than lie there.
+    """
+    faults = chain_faults(out, tuple(without), images)
+    if faults:
+        raise InputRefused(faults)
+
+
+def refuse_changed_tables(tables: Iterable[Path | None]) -> None:
+    """Refuse tables that lie in a folder of results and are not what the step that made them recorded.
+
+    Raises
+    ------
+    InputRefused
+        With every table that changed after it was made.
+    """
+    faults = []
+    for path in filter(None, tables):
+        for link in _links_of(path.parent, "", OF_THE_TRIAL):
+            if path.name in read_sealed(link.record, link.remedy).get("products", {}):
+                faults += [fault for fault in product_faults(link, False) if fault.where == path.name]
+    if faults:
+        raise InputRefused(faults)
