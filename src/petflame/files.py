@@ -7,13 +7,14 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, is_of_the_machine
 from petflame.grid import Array, Grid, Volume
 from petflame.privacy import without_names
 
@@ -21,25 +22,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GZIP_LEVEL = 1
+# What a killed job leaves is known by this ending and swept by the next one.
+TEMPORARY = ".part"
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it into place."""
+_written: list[Path] | None = None
+
+
+@contextmanager
+def written() -> Iterator[list[Path]]:
+    """Collect the paths of every file that is written meanwhile, by whatever part of petflame."""
+    global _written
+    outer, _written = _written, []
+    try:
+        yield _written
+    finally:
+        _written = outer
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: bool = False) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it into place; a private one is its owner's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             write(stream)
-        Path(name).chmod(0o644)
+        if not private:
+            Path(name).chmod(0o644)
         os.replace(name, path)
+        if _written is not None:
+            _written.append(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, private: bool = False) -> None:
     """Write UTF-8 text in one step."""
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_atomically(path, lambda stream: stream.write(text.encode()), private)
 
 
 def plain(value: Any) -> Any:
@@ -63,9 +83,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any], private: bool = False) -> None:
     """Write a JSON document, keys in the order given, floats in full precision."""
-    write_text(path, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n", private)
 
 
 def read_json(path: Path, remedy: str = "make it again with the step before this one") -> dict[str, Any]:
@@ -81,6 +101,8 @@ def read_json(path: Path, remedy: str = "make it again with the step before this
     except FileNotFoundError:
         raise InputRefused.of("the file is missing", str(path), remedy) from None
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(f"it cannot be read as JSON ({error})", str(path), remedy) from None
     if not isinstance(document, dict):
         raise InputRefused.of("it does not hold a JSON object", str(path), remedy)
@@ -134,6 +156,8 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
     except InputRefused:
         raise
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
     return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
 
@@ -194,6 +218,8 @@ def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] =
     except FileNotFoundError:
         raise InputRefused.of("the table is missing", str(path), "name a file that exists") from None
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(
             f"it cannot be read as a tab-separated table ({error})", str(path), "mend the file"
         ) from None
