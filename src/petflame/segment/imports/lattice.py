@@ -49,17 +49,21 @@ def inside(voxels: Array, grid: Grid) -> Array:
     return np.asarray(((voxels >= 0) & (voxels < np.array(grid.shape))).all(axis=1))
 
 
-def fit_volume(affine: Array, shape: tuple[int, ...], grids: dict[str, Grid]) -> tuple[Reference, Array, Array] | None:
+def fit_volume(
+    affine: Array, shape: tuple[int, ...], grids: dict[str, Grid], *, whole: bool = False
+) -> tuple[Reference, Array, Array] | None:
     """Find the visit's grid on whose voxels a volume lies and its index map; None where there is none.
 
     A grid that it covers exactly, in any order and direction of the axes, comes before one of which it is a part, and
-    then the CT before the PET.
+    then the CT before the PET. With `whole` only the former counts: where a format does not tell that a part was cut
+    out, an array that lost its first rows and kept its affine would pass for one.
     """
     fits = [
         (not _covers(shape, grids[reference], *found), reference, *found)
         for reference in REFERENCES
         if reference in grids and (found := index_map(affine, shape, grids[reference])) is not None
     ]
+    fits = [fit for fit in fits if not (whole and fit[0])]
     return min(fits, key=lambda fit: (fit[0], REFERENCES.index(fit[1])))[1:] if fits else None
 
 

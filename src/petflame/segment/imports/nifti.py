@@ -58,7 +58,7 @@ def read_label_map(path: Path, where: str, grids: dict[str, Grid]) -> tuple[Refe
         with _opened(path) as stream:
             header = _header(stream, where)
             shape, affine = _geometry(header, where)
-            found = fit_volume(affine, shape, grids)
+            found = fit_volume(affine, shape, grids, whole=True)
             if found is None:
                 raise elsewhere(f"on {Grid(shape, affine).describe()}", grids, where)
             kind = np.dtype(header.get_data_dtype())
