@@ -92,12 +92,19 @@ def collect(
 
     Example: petflame collect study --out results
     """
+    from petflame.folders import StudyOut
     from petflame.pair.collect import collect as run
     from petflame.protocol import load_protocol
+    from petflame.requests import collect_request
+    from petflame.steps import step
     from petflame.study import load_study
 
-    counts = run(load_study(study, out), out, load_protocol(protocol))
-    Console(log_json).say(
+    console = Console(log_json, recorded=True)
+    choices, subjects = load_protocol(protocol), load_study(study, out)
+    with step("collect", out, False, console) as outcome:
+        outcome.made_from(collect_request(subjects, StudyOut(out), choices))
+        counts = run(subjects, out, choices)
+    console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
         f"{counts['flagged']} flag(s) in {out / 'exclusions.tsv'}",
         **counts,
@@ -116,11 +123,17 @@ def report(
 
     Example: petflame report results
     """
+    from petflame.folders import StudyOut
     from petflame.protocol import load_protocol
     from petflame.report.page import write_report
+    from petflame.requests import report_request
+    from petflame.steps import step
 
-    path = write_report(out, study, load_protocol(protocol), protocol, cores)
-    Console(log_json).say(f"report: {path}")
+    console, choices = Console(log_json, recorded=True), load_protocol(protocol)
+    with step("report", out, False, console) as outcome:
+        outcome.made_from(report_request(StudyOut(out), study, choices, protocol))
+        path = write_report(out, study, choices, protocol, cores)
+    console.say(f"report: {path}")
 
 
 @app.command()
