@@ -10,7 +10,8 @@ configfile: "config/config.yaml"
 
 
 try:
-    run = plan_workflow(config)
+    # The texts of the command line: snakemake has turned 2024_01 into the number 202401 by now.
+    run = plan_workflow(config, workflow.config_settings.config_args)
     # The process that plans compares the study with what the results were made from; jobs go by what it found.
     if workflow.is_main_process:
         print(*run.mark_stale(), sep="\n", end="", file=sys.stderr)
@@ -19,9 +20,14 @@ except PetflameError as error:
         print(f"error: {fault}", file=sys.stderr)
     sys.exit(2)
 
+if "--no-hooks" in sys.argv:
+    run.begin()
+
 OUT = run.out
 CODES = sorted(run.study.by_code)
 PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in visits)
+# Jobs run in the order of the codes, which are random, so that times of files do not tell which visit came first.
+PRIORITY = {code: rank for rank, code in enumerate([*reversed(CODES), *sorted(PAIRS, reverse=True)], start=1)}
 TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
 MARKER = [run.study.root / "truth.json"] if run.simulated else []
 
@@ -55,13 +61,14 @@ if run.simulated:
         resources:
             mem_mb=1500,
         shell:
-            "petflame simulate {params.study:q} --patients 60 --size fast --cores {threads} > {log:q} 2>&1"
+            "petflame simulate --patients 60 --size fast --cores {threads} -- {params.study:q} > {log:q} 2>&1"
 
 
 def visit(wildcards):
     return run.study.by_code[wildcards.code]
 
 
+# Here and below, parameters with a user's text are functions: snakemake takes braces in plain ones for wildcards.
 rule convert:
     input:
         MARKER,
@@ -73,8 +80,9 @@ rule convert:
         folder=lambda w: OUT.visit(w.code).root,
         overrides=lambda w: f"--overrides {quote(str(visit(w).overrides))}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("convert", "{code}"),
     conda:
@@ -82,8 +90,8 @@ rule convert:
     resources:
         mem_mb=1500,
     shell:
-        "petflame convert {params.dicom:q} --out {params.folder:q} {params.protocol} {params.overrides} "
-        "{params.require} {params.record} > {log:q} 2>&1"
+        "petflame convert --out {params.folder:q} {params.protocol} {params.overrides} {params.require} {params.record} "
+        "-- {params.dicom:q} > {log:q} 2>&1"
 
 
 rule segment:
@@ -98,6 +106,7 @@ rule segment:
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
         edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("segment", "{code}"),
     conda:
@@ -105,7 +114,7 @@ rule segment:
     resources:
         mem_mb=2000,
     shell:
-        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.edits} {params.record} "
+        "petflame segment --method {params.method} {params.source} {params.edits} {params.record} -- {params.folder:q} "
         "> {log:q} 2>&1"
 
 
@@ -117,8 +126,9 @@ rule measure:
         OUT.visit("{code}").step("measure"),
     params:
         folder=lambda w: OUT.visit(w.code).root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("measure", "{code}"),
     conda:
@@ -126,7 +136,7 @@ rule measure:
     resources:
         mem_mb=1500,
     shell:
-        "petflame measure {params.folder:q} {params.protocol} {params.record} > {log:q} 2>&1"
+        "petflame measure {params.protocol} {params.record} -- {params.folder:q} > {log:q} 2>&1"
 
 
 def folders_of_pair(wildcards):
@@ -135,7 +145,8 @@ def folders_of_pair(wildcards):
 
 rule pair:
     input:
-        lambda w: [folder.step("measure") for folder in folders_of_pair(w)],
+        # In the order of the codes: in that of the visits, the graph and with it the jobs would know which is first.
+        lambda w: sorted(folder.step("measure") for folder in folders_of_pair(w)),
         stale=lambda w: run.stale("pair", w.code),
     output:
         OUT.pair("{code}").step("pair"),
@@ -144,8 +155,9 @@ rule pair:
         folder=lambda w: OUT.pair(w.code).root,
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("pair", "{code}"),
     conda:
@@ -154,8 +166,8 @@ rule pair:
         # Registering takes the CTs of both visits.
         mem_mb=3000 if run.protocol.pairing.registers else 1000,
     shell:
-        "petflame pair {params.visits:q} --out {params.folder:q} --participant {params.participant} "
-        "--visits {params.table:q} {params.protocol} {params.record} > {log:q} 2>&1"
+        "petflame pair --out {params.folder:q} --participant {params.participant} --visits {params.table:q} "
+        "{params.protocol} {params.record} -- {params.visits:q} > {log:q} 2>&1"
 
 
 rule collect:
@@ -171,7 +183,7 @@ rule collect:
     params:
         study=run.study.root,
         out=OUT.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
     log:
         OUT.log("collect", "trial"),
     conda:
@@ -179,7 +191,7 @@ rule collect:
     resources:
         mem_mb=1000,
     shell:
-        "petflame collect {params.study:q} --out {params.out:q} {params.protocol} > {log:q} 2>&1"
+        "petflame collect --out {params.out:q} {params.protocol} -- {params.study:q} > {log:q} 2>&1"
 
 
 # The only rule that has the allocation among its inputs: everything before it is blind.
@@ -197,14 +209,14 @@ rule analyse:
         OUT.arms,
     params:
         out=OUT.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
-        options=run.analysis_options,
+        options=lambda w: run.analysis_options,
         followup=(
-            f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
-            f"--allocation {quote(str(run.table('allocation.tsv')))} "
-            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))}"
+            f"&& petflame outcomes --allocation {quote(str(run.table('allocation.tsv')))} "
+            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))} "
+            f"-- {quote(str(run.table('outcomes.tsv')))}"
             if run.table("outcomes.tsv") and run.table("allocation.tsv")
             else ""
         ),
@@ -215,9 +227,9 @@ rule analyse:
     resources:
         mem_mb=1500,
     shell:
-        "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "(petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
         "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
-        "--out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "--out {params.out:q} -- {input.patients:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:
@@ -230,7 +242,7 @@ rule report:
     params:
         out=OUT.root,
         study=run.study.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
     log:
         OUT.log("report", "trial"),
     conda:
@@ -239,7 +251,11 @@ rule report:
     resources:
         mem_mb=2500,
     shell:
-        "petflame report {params.out:q} --study {params.study:q} {params.protocol} --cores {threads} > {log:q} 2>&1"
+        "petflame report --study {params.study:q} {params.protocol} --cores {threads} -- {params.out:q} > {log:q} 2>&1"
+
+
+onstart:
+    run.begin()
 
 
 onsuccess:

@@ -20,7 +20,7 @@ Record = Annotated[
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Say everything as one JSON object a line, on stderr.")]
 ProtocolFile = Annotated[
-    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v0.")
+    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v1.")
 ]
 
 
