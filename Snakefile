@@ -12,6 +12,9 @@ configfile: "config/config.yaml"
 try:
     # The texts of the command line: snakemake has turned 2024_01 into the number 202401 by now.
     run = plan_workflow(config, workflow.config_settings.config_args)
+    # The process that plans compares the study with what the results were made from; jobs go by what it found.
+    if workflow.is_main_process:
+        print(*run.mark_stale(), sep="\n", end="", file=sys.stderr)
 except PetflameError as error:
     for fault in error.faults:
         print(f"error: {fault}", file=sys.stderr)
@@ -69,12 +72,11 @@ def visit(wildcards):
 rule convert:
     input:
         MARKER,
+        stale=lambda w: run.stale("convert", w.code),
     output:
         OUT.visit("{code}").step("convert"),
     params:
         dicom=lambda w: visit(w).dicom_dir,
-        state=lambda w: run.state_of(visit(w).dicom_dir, visit(w).overrides),
-        choices=run.choices,
         folder=lambda w: OUT.visit(w.code).root,
         overrides=lambda w: f"--overrides {quote(str(visit(w).overrides))}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
@@ -95,6 +97,7 @@ rule convert:
 rule segment:
     input:
         rules.convert.output,
+        stale=lambda w: run.stale("segment", w.code),
     output:
         OUT.visit("{code}").step("segment"),
     params:
@@ -102,8 +105,6 @@ rule segment:
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
         edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
-        state=lambda w: run.sources_of(visit(w)),
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -120,12 +121,12 @@ rule segment:
 rule measure:
     input:
         rules.segment.output,
+        stale=lambda w: run.stale("measure", w.code),
     output:
         OUT.visit("{code}").step("measure"),
     params:
         folder=lambda w: OUT.visit(w.code).root,
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -146,16 +147,15 @@ rule pair:
     input:
         # In the order of the codes: in that of the visits, the graph and with it the jobs would know which is first.
         lambda w: sorted(folder.step("measure") for folder in folders_of_pair(w)),
+        stale=lambda w: run.stale("pair", w.code),
     output:
-        OUT.pair("{code}").status,
+        OUT.pair("{code}").step("pair"),
     params:
         visits=lambda w: [folder.root for folder in folders_of_pair(w)],
         folder=lambda w: OUT.pair(w.code).root,
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
-        glucose=lambda w: [v.glucose_mmol_l if v else None for v in run.study.pairs[w.code]],
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -172,8 +172,9 @@ rule pair:
 
 rule collect:
     input:
-        pairs=[OUT.pair(code).status for code in PAIRS],
+        pairs=[OUT.pair(code).step("pair") for code in PAIRS],
         visits=[OUT.visit(code).step("measure") for code in CODES],
+        stale=run.stale("collect"),
     output:
         OUT.patients,
         OUT.vessels,
@@ -183,7 +184,6 @@ rule collect:
         study=run.study.root,
         out=OUT.root,
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
     log:
         OUT.log("collect", "trial"),
     conda:
@@ -201,9 +201,10 @@ rule analyse:
         vessels=OUT.vessels,
         exclusions=OUT.exclusions,
         variations=OUT.variations,
-        allocation=run.table("allocation.tsv") or [],
-        participants=run.table("participants.tsv") or [],
-        outcomes=run.table("outcomes.tsv") or [],
+        allocation=ancient(run.table("allocation.tsv") or []),
+        participants=ancient(run.table("participants.tsv") or []),
+        outcomes=ancient(run.table("outcomes.tsv") or []),
+        stale=run.stale("analyse"),
     output:
         OUT.arms,
     params:
@@ -234,6 +235,7 @@ rule analyse:
 rule report:
     input:
         OUT.arms,
+        stale=run.stale("report"),
     output:
         OUT.report,
         OUT.provenance,

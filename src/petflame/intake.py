@@ -70,11 +70,11 @@ def draft_study(dicom_root: Path, out: Path) -> list[str]:
         raise InputRefused(
             Fault("the table exists already", str(p), "name another folder, or remove it") for p in present
         )
-    studies, unreadable = find_studies(dicom_root)
+    studies, unreadable, doubts = find_studies(dicom_root)
     with_pet = [s for s in studies if s.pet_images]
     if not with_pet:
         told = f"{len(studies)} studies without PET" if studies else "no PET or CT image"
-        what = f"no PET study was found ({told}; {len(unreadable)} unreadable files)"
+        what = f"no PET study was found ({'; '.join([told, f'{len(unreadable)} unreadable files', *doubts])})"
         raise InputRefused.of(what, str(dicom_root), "name the folder that holds the trial's PET/CT")
     _refuse_shared(with_pet)
     nameless = [s for s in with_pet if not s.patient_id]
@@ -85,7 +85,7 @@ def draft_study(dicom_root: Path, out: Path) -> list[str]:
             )
             for s in nameless
         )
-    lines = [f"left aside: {fault}" for fault in unreadable]
+    lines = [*doubts, *(f"left aside: {fault}" for fault in unreadable)]
     lines += [f"left aside: {s.folder} holds no PET ({s.ct_images} CT images)" for s in studies if not s.pet_images]
     visits, key = [], []
     patients = sorted({s.patient_id for s in with_pet})

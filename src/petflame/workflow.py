@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
+from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
 from petflame.places import as_written, look_alike_faults, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
+from petflame.replan import Job, mark
+from petflame.requests import (
+    analyse_request,
+    collect_request,
+    convert_request,
+    measure_request,
+    pair_request,
+    report_request,
+    segment_request,
+)
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 
 SIMULATED = "simulated"
@@ -67,46 +78,95 @@ class Workflow:
         return f"--protocol {shlex.quote(self.settings.protocol)}" if self.settings.protocol else ""
 
     @property
+    def _protocol_file(self) -> Path | None:
+        return Path(self.settings.protocol) if self.settings.protocol else None
+
+    @property
+    def _reliability(self) -> Path | None:
+        return Path(self.settings.reliability) if self.settings.reliability else None
+
+    @property
+    def _strata(self) -> tuple[str, ...]:
+        return tuple(c.strip() for c in self.settings.strata.split(",") if c.strip())
+
+    @property
+    def _study_id(self) -> str:
+        return self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name)
+
+    @property
     def analysis_options(self) -> str:
         """Options of the command line for the analysis: identifier of the study, strata, reliability."""
         given = {
-            "--study-id": self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name),
+            "--study-id": self._study_id,
             "--strata": self.settings.strata,
             "--reliability": self.settings.reliability,
         }
         return " ".join(f"{option} {shlex.quote(value)}" for option, value in given.items() if value)
 
-    @property
+    @cached_property
     def protocol(self) -> Protocol:
         """The configured protocol."""
-        return load_protocol(Path(self.settings.protocol) if self.settings.protocol else None)
+        return load_protocol(self._protocol_file)
 
-    @property
-    def choices(self) -> str:
-        """Version and protocol hash: what a change of either must make anew."""
-        return f"{__version__} {self.protocol.digest}"
+    def sources_of(self, visit: Visit) -> dict[str, Any]:
+        """Hashes of a visit's regions or seeds, with what lies beside them, and of a reader's edits."""
+        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), visit.edits)
+        return request.made_from(hash_file)["sources"]
 
-    def state_of(self, *paths: Path | None) -> str:
-        """Newest change and number of the files at or below some paths, so that changed input is taken anew.
+    def jobs(self) -> Iterator[Job]:
+        """Yield every step of the study in the order of the road, with what it is to be made from."""
+        study, out, protocol = self.study, self.out, self.protocol
+        for code, visit in sorted(study.by_code.items()):
+            folder = out.visit(code)
+            requests = (
+                convert_request(visit.dicom_dir, visit.overrides, protocol, self.settings.require_suv),
+                segment_request(folder.root, self.method_of(visit), self.source_of(visit), visit.edits),
+                measure_request(folder.root, protocol),
+            )
+            earlier = (study.root / "truth.json",) if self.simulated else ()
+            for request in requests:
+                record = folder.step(request.verb)
+                yield self._job(request, code, record, (record,), earlier)
+                earlier = (record,)
+        pairs = []
+        for code, visits in sorted(study.pairs.items()):
+            first, second = visits
+            if first is None or second is None:
+                continue
+            folders = [out.visit(study.code(v.participant_id, v.visit)) for v in (first, second)]
+            glucose = (first.glucose_mmol_l, second.glucose_mmol_l)
+            request = pair_request(folders[0].root, folders[1].root, first.participant_id, protocol, glucose)
+            record = out.pair(code).step("pair")
+            yield self._job(request, code, record, (record,), tuple(f.step("measure") for f in folders))
+            pairs.append(record)
+        tables = (out.patients, out.vessels, out.exclusions, out.variations)
+        measured = tuple(out.visit(code).step("measure") for code in study.by_code)
+        request = collect_request(study, out, protocol)
+        yield self._job(request, "trial", out.step("collect"), tables, (*measured, *pairs))
+        allocation, participants = self.table("allocation.tsv"), self.table("participants.tsv")
+        request = analyse_request(
+            tables, allocation, participants, self._reliability, protocol, self._strata, self._study_id
+        )
+        yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
+        request = report_request(out, study.root, protocol, self._protocol_file)
+        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), (out.arms,))
 
-        The simulated trial's files are made by the workflow itself and need no watching.
-        """
-        if self.simulated:
-            return ""
-        times = []
-        for path in filter(None, paths):
-            files = [path, *path.rglob("*")] if path.is_dir() else [path]
-            times += [f.stat().st_mtime_ns for f in files if f.exists()]
-        return f"{len(times)} {max(times, default=0)}"
+    def _job(
+        self, request: Request, code: str, record: Path, outputs: tuple[Path, ...], earlier: tuple[Path, ...]
+    ) -> Job:
+        folder = record.parent.parent
+        seen = self.out.root / "key" / "seen" / f"{folder.name}.{request.verb}.json"
+        return Job(request, record, self.out.plan(request.verb, code), seen, outputs, earlier)
 
-    def sources_of(self, visit: Visit) -> str:
-        """State of a visit's label map or seeds, with the names beside a label map, and of a reader's edits."""
-        source = self.source_of(visit)
-        beside = None
-        if source is not None:
-            stem = source.name.removesuffix(".gz").removesuffix(".nii")
-            beside = source.with_name(f"{stem}.json")
-        return self.state_of(source, beside, visit.edits) if source is not None or visit.edits is not None else ""
+    def mark_stale(self) -> list[str]:
+        """Mark the steps that are to be made again; return a line a reason, for the user."""
+        reasons = mark(self.jobs(), self.settings.strict)
+        return [f"to be made again: {reason} ({count})" for reason, count in reasons.items()]
+
+    def stale(self, verb: str, code: str = "trial") -> list[Path]:
+        """Return the marker of a step that planning found to be made again, as one more input of its rule."""
+        marker = self.out.plan(verb, code)
+        return [marker] if marker.exists() else []
 
     def begin(self) -> None:
         """Make the folder of the results with its private one, and keep the key, once jobs are to run."""

@@ -16,8 +16,8 @@ from petflame.grid import Array, Grid, Volume
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seeds import vessels_from_seeds
 
 DECISIONS = "decisions.tsv"
 # What a reader pack brings to be looked at.
@@ -162,7 +162,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
             what = "vessels redrawn by seeds need labels on the CT grid"
             raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
         seeds = read_seeds(edits.seeds)
-        drawn_labels, redrawn = vessels_from_seeds(seeds, ct)
+        present = Volume(labels, segmentation.labels.grid)
+        drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
         _replace(labels, drawn_labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm

@@ -15,6 +15,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, ras_to_lps
+from petflame.segment.anatomy_limits import ANATOMY
 
 FARTHEST_APART_MM = 20.0
 # A reader clicks whole slices: 20 mm apart can come out a slice more.
@@ -134,6 +135,15 @@ def _checked(
     bad = [name for name, value in radius_mm.items() if not 0 < value < math.inf]
     if bad:
         faults.add(f"the radius of {', '.join(bad)} is not above zero", where, "give it in mm")
+    for name, value in radius_mm.items():
+        if name not in ANATOMY:
+            remedy = f"use the names {', '.join(NAMES)}"
+            faults.add(f"{name!r} has a radius and is no vessel", where, remedy)
+            continue
+        least, most = ANATOMY[name].possible_radius_mm
+        if name not in bad and not least <= value <= most:
+            what = f"{name} has a radius of {value:g} mm, which it cannot have ({least:g} to {most:g} mm)"
+            faults.add(what, where, "give the radius, not the diameter, in mm")
     faults.raise_if_any()
     return Seeds(points, radius_mm, found)
 
