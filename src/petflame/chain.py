@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, read_tsv
@@ -15,7 +15,11 @@ from petflame.requests import steps_before_report
 from petflame.seal import read_sealed, seal_holds
 from petflame.steps import products_of, status_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 OF_A_VISIT, OF_A_PAIR, OF_THE_TRIAL = ("convert", "segment", "measure"), ("pair",), ("collect", "analyse", "outcomes")
+AFTER_COLLECT = ("analyse", "outcomes", "report")
 IMAGES = (".nii.gz",)
 
 
@@ -52,12 +56,31 @@ class Link:
         return f"run the workflow again, which makes `petflame {self.verb}`{of} anew"
 
 
-def links(out: Path) -> Iterator[Link]:
-    """Yield every step that has left a record in the results, in the order of the road."""
-    for kind in ("visits", "pairs"):
-        for folder in sorted(p for p in (out / kind).glob("*") if p.is_dir()):
-            yield from _links_of(folder, f"{kind}/{folder.name}", OF_A_VISIT if kind == "visits" else OF_A_PAIR)
+def links(out: Path, codes: Collection[str] | None = None) -> Iterator[Link]:
+    """Yield every step that has left a record in the results, in the order of the road.
+
+    Folders of visits that are no longer in the study are passed over: `codes` tells which are, by default the key
+    table of the results.
+    """
+    known = codes if codes is not None else codes_of(StudyOut(out))
+    for kind, order in (("visits", OF_A_VISIT), ("pairs", OF_A_PAIR)):
+        for folder in _folders(out, kind):
+            if known is None or folder.name in known:
+                yield from _links_of(folder, f"{kind}/{folder.name}", order)
     yield from _links_of(out, "", (*OF_THE_TRIAL, "report"))
+
+
+def codes_of(results: StudyOut) -> set[str] | None:
+    """Return the codes of visits and pairs in the key table; None where there is no readable one."""
+    try:
+        return set(map(str, _key_table(results)["code"]))
+    except InputRefused:
+        return None
+
+
+def _key_table(results: StudyOut) -> pd.DataFrame:
+    columns = ("code", "participant_id", "visit")
+    return read_tsv(results.key_table, required=columns, text=columns)
 
 
 def _links_of(folder: Path, place: str, order: tuple[str, ...]) -> Iterator[Link]:
@@ -66,7 +89,9 @@ def _links_of(folder: Path, place: str, order: tuple[str, ...]) -> Iterator[Link
         yield Link(verb, folder, place)
 
 
-def chain_faults(out: Path, without: Collection[str] = (), images: bool = True) -> list[Fault]:
+def chain_faults(
+    out: Path, without: Collection[str] = (), images: bool = True, codes: Collection[str] | None = None
+) -> list[Fault]:
     """Return where the results are not what their makers recorded, or were made from others than lie there.
 
     Parameters
@@ -77,11 +102,13 @@ def chain_faults(out: Path, without: Collection[str] = (), images: bool = True) 
         Verbs to leave out.
     images : bool
         Hash images too, which takes longest.
+    codes : collection of str, optional
+        Of the study's visits and pairs; by default those of the key table.
     """
     faults: list[Fault] = []
     whole: list[Link] = []
     folders: dict[Path, list[Link]] = {}
-    for link in links(out):
+    for link in links(out, codes):
         if link.verb not in without:
             folders.setdefault(link.folder, []).append(link)
             found = product_faults(link, images)
@@ -91,8 +118,9 @@ def chain_faults(out: Path, without: Collection[str] = (), images: bool = True) 
         # A verb that is left out may be at work, and has then taken the root's away.
         if folder != out or not without:
             faults += _status_faults(folder, own)
+    visits = {digest for folder in _folders(out, "visits") for digest in _digests({"": _records(folder)}).values()}
     for link in whole:
-        faults += _upstream_faults(link, read_json(link.record), out)
+        faults += _upstream_faults(link, read_json(link.record), out, visits)
     return faults
 
 
@@ -129,7 +157,7 @@ def _status_faults(folder: Path, own: list[Link]) -> list[Fault]:
     return [Fault(what, own[-1].named(path.name), own[-1].remedy)]
 
 
-def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path) -> list[Fault]:
+def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path, visits: Collection[str]) -> list[Fault]:
     """Compare what a step says that it was made from with the records and tables that lie there."""
     results, then = StudyOut(out), document.get("upstream", {})
     now: dict[str, Any] = {}
@@ -137,8 +165,7 @@ def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path) -> list
         now = _digests({verb: (VisitFolder(link.folder).step(verb),) for verb in then})
     elif link.verb == "pair":
         # The pair does not say which visits it has; that it was made from visits as they lie there is enough.
-        known = {d for f in _folders(out, "visits") for d in _digests({"": _records(f)}).values()}
-        now = {role: digest if digest in known else None for role, digest in then.items()}
+        now = {role: digest if digest in visits else None for role, digest in then.items()}
     elif link.verb == "collect":
         now = _digests(_collected(results))
     elif link.verb == "report":
@@ -176,7 +203,7 @@ def _folders(out: Path, kind: str) -> list[Path]:
 def _collected(results: StudyOut) -> dict[str, tuple[Path, ...]]:
     """Return the records that ``collect`` gathered: those of the visits and pairs in the key table."""
     try:
-        key = read_tsv(results.key_table, required=("code", "participant_id", "visit"), text=("code", "participant_id"))
+        key = _key_table(results)
     except InputRefused:
         return {}
     scans = key[key["visit"] != "pair"]
@@ -188,7 +215,9 @@ def _collected(results: StudyOut) -> dict[str, tuple[Path, ...]]:
     }
 
 
-def refuse_broken(out: Path, without: Iterable[str], images: bool = True) -> None:
+def refuse_broken(
+    out: Path, without: Collection[str], images: bool = True, codes: Collection[str] | None = None
+) -> None:
     """Refuse results that are not what their makers recorded, before anything is made from them.
 
     Raises
@@ -196,7 +225,7 @@ def refuse_broken(out: Path, without: Iterable[str], images: bool = True) -> Non
     InputRefused
         With every file that changed, and every step that was made from others than lie there.
     """
-    faults = chain_faults(out, tuple(without), images)
+    faults = chain_faults(out, without, images, codes)
     if faults:
         raise InputRefused(faults)
 

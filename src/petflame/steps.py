@@ -108,7 +108,7 @@ def step(
         What the verb raised, unless it is recorded; `MachineFault` in any case.
     """
     existed = folder.exists()
-    _clear(verb, folder)
+    clear(verb, folder)
     outcome = Outcome(verb, folder, private or {})
     faults: tuple[Fault, ...] = ()
     paths: list[Path] = []
@@ -138,7 +138,7 @@ def step(
     _list_names(faults, outcome.key, folder, verb)
 
 
-def _clear(verb: str, folder: Path) -> None:
+def clear(verb: str, folder: Path) -> None:
     """Remove the verb's and later verbs' outcomes and products, and what a killed job left half written."""
     visit = VisitFolder(folder)
     for stale in (verb, *LATER.get(verb, ())):

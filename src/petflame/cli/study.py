@@ -92,6 +92,7 @@ def collect(
 
     Example: petflame collect study --out results
     """
+    from petflame.chain import AFTER_COLLECT, refuse_broken
     from petflame.folders import StudyOut
     from petflame.pair.collect import collect as run
     from petflame.protocol import load_protocol
@@ -103,6 +104,7 @@ def collect(
     choices, subjects = load_protocol(protocol), load_study(study, out)
     with step("collect", out, False, console) as outcome:
         outcome.made_from(collect_request(subjects, StudyOut(out), choices))
+        refuse_broken(out, ("collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs})
         counts = run(subjects, out, choices)
     console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
@@ -123,6 +125,7 @@ def report(
 
     Example: petflame report results
     """
+    from petflame.chain import refuse_broken
     from petflame.folders import StudyOut
     from petflame.protocol import load_protocol
     from petflame.report.page import write_report
@@ -132,6 +135,8 @@ def report(
     console, choices = Console(log_json, recorded=True), load_protocol(protocol)
     with step("report", out, False, console) as outcome:
         outcome.made_from(report_request(StudyOut(out), study, choices, protocol))
+        # Hashing what lies there would bless whatever it is.
+        refuse_broken(out, ("report",))
         path = write_report(out, study, choices, protocol, cores)
     console.say(f"report: {path}")
 
@@ -139,18 +144,24 @@ def report(
 @app.command()
 def verify(
     out: StudyOutDir,
-    study: Annotated[Path | None, typer.Option(help="Folder of the study's tables, to compare them too.")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Folder of the study, to compare its tables, DICOM and readers' files too.")
+    ] = None,
     protocol: ProtocolFile = None,
+    reliability: Annotated[Path | None, typer.Option(help="reliability.json that the analysis was given.")] = None,
     log_json: LogJson = False,
 ) -> None:
-    """Hash a finished run again and compare it, and what it was made from, with its provenance.
+    """Hash a finished run again and walk the chain from DICOM to report; name what changed and what restores it.
 
     Example: petflame verify results --study study
     """
-    from petflame.provenance import verify as run
-    from petflame.report.page import study_inputs
+    from petflame.verification import verify_run
 
-    Console(log_json).say(f"{run(out, study_inputs(study, protocol))} files are as the run left them")
+    console = Console(log_json)
+    verified = verify_run(out, study, protocol, reliability)
+    console.say(f"{verified.files} files are as the run left them, {verified.steps} steps follow from one another")
+    for line in verified.not_covered:
+        console.say(f"not covered: {line}")
 
 
 protocol_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and compare protocols.")

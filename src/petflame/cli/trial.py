@@ -9,7 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record
-from petflame.steps import step
+from petflame.steps import clear, step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
@@ -45,12 +45,14 @@ def analyse(
 
     Example: petflame analyse patients.tsv --vessels vessels.tsv --allocation allocation.tsv --out arms
     """
+    from petflame.chain import refuse_changed_tables
     from petflame.protocol import load_protocol
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
 
     choices = load_protocol(protocol)
     console = Console(log_json, record)
+    refuse_changed_tables((patients, vessels, exclusions, variations))
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console) as outcome:
         tables = (patients, vessels, exclusions, variations)
@@ -61,7 +63,7 @@ def analyse(
         )
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
-            (out / "outcomes.json").unlink(missing_ok=True)
+            clear("outcomes", out)
         result = run(
             patients,
             out,
@@ -108,10 +110,12 @@ def outcomes(
 
     Example: petflame outcomes outcomes.tsv --allocation allocation.tsv --patients patients.tsv --out outcomes
     """
+    from petflame.chain import refuse_changed_tables
     from petflame.requests import outcomes_request
     from petflame.trial.outcomes import outcomes as run
 
     console = Console(log_json, record)
+    refuse_changed_tables((patients,))
     with step("outcomes", out, record, console) as outcome:
         outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
