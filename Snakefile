@@ -20,6 +20,7 @@ OUT = run.out
 CODES = sorted(run.study.by_code)
 PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in visits)
 TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
+FOLLOWED = run.table("allocation.tsv") and run.table("outcomes.tsv")
 MARKER = [run.study.root / "truth.json"] if run.simulated else []
 
 
@@ -191,7 +192,6 @@ rule analyse:
         variations=OUT.variations,
         allocation=run.table("allocation.tsv") or [],
         participants=run.table("participants.tsv") or [],
-        outcomes=run.table("outcomes.tsv") or [],
     output:
         OUT.arms,
     params:
@@ -200,13 +200,6 @@ rule analyse:
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
         options=run.analysis_options,
-        followup=(
-            f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
-            f"--allocation {quote(str(run.table('allocation.tsv')))} "
-            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))}"
-            if run.table("outcomes.tsv") and run.table("allocation.tsv")
-            else ""
-        ),
     log:
         OUT.log("analyse", "trial"),
     conda:
@@ -214,14 +207,41 @@ rule analyse:
     resources:
         mem_mb=1500,
     shell:
-        "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
         "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
-        "--out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "--out {params.out:q} > {log:q} 2>&1"
+
+
+# Exploratory, and apart: a table that is refused here leaves the effect per arm and the report as they are.
+if FOLLOWED:
+
+    rule outcomes:
+        input:
+            patients=OUT.patients,
+            allocation=run.table("allocation.tsv"),
+            outcomes=run.table("outcomes.tsv"),
+            # Steps on one folder run one after the other.
+            after=ancient(OUT.arms),
+        output:
+            OUT.step("outcomes"),
+        params:
+            out=OUT.root,
+            record=run.record_option,
+        log:
+            OUT.log("outcomes", "trial"),
+        conda:
+            "envs/petflame.yaml"
+        resources:
+            mem_mb=1000,
+        shell:
+            "petflame outcomes {input.outcomes:q} --allocation {input.allocation:q} --patients {input.patients:q} "
+            "--out {params.out:q} {params.record} > {log:q} 2>&1"
 
 
 rule report:
     input:
         OUT.arms,
+        [OUT.step("outcomes")] if FOLLOWED else [],
     output:
         OUT.report,
         OUT.provenance,

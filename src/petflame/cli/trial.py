@@ -61,7 +61,8 @@ def analyse(
         )
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
-            (out / "outcomes.json").unlink(missing_ok=True)
+            for path in (out / "outcomes.json", out / "steps" / "outcomes.json"):
+                path.unlink(missing_ok=True)
         result = run(
             patients,
             out,
@@ -137,8 +138,10 @@ def reliability(
     console = Console(log_json, record)
     with step("reliability", out, record, console):
         result = run(readings, out, log=log)
+        agreement = result["icc"]["A,1"]
+        icc = "not estimable (" + result["icc"]["reason"] + ")" if agreement is None else f"{agreement['estimate']:.3f}"
         console.say(
-            f"ICC(A,1) {result['icc']['A,1']['estimate']:.3f}, repeatability coefficient "
+            f"ICC(A,1) {icc}, repeatability coefficient "
             f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
         )
 

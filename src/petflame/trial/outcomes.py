@@ -11,11 +11,12 @@ import pandas as pd
 from petflame import __version__
 from petflame.errors import FaultList
 from petflame.files import sha256, write_json
+from petflame.outside import calling
 from petflame.trial import events as ev
 from petflame.trial import firth
 from petflame.trial.association import change_and_events, read_change
 from petflame.trial.estimates import attempt
-from petflame.trial.tables import ARMS, read_allocation, read_outcomes
+from petflame.trial.tables import ARMS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
@@ -106,15 +107,17 @@ def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.Da
     if table is None or arms is None:
         faults.raise_if_any()
         raise AssertionError("a table that cannot be read leaves a fault")
-    joined = table.merge(arms, on="participant_id", how="left")
+    known = table[table["participant_id"].notna() & (table["participant_id"] != "")]
+    joined = known.merge(arms.drop_duplicates("participant_id"), on="participant_id", how="left")
     orphans = joined.loc[joined["arm"].isna(), "participant_id"].astype(str).tolist()
-    if len(orphans) == len(joined):
-        faults.add(f"no participant_id in common with {allocation}", str(outcomes), "use the same identifiers in both")
+    where = calling(outcomes)
+    if len(joined) and len(orphans) == len(joined):
+        what = f"no participant_id in common with {calling(allocation)}"
+        faults.add(what, where, "use the same identifiers in both")
     elif orphans:
-        shown = ", ".join(orphans[:8]) + (f" and {len(orphans) - 8} more" if len(orphans) > 8 else "")
-        faults.add(f"no arm for {shown}", str(allocation), "add the arm to the allocation table")
-    elif joined["arm"].nunique() < 2:
-        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", str(outcomes), "give both arms")
+        faults.add(f"no arm for {few(orphans)}", calling(allocation), "add the arm to the allocation table")
+    elif len(joined) and joined["arm"].nunique() < 2:
+        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", where, "give both arms")
     faults.raise_if_any()
     rest = arms[~arms["participant_id"].isin(table["participant_id"])]
     missing = {arm: int((rest["arm"] == arm).sum()) for arm in ARMS}
