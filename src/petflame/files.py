@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,20 +43,35 @@ def written() -> Iterator[list[Path]]:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: bool = False) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it into place; a private one is its owner's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+    """Let `write` fill a temporary file beside `path`, then rename it into place; a private one is its owner's alone.
+
+    Whether others may read a file that is not private is left to the umask, as for any other program's files.
+    """
+    path.parent.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
+            if private:
+                # A umask can only take permissions away, here perhaps the owner's own.
+                os.fchmod(handle, 0o600)
             write(stream)
-        if not private:
-            Path(name).chmod(0o644)
         os.replace(name, path)
         if _written is not None:
             _written.append(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that its owner alone may enter, or make it and all that lies in it so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(0o700, exist_ok=True)
+    for entry in (path, *path.rglob("*")):
+        mode = 0o700 if entry.is_dir() else 0o600
+        if not entry.is_symlink() and entry.stat().st_mode & 0o777 != mode:
+            entry.chmod(mode)
 
 
 def write_text(path: Path, text: str, private: bool = False) -> None:
@@ -169,7 +184,7 @@ def _open_nifti(path: Path) -> Any:
     return nib.Nifti1Image.from_file_map({"image": nib.FileHolder(fileobj=igzip.open(path, "rb"))})
 
 
-def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]]) -> None:
+def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]], private: bool = False) -> None:
     """Write a table as TSV with a JSON sidecar that gives each column's meaning and unit.
 
     Parameters
@@ -181,6 +196,8 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
         Rows in their final order.
     meanings : mapping of column to (meaning, unit)
         Must hold every column of the table: a column nobody explains is a fault of ours.
+    private : bool
+        Table and sidecar are their owner's alone.
     """
     unexplained = [c for c in table.columns if c not in meanings]
     if unexplained:
@@ -190,9 +207,9 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
             words = [str(v).lower() if isinstance(v, (bool, np.bool_)) else v for v in table[column]]
             table = table.assign(**{str(column): np.array(words, dtype=object)})
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    write_text(path, without_names(text))
+    write_text(path, without_names(text), private)
     sidecar = {c: {"description": meanings[c][0], "unit": meanings[c][1]} for c in table.columns}
-    write_json(path.with_name(f"{path.stem}_columns.json"), sidecar)
+    write_json(path.with_name(f"{path.stem}_columns.json"), sidecar, private)
 
 
 def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> pd.DataFrame:

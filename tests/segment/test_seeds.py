@@ -96,7 +96,7 @@ def test_three_formats_say_the_same(tmp_path):
         ({"carotid_left": [[0, 0, 5], [9, 0, 5]]}, "within 0.0 mm of height"),
         ({"carotid_left": [[0, 0, 10**309], [0, 0, 5]]}, "not a finite number"),
         ({"carotid_left": [[0, 0, 2e4], [0, 0, 5]]}, "not within -10000 to 10000 mm"),
-        ({"carotid_left": [[0, 0, 0], [0, 0, 9]], "radius_mm": {"carotid_left": 1e300}}, "at most 200 mm"),
+        ({"carotid_left": [[0, 0, 0], [0, 0, 9]], "radius_mm": {"carotid_left": 1e300}}, "cannot have"),
         ({"carotid_left": 5}, "not a list"),
         ({"markups": [5]}, "not a mapping"),
         ({"markups": [{"controlPoints": [{"label": "svc-1"}]}]}, "not a point"),

@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.requests import HORIZON_YEARS
 from petflame.steps import step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
@@ -97,7 +98,7 @@ def outcomes(
     table: Annotated[Path, typer.Argument(metavar="OUTCOMES.tsv", help="participant_id, time_years, event.")],
     allocation: Allocation,
     out: Out,
-    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = 2.0,
+    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = HORIZON_YEARS,
     patients: Annotated[
         Path | None,
         typer.Option(metavar="PATIENTS.tsv", help="Adds the association of each patient's change with events."),

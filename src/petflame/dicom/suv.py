@@ -17,6 +17,7 @@ from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
 from petflame.dicom.timing import gate_decay, gate_uptake, times_of
 from petflame.dicom.tracer import half_life
+from petflame.privacy import named
 
 DOSE_MBQ_LIMITS = (1.0, 1e4)
 DOSE_BQ_LIMITS = (1e6, 1e10)
@@ -83,7 +84,11 @@ def suv_of(
     elif header.units == "BQML":
         result = from_activity(work, header, subject, base)
     else:
-        work.refuse(f"units {header.units or '(none)'} are not quantitative", t.name(t.UNITS), "")
+        work.refuse(
+            f"units {named(header.units, '(other)') if header.units else '(none)'} are not quantitative",
+            t.name(t.UNITS),
+            "",
+        )
         result = base
     factor = result.factor if not work.reasons else None
     if factor is not None and not (math.isfinite(factor) and factor > 0):
@@ -119,7 +124,7 @@ def _from_suv(work: Findings, header: PetHeader, subject: Subject, base: SuvResu
         return _from_surface_suv(work, subject, base)
     mass = MASSES_KG.get(kind)
     if mass is None:
-        work.refuse(f"the kind of SUV {kind[:16]!r} is not known", t.name(t.SUV_TYPE), "")
+        work.refuse(f"the kind of SUV {named(kind[:16], '(other)')} is not known", t.name(t.SUV_TYPE), "")
         return base
     weight, height = subject.require_weight(), subject.require_height()
     if not subject.sex:

@@ -18,8 +18,8 @@ from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seeds import vessels_from_seeds
 from petflame.typed import brief
 
 DECISIONS = "decisions.tsv"
@@ -170,7 +170,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
             what = "vessels redrawn by seeds need labels on the CT grid"
             raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
         seeds = read_seeds(edits.seeds)
-        drawn_labels, redrawn = vessels_from_seeds(seeds, ct)
+        present = Volume(labels, segmentation.labels.grid)
+        drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
         _replace(labels, drawn_labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm

@@ -14,6 +14,7 @@ from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, ras_to_lps
 from petflame.outside import NOTES, calling, read_json_object
 from petflame.privacy import named
+from petflame.segment.anatomy_limits import ANATOMY
 from petflame.tabletext import read_rows
 from petflame.typed import Misshapen, brief, mapping, number, point_mm, sequence
 
@@ -24,8 +25,6 @@ GAP_TOLERANCE_MM = 5.0
 LEAST_LENGTH_MM = 1.0
 NAMES = (*ARTERIES, *VEINS)
 SAME_POINT_MM = 1e-3
-# Half of the body's width: what lies beyond it is no radius of anything, in whatever unit.
-WIDEST_MM = 200.0
 LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "carina", "right_pulmonary_artery")
 
 
@@ -166,10 +165,18 @@ def _checked(
     sides = [found.get(f"carotid_bifurcation_{side}") for side in ("right", "left")]
     if sides[0] is not None and sides[1] is not None and sides[0][0] >= sides[1][0]:
         faults.add("the carotid bifurcations are mirrored", where, "exchange right and left; x grows to the left (LPS)")
-    bad = [name for name, value in radius_mm.items() if not 0 < value <= WIDEST_MM]
+    bad = [name for name, value in radius_mm.items() if value <= 0]
     if bad:
-        what = f"the radius of {', '.join(map(_called, bad))} is not above zero and at most {WIDEST_MM:g} mm"
-        faults.add(what, where, "give it in mm")
+        faults.add(f"the radius of {', '.join(map(_called, bad))} is not above zero", where, "give it in mm")
+    for name, value in radius_mm.items():
+        if name not in ANATOMY:
+            remedy = f"use the names {', '.join(NAMES)}"
+            faults.add(f"{_called(name)} has a radius and is no vessel", where, remedy)
+            continue
+        least, most = ANATOMY[name].possible_radius_mm
+        if name not in bad and not least <= value <= most:
+            what = f"{name} has a radius of {value:g} mm, which it cannot have ({least:g} to {most:g} mm)"
+            faults.add(what, where, "give the radius, not the diameter, in mm")
     faults.raise_if_any()
     return Seeds(points, radius_mm, found)
 

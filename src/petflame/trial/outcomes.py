@@ -16,7 +16,7 @@ from petflame.trial import events as ev
 from petflame.trial import firth
 from petflame.trial.association import change_and_events, read_change
 from petflame.trial.estimates import attempt
-from petflame.trial.tables import ARMS, few, read_allocation, read_outcomes
+from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
@@ -101,12 +101,31 @@ def outcomes(
 
 def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:
     faults = FaultList()
-    if not (np.isfinite(horizon_years) and horizon_years > 0):
-        faults.add(f"the horizon {horizon_years} is not positive", "horizon_years", "give years above 0")
+    if not (np.isfinite(horizon_years) and 0 < horizon_years <= LONGEST_YEARS):
+        what = f"the horizon {horizon_years} is not above 0 and at most {LONGEST_YEARS:g}"
+        faults.add(what, "horizon_years", "give years")
+    joined = load_events(outcomes, allocation, faults)
+    faults.raise_if_any()
+    arms = read_allocation(allocation, faults)
+    if joined is None or arms is None:
+        raise AssertionError("a table that cannot be read leaves a fault")
+    rest = arms[~arms["participant_id"].isin(joined["participant_id"])]
+    missing = {arm: int((rest["arm"] == arm).sum()) for arm in ARMS}
+    return joined, {**missing, "definition": "in the allocation, but not in the outcome table"}
+
+
+def load_events(outcomes: Path, allocation: Path, faults: FaultList) -> pd.DataFrame | None:
+    """Return the outcome table with each participant's arm; note every fault of both tables and their agreement.
+
+    Parameters
+    ----------
+    outcomes, allocation : Path
+    faults : FaultList
+        Takes what is found; None is returned only where a table cannot be read.
+    """
     table, arms = read_outcomes(outcomes, faults), read_allocation(allocation, faults)
     if table is None or arms is None:
-        faults.raise_if_any()
-        raise AssertionError("a table that cannot be read leaves a fault")
+        return None
     known = table[table["participant_id"].notna() & (table["participant_id"] != "")]
     joined = known.merge(arms.drop_duplicates("participant_id"), on="participant_id", how="left")
     orphans = joined.loc[joined["arm"].isna(), "participant_id"].astype(str).tolist()
@@ -118,10 +137,7 @@ def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.Da
         faults.add(f"no arm for {few(orphans)}", calling(allocation), "add the arm to the allocation table")
     elif len(joined) and joined["arm"].nunique() < 2:
         faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", where, "give both arms")
-    faults.raise_if_any()
-    rest = arms[~arms["participant_id"].isin(table["participant_id"])]
-    missing = {arm: int((rest["arm"] == arm).sum()) for arm in ARMS}
-    return joined, {**missing, "definition": "in the allocation, but not in the outcome table"}
+    return joined
 
 
 def _arm(table: pd.DataFrame, arm: str) -> tuple[Any, Any]:

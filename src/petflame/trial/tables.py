@@ -105,8 +105,10 @@ def to_numbers(
     if text.any():
         where = rows_in_words(table, text, column)
         comma = raw[text].astype(str).str.fullmatch(r"\s*[-+]?\d+,\d+\s*").all()
-        words = "has a decimal comma" if comma else "is not a number"
-        remedy = "give a number with a decimal point, or n/a where missing"
+        date = raw[text].astype(str).str.fullmatch(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\s*").all()
+        words = "has a decimal comma" if comma else "is a date" if date else "is not a number"
+        remedy = "give the time since the start in its unit" if date else "give a number with a decimal point"
+        remedy += ", or n/a where missing"
         faults.add(f"`{column}` {words} in {where}", calling(path), remedy)
     infinite = pd.Series(np.isinf(values.to_numpy()), index=table.index)
     if infinite.any():
