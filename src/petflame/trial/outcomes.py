@@ -102,7 +102,7 @@ def outcomes(
 def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:
     faults = FaultList()
     if not (np.isfinite(horizon_years) and 0 < horizon_years <= LONGEST_YEARS):
-        what = f"the horizon {horizon_years} is not above 0 and at most {LONGEST_YEARS:g}"
+        what = f"the horizon {horizon_years} is not positive, or beyond {LONGEST_YEARS:g} years"
         faults.add(what, "horizon_years", "give years")
     joined = load_events(outcomes, allocation, faults)
     faults.raise_if_any()
