@@ -70,6 +70,23 @@ def links(out: Path, codes: Collection[str] | None = None) -> Iterator[Link]:
     yield from _links_of(out, "", (*OF_THE_TRIAL, "report"))
 
 
+def recorded_files(out: Path) -> set[str]:
+    """Return the paths below the results of every record, and of every file that a record accounts for.
+
+    Empty where the trial's own steps left none, as when they are called from Python.
+    """
+    found: set[str] = set()
+    trial = False
+    for link in links(out):
+        trial |= not link.place
+        found |= {link.named(name) for name in products_of(link.record)}
+        found |= {link.named(f"steps/{link.verb}.json"), link.named("status.json")}
+        if link.verb == "measure":
+            # A reader's own table, which the step reads.
+            found.add(link.named("exclusions.tsv"))
+    return found if trial else set()
+
+
 def codes_of(results: StudyOut) -> set[str] | None:
     """Return the codes of visits and pairs in the key table; None where there is no readable one."""
     try:
@@ -117,7 +134,7 @@ def chain_faults(
     for folder, own in folders.items():
         # A verb that is left out may be at work, and has then taken the root's away.
         if folder != out or not without:
-            faults += _status_faults(folder, own)
+            faults += status_faults(folder, own)
     visits = {digest for folder in _folders(out, "visits") for digest in _digests({"": _records(folder)}).values()}
     for link in whole:
         faults += _upstream_faults(link, read_json(link.record), out, visits)
@@ -143,8 +160,16 @@ def product_faults(link: Link, images: bool = True) -> list[Fault]:
     return faults
 
 
-def _status_faults(folder: Path, own: list[Link]) -> list[Fault]:
-    """Compare a folder's ``status.json``, the outcome of its latest step in short, with that step's record."""
+def status_faults(folder: Path, own: list[Link] | None = None) -> list[Fault]:
+    """Compare a folder's ``status.json``, the outcome of its latest step in short, with that step's record.
+
+    Parameters
+    ----------
+    folder : Path
+    own : list of Link, optional
+        The folder's steps; by default those that left a record.
+    """
+    own = own or list(_links_of(folder, folder.name, (*OF_A_VISIT, *OF_A_PAIR, *OF_THE_TRIAL, "report")))
     path = VisitFolder(folder).status
     try:
         status = read_json(path)
@@ -154,7 +179,7 @@ def _status_faults(folder: Path, own: list[Link]) -> list[Fault]:
         what = "its content is not that of a step's record"
     except InputRefused as refusal:
         what = refusal.faults[0].what
-    return [Fault(what, own[-1].named(path.name), own[-1].remedy)]
+    return [Fault(what, own[-1].named(path.name), own[-1].remedy)] if own else []
 
 
 def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path, visits: Collection[str]) -> list[Fault]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import plain, read_json, sha256, write_json
+from petflame.files import plain, read_json, sha256, write_text
 
 Hasher = Callable[[Path], str | None]
 ABSENT = "absent"
@@ -174,8 +174,22 @@ class Seen:
         if self.path is None or self._used == self._kept:
             return
         files = dict(sorted(self._used.items()))
-        write_json(self.path, {"sha256": _self_digest(files), "files": files}, private=True)
+        # As it is, for names may look like what results keep out; one line, for it is long.
+        write_text(self.path, _seen_text(files), private=True)
         self._kept = files
+
+
+def _seen_text(files: Mapping[str, Any]) -> str:
+    return json.dumps({"sha256": _self_digest(files), "files": files}) + "\n"
+
+
+def seen_holds(path: Path) -> bool:
+    """Whether a list of hashes is byte for byte as it was written."""
+    try:
+        text = path.read_text(encoding="ascii")
+        return text == _seen_text(json.loads(text)["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _self_digest(files: Any) -> str:

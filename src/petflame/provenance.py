@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from petflame import __version__
+from petflame.chain import recorded_files
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, sha256, write_json, write_text
 from petflame.folders import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
-# Logs and the local key are no results; the report carries this document's hash and comes after it.
-NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json", "report.sha256")
+# The report carries this document's hash and comes after it, as does the record of the step that writes both.
+NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json", "report.sha256", "status.json")
+# What file managers and file servers leave in every folder.
+LITTER = ("._*", ".DS_Store", ".nfs*", "Thumbs.db", "desktop.ini", ".snakemake_timestamp")
 
 
 def versions() -> dict[str, str]:
@@ -44,15 +47,29 @@ def write_provenance(out: Path, inputs: dict[str, Path], facts: dict[str, Any]) 
         **facts,
         "versions": versions(),
         "inputs": {name: sha256(path) if path.is_file() else None for name, path in sorted(inputs.items())},
-        "results": {str(p.relative_to(out)): sha256(p) for p in _results(out)},
+        "results": {name: sha256(out / name) for name in _made(out)},
     }
     write_json(StudyOut(out).provenance, document)
     return document
 
 
+def _made(out: Path) -> list[str]:
+    """Return the files that a step says it made; every file where the steps left no records."""
+    names = [str(p.relative_to(out)) for p in _results(out)]
+    made = recorded_files(out)
+    return [name for name in names if name in made] if made else names
+
+
 def _results(out: Path) -> list[Path]:
-    files = (p for p in sorted(out.rglob("*")) if p.is_file() and not p.name.startswith("."))
-    return [p for p in files if p.relative_to(out).parts[0] not in NOT_HASHED]
+    """Return every file of the results, but for what is covered otherwise."""
+    files = (p for p in sorted(out.rglob("*")) if p.is_file() and not is_litter(p))
+    late = out / "steps" / "report.json"
+    return [p for p in files if p.relative_to(out).parts[0] not in NOT_HASHED and p != late]
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a file is one that systems leave in every folder."""
+    return any(path.match(pattern) for pattern in LITTER)
 
 
 def write_report_hashes(out: Path) -> None:
@@ -90,6 +107,25 @@ def _changed_inputs(recorded: dict[str, str | None], inputs: dict[str, Path]) ->
     return faults
 
 
+def snapshot_faults(out: Path) -> tuple[list[Fault], int]:
+    """Compare a finished run with ``provenance.json`` and ``report.sha256``; also return how many files were hashed."""
+    remedy = "finish the run with `petflame report`"
+    try:
+        document = read_json(StudyOut(out).provenance, remedy)
+        expected = {str(name): str(digest) for name, digest in document["results"].items()}
+    except (InputRefused, KeyError, AttributeError):
+        return [Fault("it is missing or cannot be read", StudyOut(out).provenance.name, remedy)], 0
+    present = {str(p.relative_to(out)): p for p in _results(out)}
+    faults = [Fault("it is missing", name, "run the workflow again") for name in sorted(set(expected) - set(present))]
+    faults += [
+        Fault("it is not part of the run", name, "remove it; if a step made it, finish the run with `petflame report`")
+        for name in sorted(set(present) - set(expected))
+    ]
+    changed = [name for name in sorted(set(expected) & set(present)) if sha256(present[name]) != expected[name]]
+    faults += [Fault("its content changed after the run", name, "run the workflow again") for name in changed]
+    return faults + _report_faults(StudyOut(out)), len(expected) + 2
+
+
 def verify(out: Path, inputs: dict[str, Path] | None = None) -> int:
     """Hash a finished run again and compare; return the number of files that agree.
 
@@ -105,18 +141,10 @@ def verify(out: Path, inputs: dict[str, Path] | None = None) -> int:
     InputRefused
         With every file that changed, vanished or came later.
     """
-    document = read_json(StudyOut(out).provenance, "finish the run with `petflame report`")
-    expected: dict[str, str] = document["results"]
-    present = {str(p.relative_to(out)): p for p in _results(out)}
-    faults = [Fault("it is missing", name, "run the workflow again") for name in sorted(set(expected) - set(present))]
-    faults += [
-        Fault("it is not part of the run", name, "remove it, or finish the run again with `petflame report`")
-        for name in sorted(set(present) - set(expected))
-    ]
-    changed = [name for name in sorted(set(expected) & set(present)) if sha256(present[name]) != expected[name]]
-    faults += [Fault("its content changed after the run", name, "run the workflow again") for name in changed]
-    faults += _report_faults(StudyOut(out))
-    faults += _changed_inputs(document["inputs"], inputs or {})
+    read_json(StudyOut(out).provenance, "finish the run with `petflame report`")
+    faults, count = snapshot_faults(out)
+    if not faults:
+        faults += _changed_inputs(read_json(StudyOut(out).provenance)["inputs"], inputs or {})
     if faults:
         raise InputRefused(faults)
-    return len(expected) + 2 + len(inputs or {})
+    return count + len(inputs or {})

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from petflame import __version__
+from petflame.chain import status_faults
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, write_text
 from petflame.fingerprint import MADE_FROM, Request, Seen
+from petflame.seal import seal_holds
 from petflame.steps import products_of
 
 
@@ -39,6 +41,8 @@ class Job:
         What the rule declares as its output.
     earlier : tuple of Path
         Outputs of other rules that the rule takes as input.
+    local : bool
+        Whether what the step left under ``key/`` is as it left it.
     """
 
     request: Request
@@ -47,6 +51,7 @@ class Job:
     seen: Path
     outputs: tuple[Path, ...]
     earlier: tuple[Path, ...] = ()
+    local: bool = True
 
 
 def why_stale(job: Job, strict: bool = False) -> str:
@@ -57,6 +62,8 @@ def why_stale(job: Job, strict: bool = False) -> str:
         record = read_json(job.record)
     except InputRefused:
         return "its record cannot be read"
+    if not seal_holds(record):
+        return "its record is not as it left it"
     if record.get("version") != __version__:
         return f"it was made by petflame {record.get('version')}"
     if record.get("status") == "failed":
@@ -65,7 +72,7 @@ def why_stale(job: Job, strict: bool = False) -> str:
         return "it was refused, and the run is strict"
     seen = Seen(job.seen)
     try:
-        return _changed(job.request, record, seen) or _altered(job.record, seen)
+        return _changed(job.request, record, seen) or _altered(job, seen)
     finally:
         seen.save()
 
@@ -83,9 +90,12 @@ def _changed(request: Request, record: Mapping[str, Any], seen: Seen) -> str:
     return ""
 
 
-def _altered(record: Path, seen: Seen) -> str:
-    folder = record.parent.parent
-    altered = [name for name, digest in products_of(record).items() if seen(folder / name) != digest]
+def _altered(job: Job, seen: Seen) -> str:
+    folder = job.record.parent.parent
+    altered = [name for name, digest in products_of(job.record).items() if seen(folder / name) != digest]
+    # The outcome in short is that of the folder's latest step.
+    altered += ["status.json"] if job.request.verb in ("measure", "pair", "report") and status_faults(folder) else []
+    altered += [] if job.local else ["the table of codes under key/"]
     return f"products are not as it left them: {', '.join(altered)}" if altered else ""
 
 
@@ -103,7 +113,8 @@ def mark(jobs: Iterable[Job], strict: bool = False) -> dict[str, int]:
     faults, reasons = FaultList(), dict[str, int]()
     for job in jobs:
         why = why_stale(job, strict)
-        if not why or not job.record.exists():
+        # What is missing, snakemake makes without being told; a record may be missing beside its products.
+        if not why or not all(path.exists() for path in job.outputs):
             job.marker.unlink(missing_ok=True)
             if not why:
                 _in_order(job)

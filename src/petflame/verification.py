@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,19 @@ from petflame.errors import Fault, InputRefused
 from petflame.files import read_json
 from petflame.fingerprint import Request, Source, hash_file
 from petflame.folders import StudyOut
+from petflame.private_record import private_faults, read_private_record
 from petflame.protocol import Protocol
-from petflame.provenance import STUDY_FILES, private_faults, read_private, snapshot_faults
+from petflame.provenance import snapshot_faults
 from petflame.requests import convert_request, report_request, segment_request
 from petflame.study import Study, load_study
 
 AGAIN = "run the workflow again"
-ROLES = {"dicom": "the DICOM folder", "overrides": "overrides", "regions or seeds": "regions or seeds", "edits": "edits"}
+ROLES = {
+    "dicom": "the DICOM folder",
+    "overrides": "overrides",
+    "regions or seeds": "regions or seeds",
+    "edits": "edits",
+}
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,13 @@ def verify_run(
     """
     faults = chain_faults(out)
     snapshot, count = snapshot_faults(out)
-    named = {fault.where for fault in faults}
-    faults += [fault for fault in snapshot if fault.where not in named]
+    faults += snapshot
     private, kept = private_faults(out)
     faults += private
     own = list(links(out))
     not_covered = list(_left_out(out))
-    if study is None and StudyOut(out).simulated_study.is_dir():
-        study = StudyOut(out).simulated_study
+    if study is None and (out / "simulated_study").is_dir():
+        study = out / "simulated_study"
     if study is None:
         not_covered.append("what the run was made from (name it with --study)")
     else:
@@ -75,14 +80,16 @@ def verify_run(
         faults += found
         count += hashed
         not_covered += left
-    given = {"protocol": protocol, "reliability": reliability}
-    for role, maker in (("protocol", "report"), ("reliability", "analyse")):
-        found, hashed, left = _given_faults(given[role], role, [link for link in own if link.verb == maker])
+    for role, maker, path in (("protocol", "report", protocol), ("reliability", "analyse", reliability)):
+        found, left = _given_faults(path, role, [link for link in own if link.verb == maker])
         faults += found
-        count += hashed
+        count += path is not None
         not_covered += left
     if faults:
-        raise InputRefused(dict.fromkeys(faults))
+        told: dict[str, Fault] = {}
+        for fault in faults:
+            told.setdefault(fault.where, fault)
+        raise InputRefused(told.values())
     return Verified(count + kept, len(own), tuple(not_covered))
 
 
@@ -92,114 +99,102 @@ def _left_out(out: Path) -> Iterator[str]:
         yield f"logs/ ({logs} files)"
 
 
-def _sources(link: Link) -> dict[str, Any]:
+def _part(link: Link, name: str) -> dict[str, Any]:
+    """Return a part of a step's record; empty where the record is damaged, which is told elsewhere."""
     try:
-        sources = read_json(link.record).get("sources", {})
+        part = read_json(link.record).get(name)
     except InputRefused:
         return {}
-    return sources if isinstance(sources, dict) else {}
+    return part if isinstance(part, dict) else {}
 
 
-def _compare(link: Link, request: Request, roles: Mapping[str, str], who: str) -> tuple[list[Fault], int]:
+def _sources(link: Link) -> dict[str, Any]:
+    return _part(link, "sources")
+
+
+def _compare(link: Link, request: Request, places: Mapping[str, str], who: str = "") -> list[Fault]:
     """Compare what a step says that it read from outside with what lies there now."""
     then, now = _sources(link), request.made_from(hash_file)["sources"]
-    faults, hashed = [], 0
-    for role in sorted(set(then) & set(roles) | set(now)):
-        hashed += now.get(role, {}).get("files", 0)
+    faults = []
+    for role in sorted(set(then) & set(places) | set(now)):
         if then.get(role) != now.get(role):
             happened = "changed" if role in then and role in now else "came" if role in now else "went"
-            where = f"{who}, {roles.get(role, role)}" if who else roles.get(role, role)
-            remedy = f"put it back, or {link.remedy.replace('anew', 'anew from it as it is now')}"
+            where = ", ".join(filter(None, (who, places.get(role, role))))
+            remedy = f"put it back, or {link.remedy} from it as it is now"
             faults.append(Fault(f"it {happened} after the run", where, remedy))
-    return faults, hashed
+    return faults
 
 
 def _study_faults(out: Path, root: Path, own: list[Link]) -> tuple[list[Fault], int, list[str]]:
+    """Compare what the run was made from, the files of the study that no step read, and the study's own key."""
     try:
         study = load_study(root, out, keep_key=False)
     except InputRefused as refusal:
         return [*refusal.faults], 0, []
     faults: list[Fault] = []
-    hashed = 0
-    for link, request, who in _requests(study, own):
-        found, files = _compare(link, request, ROLES, who)
-        faults += found
-        hashed += files
-    by_verb = {link.verb: link for link in own if not link.place}
-    if "report" in by_verb:
-        request = report_request(StudyOut(out), root, Protocol(), None)
-        tables = {role: str(root / role) for role in request.sources}
-        found, files = _compare(by_verb["report"], request, tables, "")
-        faults += found
-        hashed += files
-    if "analyse" in by_verb:
-        names = ("allocation", "participants")
-        present = {n: root / f"{n}.tsv" for n in names if (root / f"{n}.tsv").exists()}
-        request = Request("analyse", {}, {n: Source.of(path) for n, path in present.items()})
-        found, files = _compare(by_verb["analyse"], request, {n: str(root / f"{n}.tsv") for n in names}, "")
-        faults += [fault for fault in found if fault.where not in {f.where for f in faults}]
-        hashed += files
-    missing = sorted(set(study.by_code) - {link.folder.name for link in own})
+    read: set[Path] = set()
+    for link, request, places, who in [*_of_visits(study, own), *_of_tables(root, out, own)]:
+        faults += _compare(link, request, places, who)
+        read |= {path for source in request.sources.values() for path in source.files}
     faults += [
-        Fault("the run has no results of it", study.by_code[code].row, f"{AGAIN}, with this study") for code in missing
+        Fault("the run has no results of it", study.by_code[code].row, f"{AGAIN}, with this study")
+        for code in sorted(set(study.by_code) - {link.folder.name for link in own})
     ]
-    return _other_files(out, root, faults, hashed)
-
-
-def _other_files(
-    out: Path, root: Path, faults: list[Fault], hashed: int
-) -> tuple[list[Fault], int, list[str]]:
-    """Compare the files of the study that no step read, and the study's own key."""
-    kept = read_private(out)
+    kept = read_private_record(out)
     if kept is None:
-        return faults, hashed, ["files of the study that no step read (the run kept no list of them)"]
-    told = {fault.where for fault in faults}
-    for name, digest in kept["study"].items():
-        path = root / name
-        if str(path) not in told and hash_file(path) != digest:
-            happened = "changed" if path.exists() else "went"
-            what = f"it {happened} after the run, which did not read it"
-            if name in STUDY_FILES:
-                what = f"it {happened} after the run"
-            remedy = f"put it back, or accept it with `petflame report {out} --study {root}`"
+        return faults, len(read), ["files of the study that no step read: the run kept no list of them"]
+    paths = {root / name: digest for name, digest in kept["study"].items()}
+    for path in sorted(set(paths) - {root / _relative(p, root) for p in read}):
+        now = hash_file(path)
+        if now != paths[path]:
+            what = f"it {'changed' if now else 'went'} after the run"
+            remedy = f"put it back; as no step reads it, `petflame report {out} --study {root}` accepts it as it is"
+            if path.name == "blinding.key":
+                remedy = "put it back: the codes of the results were made with it"
             faults.append(Fault(what, str(path), remedy))
-    left = [f"{kept['left']} other files in the study's folder that no step read"] if kept["left"] else []
-    return faults, hashed + len(kept["study"]), left
+    left = [f"{kept['left']} other files in the study's folder that no step reads"] if kept["left"] else []
+    return faults, len(read | set(paths)), left
 
 
-def _requests(study: Study, own: list[Link]) -> Iterator[tuple[Link, Request, str]]:
+def _relative(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root)
+
+
+def _of_visits(study: Study, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:
     """Yield what every visit's steps would read now, with the methods that they were run with."""
     for link in own:
         visit = study.by_code.get(link.folder.name)
-        if visit is None or link.verb not in ("convert", "segment"):
+        if visit is None:
             continue
         if link.verb == "convert":
-            yield link, convert_request(visit.dicom_dir, visit.overrides, Protocol(), False), visit.row
-            continue
-        try:
-            method = read_json(link.record).get("options", {}).get("method")
-        except InputRefused:
-            continue
-        source = {"labels": visit.labels, "auto": visit.seeds, "seeds": visit.seeds}.get(method)
-        yield link, segment_request(link.folder, str(method), source, visit.edits), visit.row
+            yield link, convert_request(visit.dicom_dir, visit.overrides, Protocol(), False), ROLES, visit.row
+        elif link.verb == "segment":
+            method = _part(link, "options").get("method")
+            source = {"labels": visit.labels, "auto": visit.seeds, "seeds": visit.seeds}.get(str(method))
+            yield link, segment_request(link.folder, str(method), source, visit.edits), ROLES, visit.row
 
 
-def _given_faults(path: Path | None, role: str, makers: list[Link]) -> tuple[list[Fault], int, list[str]]:
+def _of_tables(root: Path, out: Path, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:
+    """Yield what the trial's steps would read of the study's tables now."""
+    of_report = report_request(StudyOut(out), root, Protocol(), None).sources
+    # Absent tables are part of what the report was made from, not of what the analysis was.
+    given = {name: root / f"{name}.tsv" for name in ("allocation", "participants", "outcomes")}
+    present = {name: Source.of(path) for name, path in given.items() if path.exists()}
+    reads = {"analyse": ("allocation", "participants"), "outcomes": ("outcomes",), "report": tuple(of_report)}
+    for link in own:
+        if link.verb in reads and not link.place:
+            sources = of_report if link.verb == "report" else present
+            mine = {role: source for role, source in sources.items() if role in reads[link.verb]}
+            places = {role: str(root / (role if link.verb == "report" else f"{role}.tsv")) for role in reads[link.verb]}
+            yield link, Request(link.verb, {}, mine), places, ""
+
+
+def _given_faults(path: Path | None, role: str, makers: list[Link]) -> tuple[list[Fault], list[str]]:
     for link in makers:
+        known = role in _sources(link)
         if path is None:
-            left = [f"the {role} file (name it with --{role})"] if role in _sources(link) else []
-            return [], 0, left
-        if role not in _sources(link):
-            return [Fault("the run did not read it", str(path), "name what the run was made from")], 0, []
-        faults, hashed = _compare(link, Request("", {}, {role: Source.of(path)}), {role: str(path)}, "")
-        return faults, hashed, []
-    return [], 0, []
-
-
-def canonical(path: Path) -> bool:
-    """Whether a JSON file is byte for byte what petflame writes of its content."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return path.read_text(encoding="utf-8") == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            return [], [f"the {role} file (name it with --{role})"] if known else []
+        if not known:
+            return [Fault("the run did not read it", str(path), "name what the run was made from")], []
+        return _compare(link, Request("", {}, {role: Source.of(path)}), {role: str(path)}), []
+    return [], []

@@ -127,10 +127,12 @@ def report(
     """
     from petflame.chain import refuse_broken
     from petflame.folders import StudyOut
+    from petflame.private_record import write_private_record
     from petflame.protocol import load_protocol
     from petflame.report.page import write_report
     from petflame.requests import report_request
     from petflame.steps import step
+    from petflame.study import load_study
 
     console, choices = Console(log_json, recorded=True), load_protocol(protocol)
     with step("report", out, False, console) as outcome:
@@ -138,6 +140,7 @@ def report(
         # Hashing what lies there would bless whatever it is.
         refuse_broken(out, ("report",))
         path = write_report(out, study, choices, protocol, cores)
+        write_private_record(out, None if study is None else load_study(study, out, keep_key=False))
     console.say(f"report: {path}")
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import private_folder, read_json, read_tsv, write_tsv
+from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
+from petflame.pair.key_table import write_key_table
+from petflame.pair.run import read_index
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
 from petflame.study import VISITS, Study
@@ -21,11 +23,6 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "what": ("what is wrong", ""),
     "where": ("file, tag or table row that holds it", ""),
     "remedy": ("what can be done about it", ""),
-}
-KEY_COLUMNS: dict[str, tuple[str, str]] = {
-    "code": ("code of the visit or pair folder", ""),
-    "participant_id": ("participant", ""),
-    "visit": ("baseline, followup or pair", ""),
 }
 STEPS = ("convert", "segment", "measure")
 
@@ -81,13 +78,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     varied = pd.concat(variations) if variations else pd.DataFrame(columns=list(VARIATION_COLUMNS))
     write_tsv(results.variations, varied, VARIATION_COLUMNS)
     write_tsv(results.exclusions, pd.DataFrame(exclusions, columns=list(EXCLUSION_COLUMNS)), EXCLUSION_COLUMNS)
-    key = [
-        {"code": study.code(v.participant_id, v.visit), "participant_id": v.participant_id, "visit": v.visit}
-        for v in study.visits
-    ]
-    key += [{"code": code, "participant_id": study.participant_of(code), "visit": "pair"} for code in study.pairs]
-    private_folder(results.key_table.parent)
-    write_tsv(results.key_table, pd.DataFrame(key, columns=list(KEY_COLUMNS)), KEY_COLUMNS, private=True)
+    write_key_table(study, results)
     return {
         "participants": len(table),
         "measured": int((table["status"] == "measured").sum()),
@@ -143,6 +134,10 @@ def _pair_results(
         return {**bare, "status": status, "reason": "; ".join(words)}, None, own
     patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
     row = {str(k): v for k, v in patient.to_dict("records")[0].items()}
+    baseline = results.visit(study.code(participant, VISITS[0]))
+    if row["index_seal"] != read_index(folder, baseline)["seal"]:
+        remedy = f"run the workflow again, which makes `petflame pair` of {code} anew"
+        raise InputRefused.of("it was sealed after the pair was measured", f"{code}/index.json", remedy)
     faults = []
     if row["comparability"] == "fail":
         fault = {
@@ -172,5 +167,5 @@ def _baseline_alone(
             return {}, [fault.what for fault in refusal.faults]
     if not folder.index.exists():
         return {}, []
-    seal = read_json(folder.index)
+    seal = read_index(folder, results.visit(baseline))
     return {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}, []

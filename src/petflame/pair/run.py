@@ -10,6 +10,7 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
+from petflame.fingerprint import hash_file
 from petflame.folders import PairFolder, VisitFolder
 from petflame.pair.alignment import vessel_shifts
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
@@ -28,7 +29,7 @@ from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
-from petflame.seal import sealed
+from petflame.seal import read_sealed, sealed
 from petflame.segment.product import read_segmentation
 
 if TYPE_CHECKING:
@@ -106,6 +107,23 @@ def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> tuple[Measur
     )
     write_json(PairFolder(out).index, seal)
     return first, seal
+
+
+def read_index(folder: PairFolder, baseline: VisitFolder) -> dict[str, Any]:
+    """Read the sealed index vessel of a pair.
+
+    Raises
+    ------
+    InputRefused
+        When it is not as it was sealed, or was sealed from other tables of the baseline than lie there.
+    """
+    remedy = f"run the workflow again, which makes `petflame pair` of {folder.root.name} anew"
+    seal = read_sealed(folder.index, remedy)
+    for name, digest in seal["baseline_sha256"].items():
+        if hash_file(baseline.root / name) != digest:
+            what = f"the index vessel was sealed from another {name} of the baseline visit than lies there"
+            raise InputRefused.of(what, f"{folder.root.name}/index.json", remedy)
+    return seal
 
 
 def pair_visits(
