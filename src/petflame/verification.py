@@ -20,12 +20,7 @@ from petflame.requests import convert_request, report_request, segment_request
 from petflame.study import Study, load_study
 
 AGAIN = "run the workflow again"
-ROLES = {
-    "dicom": "the DICOM folder",
-    "overrides": "overrides",
-    "regions or seeds": "regions or seeds",
-    "edits": "edits",
-}
+ROLES = {"dicom": "the DICOM folder"}
 
 
 @dataclass(frozen=True)
