@@ -3,7 +3,8 @@
 import sys
 from shlex import quote
 
-from petflame.errors import PetflameError
+from petflame.errors import LONGEST_MESSAGE, PetflameError, capped
+from petflame.privacy import shortened, with_names
 from petflame.workflow import closing_summary, plan_workflow
 
 configfile: "config/config.yaml"
@@ -15,9 +16,11 @@ try:
     # The process that plans compares the study with what the results were made from; jobs go by what it found.
     if workflow.is_main_process:
         print(*run.mark_stale(), sep="\n", end="", file=sys.stderr)
+        for doubt in run.doubts:
+            print(f"warning: {with_names(shortened(doubt, LONGEST_MESSAGE))}", file=sys.stderr)
 except PetflameError as error:
-    for fault in error.faults:
-        print(f"error: {fault}", file=sys.stderr)
+    for fault in capped(error.faults):
+        print(f"error: {with_names(str(fault))}", file=sys.stderr)
     sys.exit(2)
 
 if "--no-hooks" in sys.argv:
@@ -29,6 +32,7 @@ PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in v
 # Jobs run in the order of the codes, which are random, so that times of files do not tell which visit came first.
 PRIORITY = {code: rank for rank, code in enumerate([*reversed(CODES), *sorted(PAIRS, reverse=True)], start=1)}
 TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
+FOLLOWED = run.table("allocation.tsv") and run.table("outcomes.tsv")
 MARKER = [run.study.root / "truth.json"] if run.simulated else []
 
 
@@ -203,7 +207,6 @@ rule analyse:
         variations=OUT.variations,
         allocation=ancient(run.table("allocation.tsv") or []),
         participants=ancient(run.table("participants.tsv") or []),
-        outcomes=ancient(run.table("outcomes.tsv") or []),
         stale=run.stale("analyse"),
     output:
         OUT.arms,
@@ -213,13 +216,6 @@ rule analyse:
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
         options=lambda w: run.analysis_options,
-        followup=(
-            f"&& petflame outcomes --allocation {quote(str(run.table('allocation.tsv')))} "
-            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))} "
-            f"-- {quote(str(run.table('outcomes.tsv')))}"
-            if run.table("outcomes.tsv") and run.table("allocation.tsv")
-            else ""
-        ),
     log:
         OUT.log("analyse", "trial"),
     conda:
@@ -227,14 +223,42 @@ rule analyse:
     resources:
         mem_mb=1500,
     shell:
-        "(petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
         "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
-        "--out {params.out:q} -- {input.patients:q} {params.followup}) > {log:q} 2>&1"
+        "--out {params.out:q} -- {input.patients:q} > {log:q} 2>&1"
+
+
+# Exploratory, and apart: a table that is refused here leaves the effect per arm and the report as they are.
+if FOLLOWED:
+
+    rule outcomes:
+        input:
+            patients=OUT.patients,
+            allocation=ancient(run.table("allocation.tsv")),
+            outcomes=ancient(run.table("outcomes.tsv")),
+            # Steps on one folder run one after the other.
+            after=ancient(OUT.arms),
+            stale=run.stale("outcomes"),
+        output:
+            OUT.step("outcomes"),
+        params:
+            out=OUT.root,
+            record=run.record_option,
+        log:
+            OUT.log("outcomes", "trial"),
+        conda:
+            "envs/petflame.yaml"
+        resources:
+            mem_mb=1000,
+        shell:
+            "petflame outcomes --allocation {input.allocation:q} --patients {input.patients:q} --out {params.out:q} "
+            "{params.record} -- {input.outcomes:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
         OUT.arms,
+        [OUT.step("outcomes")] if FOLLOWED else [],
         stale=run.stale("report"),
     output:
         OUT.report,

@@ -11,26 +11,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from petflame.errors import FaultList, InputRefused
+from petflame.errors import InputRefused
 from petflame.files import read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
-from petflame.places import as_written, look_alike_faults, number_faults, place_faults
+from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
 from petflame.replan import Job, mark
 from petflame.requests import (
+    HORIZON_YEARS,
     analyse_request,
     collect_request,
     convert_request,
     measure_request,
+    outcomes_request,
     pair_request,
     report_request,
     segment_request,
 )
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
+from petflame.study_tables import check_tables
 
 SIMULATED = "simulated"
-ARMS = ("active", "control")
 
 
 class Settings(BaseModel):
@@ -60,12 +62,15 @@ class Workflow:
     out : StudyOut
     simulated : bool
         Whether the study is the embedded trial, still to be written.
+    doubts : tuple of str
+        What the user must know before the run, though it stops nothing.
     """
 
     settings: Settings
     study: Study
     out: StudyOut
     simulated: bool
+    doubts: tuple[str, ...] = ()
 
     def table(self, name: str) -> Path | None:
         """Path of an optional table of the study, such as ``allocation.tsv``; None where there is none."""
@@ -148,8 +153,14 @@ class Workflow:
             tables, allocation, participants, self._reliability, protocol, self._strata, self._study_id
         )
         yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
+        made: tuple[Path, ...] = (out.arms,)
+        events = self.table("outcomes.tsv")
+        if events is not None and allocation is not None:
+            request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
+            yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
+            made += (out.step("outcomes"),)
         request = report_request(out, study.root, protocol, self._protocol_file)
-        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), (out.arms,))
+        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), made)
 
     def _job(
         self, request: Request, code: str, record: Path, outputs: tuple[Path, ...], earlier: tuple[Path, ...]
@@ -235,54 +246,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
     if not root.is_dir():
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
-    check_tables(study)
-    return Workflow(settings, study, StudyOut(out), False)
-
-
-def check_tables(study: Study) -> None:
-    """Check that participants, visits and allocation agree.
-
-    Raises
-    ------
-    InputRefused
-        With every unknown arm, duplicate, participant with scans but without an arm, and unknown participant.
-    """
-    faults = FaultList()
-    scanned = {v.participant_id for v in study.visits}
-    known = _ids(study.root / "participants.tsv", faults)
-    if known is not None:
-        for participant in sorted(scanned - set(known)):
-            faults.add(f"{participant} has visits but no row", "participants.tsv", "add the participant")
-    allocation = study.root / "allocation.tsv"
-    arms = _ids(allocation, faults, ("arm",))
-    if arms is not None:
-        for participant in sorted(scanned - set(arms)):
-            faults.add(f"{participant} has visits but no arm", "allocation.tsv", "add the row, or remove the visits")
-        if not scanned & set(arms):
-            faults.add("no participant has both visits and an arm", "allocation.tsv", "use the same participant_id")
-        table = read_tsv(allocation, text=("participant_id", "arm"))
-        for row in table[~table["arm"].isin(ARMS)].to_dict("records"):
-            faults.add(
-                f"{row['participant_id']} has the arm {row['arm']!r}", "allocation.tsv", "write active or control"
-            )
-    followed = _ids(study.root / "outcomes.tsv", faults, ("time_years", "event"))
-    tables = {"visits": scanned, "participants": known, "allocation": arms, "outcomes": followed}
-    faults.extend(look_alike_faults({f"{name}.tsv": ids for name, ids in tables.items() if ids}))
-    faults.raise_if_any()
-
-
-def _ids(path: Path, faults: FaultList, columns: tuple[str, ...] = ()) -> list[str] | None:
-    if not path.exists():
-        return None
-    try:
-        table = read_tsv(path, required=("participant_id", *columns), text=("participant_id", *columns))
-    except InputRefused as error:
-        faults.extend(error.faults)
-        return None
-    ids = [str(p) for p in table["participant_id"]]
-    for participant in sorted({p for p in ids if ids.count(p) > 1}):
-        faults.add(f"{participant} stands twice", path.name, "keep one row a participant")
-    return ids
+    found = check_tables(study)
+    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in found.exploratory)]
+    doubts += [str(fault) for fault in found.unread]
+    return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
 
 
 def closing_summary(out: StudyOut) -> str:

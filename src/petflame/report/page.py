@@ -180,6 +180,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "stations": (arms.get("consort") or {}).get("stations") or [],
         "flow": panels.flow((arms.get("consort") or {}).get("stations") or []),
         "outcomes": None if outcomes is None else {**dict.fromkeys(OPTIONAL_OUTCOMES), **outcomes},
+        "outcomes_refused": results.outcomes_refused,
         "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes.get("horizon_years"))
         if outcomes and outcomes.get("kaplan_meier_curves")
         else "",
