@@ -268,11 +268,18 @@ def closing_summary(out: StudyOut) -> str:
             )
     if out.exclusions.exists():
         rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
-        refused: dict[str, list[str]] = {}
+        told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}
         for r in rows:
-            if r["kind"] == "refused":
-                refused.setdefault(f"{r['participant_id']} {r['visit']} ({r['step']})", []).append(r["what"])
+            if r["kind"] in told:
+                name = f"{r['participant_id']} {r['visit']} ({r['step']})"
+                told[r["kind"]].setdefault(name, []).append(r["what"])
         flagged = sum(r["kind"] == "flagged" for r in rows)
-        lines.append(f"refused: {len(refused)}; kept with a flag: {flagged} (see {out.exclusions})")
-        lines += [f"  refused {name}: {'; '.join(reasons)}" for name, reasons in refused.items()]
+        lines.append(f"refused: {len(told['refused'])}; kept with a flag: {flagged} (see {out.exclusions})")
+        if told["failed"]:
+            lines.append(
+                f"failed: {len(told['failed'])}, by a fault of petflame: run the same line again; if it comes again, "
+                f"report it with the file in {out.root / 'key' / 'failures'}, after a look that it names nobody"
+            )
+        for kind, names in told.items():
+            lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
     return "\n".join(lines)
