@@ -114,6 +114,8 @@ class Segmentation:
     provenance : dict
         Method, source hashes, options.
     warnings : tuple of str
+    doubts : tuple of str
+        Those of the warnings that say that the regions may not be what they seem; the trial's tables hold them.
     """
 
     labels: Volume
@@ -122,6 +124,7 @@ class Segmentation:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def arc_length_mm(points_mm: Array) -> Array:
@@ -146,6 +149,7 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
         "labels": {name: BY_NAME[name].label for name in _present(labels)},
         "landmarks_lps_mm": segmentation.landmarks_lps_mm,
         "warnings": segmentation.warnings,
+        "doubts": segmentation.doubts,
         "vessels": {
             name: {
                 "method": finding.method,
@@ -213,4 +217,5 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
         landmarks,
         document["provenance"],
         tuple(document["warnings"]),
+        tuple(document.get("doubts", ())),
     )
