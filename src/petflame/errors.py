@@ -6,6 +6,8 @@ import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
+from petflame.privacy import shortened
+
 
 @dataclass(frozen=True, order=True)
 class Fault:
@@ -31,6 +33,31 @@ class Fault:
     def as_dict(self) -> dict[str, str]:
         """Return the fault as the ``{what, where, remedy}`` of ``status.json``."""
         return asdict(self)
+
+
+# Two screens of lines; a part of a message that is longer than a paragraph is not read.
+MOST_FAULTS = 100
+LONGEST_MESSAGE = 500
+
+
+def capped(faults: Iterable[Fault], most: int = MOST_FAULTS) -> list[Fault]:
+    """Return the faults as they are shown and recorded: the first `most`, each cut to a length that can be read.
+
+    >>> [fault.what for fault in capped([Fault(f"row {n}", "a.tsv", "mend it") for n in range(5)], most=2)]
+    ['row 0', 'row 1', '3 more faults']
+    """
+    given = list(faults)
+    shown = [
+        Fault(
+            shortened(fault.what, LONGEST_MESSAGE),
+            shortened(fault.where, LONGEST_MESSAGE // 2),
+            shortened(fault.remedy, LONGEST_MESSAGE),
+        )
+        for fault in given[:most]
+    ]
+    if len(given) > most:
+        shown.append(Fault(f"{len(given) - most} more faults", "all together", "mend those above first"))
+    return shown
 
 
 class PetflameWarning(UserWarning):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,10 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petflame.errors import FaultList, InputRefused
+from petflame.outside import calling
+from petflame.privacy import named
+from petflame.tabletext import MISSING_NUMBERS
+from petflame.typed import brief
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# What every common file system allows at most.
+LONGEST_PATH, LONGEST_NAME = 4_095, 255
 VISITS = ("baseline", "followup")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -108,17 +116,22 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
     unknown = [str(c) for c in table.columns if c not in (*VISIT_TEXT, "comment")]
     if unknown:
         known = ", ".join((*VISIT_TEXT, "comment"))
-        faults.add(f"columns {', '.join(unknown)} are unknown", where, f"rename or remove them; it may have {known}")
-    used: dict[Path, str] = {}
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        line = f"{where}, line {number}"
+        faults.add(
+            f"columns {named(', '.join(unknown), 'of other names')} are unknown",
+            where,
+            f"rename or remove them; it may have {known}",
+        )
+    used: dict[str, str] = {}
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        line = f"{where}, line {index + 2}"
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
         participant, visit, dicom_dir = (given.get(c, "") for c in ("participant_id", "visit", "dicom_dir"))
         if not IDENTIFIER.fullmatch(participant):
-            what = f"participant_id {participant!r} is not a name of letters, digits, '.', '_' and '-'"
+            given_id = named(brief(participant), "as given")
+            what = f"participant_id {given_id} is not a name of letters, digits, '.', '_' and '-'"
             faults.add(what, line, "use a study code")
         if visit not in VISITS:
-            faults.add(f"visit {visit!r} is unknown", line, "write baseline or followup")
+            faults.add(f"visit {named(brief(visit), 'as given')} is unknown", line, "write baseline or followup")
         if not dicom_dir:
             faults.add("dicom_dir is empty", line, "name the folder with this visit's DICOM files")
         if (participant, visit) in seen:
@@ -127,22 +140,33 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
         paths = {c: root / given[c] for c in ("labels", "seeds", "overrides", "edits") if c in given}
         for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds", "edits") if c in paths)):
-            if dicom_dir and path.resolve() in used:
-                what = f"{path.name} serves {used[path.resolve()]} and {participant} {visit}"
+            if "\0" in str(path):
+                faults.add("a path holds a null character", line, "save the table as plain UTF-8 text")
+                continue
+            if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(p)) > LONGEST_NAME for p in path.parts):
+                faults.add("a path is longer than any file's can be", line, "mend the path")
+                continue
+            real = os.path.realpath(path)
+            if dicom_dir and real in used:
+                what = f"{named(path.name, 'one folder or file')} serves {used[real]} and {participant} {visit}"
                 faults.add(what, line, "give each visit its own folder and files")
-            used[path.resolve()] = f"{participant} {visit}"
+            used[real] = f"{participant} {visit}"
         visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
     faults.raise_if_any()
     return tuple(sorted(visits, key=lambda v: (v.participant_id, VISITS.index(v.visit))))
 
 
 def _glucose(value: object, line: str, faults: FaultList) -> float | None:
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    if value is None or value != value or str(value).strip() in MISSING_NUMBERS:
         return None
     try:
         number = float(str(value))
     except ValueError:
-        faults.add(f"glucose_mmol_l {value!r} is not a number", line, "write mmol/L, or n/a")
+        what = f"glucose_mmol_l {named(brief(value), 'as given')} is not a number"
+        faults.add(what, line, "write mmol/L with a decimal point, or n/a")
+        return None
+    if not math.isfinite(number) or number > 1000:
+        faults.add("glucose_mmol_l is not possible", line, "write mmol/L, or n/a")
         return None
     if number > 30:
         faults.add(
@@ -158,8 +182,17 @@ def _glucose(value: object, line: str, faults: FaultList) -> float | None:
 VISIT_TEXT = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "edits", "overrides", "glucose_mmol_l")
 
 
-def load_study(root: Path, out: Path) -> Study:
-    """Read ``visits.tsv`` of a study and its blinding key (made in ``out/key`` where the study brings none).
+def load_study(root: Path, out: Path, keep_key: bool = True) -> Study:
+    """Read ``visits.tsv`` of a study and its blinding key (made for ``out/key`` where the study brings none).
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the study's tables.
+    out : Path
+        Folder of the results.
+    keep_key : bool
+        Write a key that was made; without it nothing is written, and `keep_blinding_key` is to follow.
 
     Raises
     ------
@@ -171,22 +204,42 @@ def load_study(root: Path, out: Path) -> Study:
     path = root / "visits.tsv"
     table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
     if table.empty:
-        raise InputRefused.of("it has no rows", str(path), "add a row a visit, or draft it with `petflame init`")
-    return Study(root, read_visits(table, root, str(path)), blinding_key(root, out))
+        raise InputRefused.of("it has no rows", calling(path), "add a row a visit, or draft it with `petflame init`")
+    study = Study(root, read_visits(table, root, calling(path)), blinding_key(root, out))
+    if keep_key:
+        keep_blinding_key(study, out)
+    return study
+
+
+def _key_files(root: Path, out: Path) -> tuple[Path, Path]:
+    return root / "blinding.key", out / "key" / "blinding.key"
 
 
 def blinding_key(root: Path, out: Path) -> bytes:
-    """Return the study's key; without one, make a random one under ``out/key`` once."""
-    from petflame.files import write_atomically
+    """Return the study's key, or the one kept in ``out/key``; without one, a random one, not yet kept.
 
-    for path in (root / "blinding.key", out / "key" / "blinding.key"):
+    Raises
+    ------
+    InputRefused
+        When a key is unusable, or the key to the results that lie there is gone.
+    """
+    for path in _key_files(root, out):
         if path.exists():
             text = path.read_text(encoding="ascii", errors="replace").strip()
             if not re.fullmatch(r"[0-9a-fA-F]{32,}", text):
                 raise InputRefused.of("it is not a key of at least 32 hexadecimal digits", str(path), "remove it")
             return bytes.fromhex(text[: len(text) // 2 * 2])
-    text = secrets.token_hex(32)
-    path = out / "key" / "blinding.key"
-    write_atomically(path, lambda stream: stream.write(f"{text}\n".encode()))
-    path.chmod(0o600)
-    return bytes.fromhex(text)
+    coded = [p.name for p in (out / "visits").glob("V*") if re.fullmatch(r"V[0-9A-F]{10}", p.name)]
+    if coded:
+        what = f"the key to the codes of the {len(coded)} visits that lie beside it is gone"
+        raise InputRefused.of(what, str(out / "key" / "blinding.key"), f"restore it, or remove {out} and begin anew")
+    return secrets.token_bytes(32)
+
+
+def keep_blinding_key(study: Study, out: Path) -> None:
+    """Keep the study's key in ``out/key``, unless it is kept already; all that lies there is its owner's alone."""
+    from petflame.files import private_folder, write_text
+
+    private_folder(out / "key")
+    if not any(path.exists() for path in _key_files(study.root, out)):
+        write_text(out / "key" / "blinding.key", f"{study.key.hex()}\n", private=True)

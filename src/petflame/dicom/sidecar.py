@@ -14,11 +14,19 @@ import numpy as np
 from petflame import __version__
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
+from petflame.dicom.bodysize import MASSES_KG
+from petflame.dicom.decay import OVERRIDE
 from petflame.dicom.header import Header
+from petflame.dicom.judge import as_document
+from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plan import Plan
+from petflame.dicom.result import Times
+from petflame.dicom.uptake import ASSAY_WORDS, INJECTION_WORDS, UPTAKE_WORDS, may_be_assay
 from petflame.dicom.values import Values
 
 LONGEST_TEXT = 80
+MOST_BEDS = 64  # continuous bed motion gives every slice a time of its own
+SUV_TYPES = frozenset({"BW", "BSA", *MASSES_KG})
 _DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
 
 
@@ -27,9 +35,9 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
     suv, header, stack = plan.suv, plan.header, plan.pet_stack
     if suv is None or header is None or stack is None or plan.pet.taken is None:
         raise ValueError("a plan with faults has no sidecar")
-    reference = suv.reference.moment_s
+    reference = suv.times.reference.moment_s
     first = stack.headers[0].values
-    moments = {"injection_time": suv.injection.moment_s, "reference_time": reference}
+    moments = {"injection_time": suv.times.injection.moment_s, "reference_time": reference}
     return {
         "suv_factor": suv.factor,
         "suv_type": suv.suv_type if suv.factor is not None else None,
@@ -41,25 +49,28 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "height_m": suv.height_m,
         "sex": suv.sex or None,
         "uptake_min": suv.uptake_min,
+        **_uptake(suv.times, header),
         "half_life_s": suv.half_life_s,
-        "decay_correction": header.decay_correction or None,
-        "units": header.units,
-        "stored_suv_type": header.suv_type or None,
-        "reference_time_source": suv.reference.source or None,
-        "injection_time_source": suv.injection.source or None,
-        "injection_time_s": _relative(suv.injection.moment_s, reference),
+        "decay_correction": _term(header.decay_correction, t.DECAY_CORRECTIONS),
+        "units": _term(header.units, t.UNIT_TERMS),
+        "stored_suv_type": _term(header.suv_type, SUV_TYPES),
+        "reference_time_source": suv.times.reference.source or None,
+        "injection_time_source": suv.times.injection.source or None,
+        "injection_time_s": _relative(suv.times.injection.moment_s, reference),
         "candidate_times_s": {
-            name: _relative(moment, reference) for name, moment in suv.reference.candidates_s.items() if reference
+            name: _relative(moment, reference) for name, moment in suv.times.reference.candidates_s.items() if reference
         },
         "slice_decay_factors": list(suv.slice_factors) or None,
         "philips_factors": suv.philips or None,
         "other_normalisations": suv.other_normalisations or None,
         "overrides": plan.overrides.as_records(moments, reference),
         "warnings": list(plan.warnings),
+        **as_document(plan.image),
+        "files_left_aside": plan.scan.left_aside,
         **_scanner(first),
         "reconstruction_method": _safe(first, t.RECONSTRUCTION_METHOD),
         "convolution_kernel": _safe(first, t.KERNEL),
-        "corrections": list(header.corrections),
+        "corrections": [_term(c, t.CORRECTIONS) for c in header.corrections],
         "attenuation_method": _safe(first, t.ATTENUATION_METHOD),
         "scatter_method": _safe(first, t.SCATTER_METHOD),
         "randoms_method": _safe(first, t.RANDOMS_METHOD),
@@ -73,11 +84,34 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _uptake(times: Times, header: PetHeader) -> dict[str, Any]:
+    """Say what the uptake time means, when each frame began, and how far the decay reference is from the injection."""
+    beds = times.bed_uptake_min
+    duration, source = times.frames.first_duration_s, times.injection.source
+    return {
+        "uptake_meaning": UPTAKE_WORDS,
+        "uptake_source": OVERRIDE if times.uptake_overridden else times.frames.source or None,
+        "earliest_bed_uptake_min": beds[0] if beds else None,
+        "latest_bed_uptake_min": beds[-1] if beds else None,
+        "earliest_bed_middle_min": beds[0] + duration / 120.0 if beds and duration else None,
+        "bed_uptake_min": list(beds[:MOST_BEDS]),
+        "decay_min": times.decay_min,
+        "injection_time_meaning": ASSAY_WORDS if may_be_assay(header.manufacturer, source) else INJECTION_WORDS,
+        "injection_may_be_assay": may_be_assay(header.manufacturer, source),
+    }
+
+
 def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
     """Return ``ct.json``; without a CT it says so, and why."""
     stack = plan.ct_stack
     if stack is None:
-        return {"present": False, "reason": plan.ct.reason, "series": _listing(plan), **_provenance(protocol_stamp)}
+        return {
+            "present": False,
+            "reason": plan.ct.reason,
+            "files_left_aside": plan.scan.left_aside,
+            "series": _listing(plan),
+            **_provenance(protocol_stamp),
+        }
     first = stack.headers[0].values
     return {
         "present": True,
@@ -99,7 +133,9 @@ def voxel_unit(plan: Plan) -> str:
         return ""
     if plan.suv.factor is not None:
         return "SUVbw g/mL"
-    return "Bq/mL" if plan.suv.activity_factor is not None else f"stored units ({plan.header.units})"
+    return (
+        "Bq/mL" if plan.suv.activity_factor is not None else f"stored units ({_term(plan.header.units, t.UNIT_TERMS)})"
+    )
 
 
 def _relative(moment: float | None, reference: float | None) -> float | None:
@@ -112,6 +148,11 @@ def _safe(values: Values, tag: int) -> str | None:
     if not text:
         return None
     return "(withheld)" if len(text) > LONGEST_TEXT or _DATED.search(text) else text
+
+
+def _term(text: str, known: frozenset[str]) -> str | None:
+    """Return one of the standard's terms; whatever else stands in its place may be anything and is withheld."""
+    return (text if text in known else "(other)") if text else None
 
 
 def _scanner(first: Values) -> dict[str, Any]:
@@ -139,7 +180,7 @@ def _listing(plan: Plan) -> list[dict[str, Any]]:
         taken, reason = plan.fate(series)
         rows.append(
             {
-                "modality": series.modality,
+                "modality": series.kind,
                 "series_number": series.number,
                 "images": len(series.headers),
                 "taken_as": taken or None,
@@ -161,7 +202,7 @@ def _bids(plan: Plan) -> dict[str, Any]:
         "Units": {"SUVbw g/mL": "g/mL", "Bq/mL": "Bq/mL"}.get(voxel_unit(plan), "arbitrary"),
         "InjectedRadioactivity": suv.dose_bq,
         "InjectedRadioactivityUnits": "Bq" if suv.dose_bq is not None else None,
-        "InjectionStart": _relative(suv.injection.moment_s, suv.reference.moment_s),
+        "InjectionStart": _relative(suv.times.injection.moment_s, suv.times.reference.moment_s),
         "FrameDuration": sorted({d for d in header.frame_duration_s if d is not None}),
         "ImageDecayCorrected": {"START": True, "ADMIN": True, "NONE": False}.get(header.decay_correction),
         "ReconMethodName": _safe(first.values, t.RECONSTRUCTION_METHOD),

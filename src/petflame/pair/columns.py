@@ -6,7 +6,7 @@ _RATIO, _PERCENT = "ratio", "%"
 
 PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
-    "status": ("measured, or why there is no change: refused, missing_visit, not_measurable", ""),
+    "status": ("measured, or why there is no change: refused, failed, missing_visit, not_measurable", ""),
     "reason": ("what went wrong, in words", ""),
     "index_vessel": ("vessel with the highest mean TBRmax at baseline, sealed before follow-up was read", ""),
     "tbr_max_baseline": ("mean TBRmax of the index vessel at baseline", _RATIO),
@@ -34,8 +34,8 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "blood_pool_suv_followup": ("mean SUV of the index vessel's blood pool at follow-up", "g/mL"),
     "liver_suv_baseline": ("mean SUV of the liver's core at baseline, where labelled", "g/mL"),
     "liver_suv_followup": ("mean SUV of the liver's core at follow-up, where labelled", "g/mL"),
-    "uptake_min_baseline": ("injection to scan at baseline", "min"),
-    "uptake_min_followup": ("injection to scan at follow-up", "min"),
+    "uptake_min_baseline": ("injection to the earliest frame of the PET at baseline", "min"),
+    "uptake_min_followup": ("injection to the earliest frame of the PET at follow-up", "min"),
     "glucose_mmol_l_baseline": ("blood glucose at baseline", "mmol/L"),
     "glucose_mmol_l_followup": ("blood glucose at follow-up", "mmol/L"),
     "dose_per_kg_baseline": ("injected dose per body weight at baseline", "MBq/kg"),

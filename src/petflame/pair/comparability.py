@@ -58,6 +58,7 @@ class VisitFacts:
     glucose_mmol_l: float | None
     dose_per_kg: float | None
     liver_suv_mean: float | None
+    assay: bool = False
 
 
 def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: float | None) -> VisitFacts:
@@ -65,7 +66,8 @@ def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: f
     scanner = {key: sidecar.get(key) for key in (*SAME_SCANNER, "software_versions")}
     dose, weight = sidecar.get("dose_bq"), sidecar.get("weight_kg")
     per_kg = dose / weight / 1e6 if dose and weight else None
-    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"))
+    assay = bool(sidecar.get("injection_may_be_assay"))
+    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"), assay)
 
 
 def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], protocol: Protocol) -> list[Item]:
@@ -121,7 +123,11 @@ def _uptake(a: VisitFacts, b: VisitFacts, limits: Limits) -> Item:
     both = a.uptake_min is not None and b.uptake_min is not None
     difference = abs(b.uptake_min - a.uptake_min) if both else None  # type: ignore[operator]
     grade = grade_limits(difference, limits)
-    return Item("uptake_difference_min", a.uptake_min, b.uptake_min, difference, grade, say(limits))
+    words = say(limits)
+    if both and (a.assay or b.assay):
+        which = "both visits" if a.assay and b.assay else "one visit"
+        words += f"; the injection time of {which} may be that of the dose's assay (Siemens), up to 10 min early"
+    return Item("uptake_difference_min", a.uptake_min, b.uptake_min, difference, grade, words)
 
 
 def _scanner(a: VisitFacts, b: VisitFacts) -> list[Item]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from petflame.errors import InputRefused
 from petflame.files import read_json
+from petflame.privacy import named
+from petflame.segment.imports.doors import FARTHEST_MM, require_regular
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
@@ -28,12 +30,15 @@ class Sidecar:
         'ct' or 'pet', where contours must be drawn on that grid; else empty.
     first_image : str
         'feet' or 'head': the end at which OsiriX's image 0 lies, for exports without positions; else empty.
+    exists : bool
+        Whether there is such a file.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     grid: str = ""
     first_image: str = ""
+    exists: bool = False
 
 
 def sidecar_path(path: Path) -> Path:
@@ -64,28 +69,39 @@ def read_sidecar(path: Path) -> Sidecar:
     beside = sidecar_path(path)
     if not beside.exists():
         return Sidecar()
-    document = read_json(beside, "mend or remove it")
+    where = named(beside.name, "the JSON file beside the label file")
+    require_regular(beside, where, "mend or remove it")
+    try:
+        document = read_json(beside)
+    except InputRefused as refusal:
+        # The path may tell who was scanned.
+        raise InputRefused.of(refusal.faults[0].what, where, "mend or remove it") from None
     if not set(KEYS) & set(document):
         document = {"names": document}
     try:
         names = {str(k): str(v) for part in ("labels", "names") for k, v in document.get(part, {}).items()}
         landmarks = {str(k): _point(v) for k, v in document.get("landmarks_lps_mm", {}).items()}
         grid, first = str(document.get("grid", "")), str(document.get("first_image", ""))
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        what = f"it is not a table of names ({error})"
-        raise InputRefused.of(what, beside.name, 'write {"names": {"RC": "carotid_right"}}') from None
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
+        what = f"it is not a table of names ({named(error, type(error).__name__)})"
+        raise InputRefused.of(what, where, 'write {"names": {"RC": "carotid_right"}}') from None
     unknown = unknown_targets(names)
     if unknown:
         from petflame.anatomy import BY_NAME
 
         remedy = f"use the names {', '.join((*BY_NAME, WHOLE_AORTA, IGNORE))}"
-        raise InputRefused.of(f"unknown region names ({', '.join(unknown)})", beside.name, remedy)
+        told = ", ".join(named(entry, f"entry {position}") for position, entry in unknown)
+        raise InputRefused.of(f"unknown region names ({told})", where, remedy)
     if grid not in ("", "ct", "pet"):
-        raise InputRefused.of(f"grid {grid!r} is unknown", beside.name, "write ct or pet")
+        raise InputRefused.of(f"grid {named(repr(grid), 'as it stands')} is unknown", where, "write ct or pet")
     if first not in ("", "feet", "head"):
-        raise InputRefused.of(f"first_image {first!r} is unknown", beside.name, "write feet or head")
-    return Sidecar(names, landmarks, grid, first)
+        what = f"first_image {named(repr(first), 'as it stands')} is unknown"
+        raise InputRefused.of(what, where, "write feet or head")
+    return Sidecar(names, landmarks, grid, first, True)
 
 
 def _point(value: Any) -> tuple[float, float, float]:
-    return float(value[0]), float(value[1]), float(value[2])
+    x, y, z = (float(v) for v in value)
+    if not max(abs(x), abs(y), abs(z)) <= FARTHEST_MM:
+        raise ValueError("a landmark is no point within 10 m")
+    return x, y, z
