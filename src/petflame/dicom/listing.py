@@ -7,6 +7,7 @@ where it has one there. Whatever is passed over keeps its reason, so that nothin
 
 from __future__ import annotations
 
+import heapq
 import os
 import stat
 from collections.abc import Iterator
@@ -77,11 +78,10 @@ def entries_below(root: Path) -> Iterator[Entry]:
     """Yield every file below a (resolved) folder: those that lie there first, then what links lead to."""
     study = study_root(root)
     seen: set[tuple[int, int]] = {_identity(root.stat())}
-    links: list[tuple[Path, str, int]] = []
+    links: list[tuple[str, Path, int]] = []
     yield from _walk(root, "", 0, seen, links)
     while links:
-        links.sort(key=lambda link: link[1], reverse=True)
-        path, name, depth = links.pop()
+        name, path, depth = heapq.heappop(links)
         yield from _follow(path, name, depth, study, seen, links)
 
 
@@ -90,7 +90,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _walk(
-    folder: Path, prefix: str, depth: int, seen: set[tuple[int, int]], links: list[tuple[Path, str, int]]
+    folder: Path, prefix: str, depth: int, seen: set[tuple[int, int]], links: list[tuple[str, Path, int]]
 ) -> Iterator[Entry]:
     pending = [(folder, prefix, depth)]
     while pending:
@@ -105,7 +105,7 @@ def _walk(
             name = prefix + os.fsencode(entry.name).decode("utf-8", "replace")
             path = Path(entry.path)
             if entry.is_symlink():
-                links.append((path, name, depth))
+                heapq.heappush(links, (name, path, depth))
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name == ".git" or entry.name.lower() in SYSTEM_FOLDERS:
                     yield Entry(path, name, HIDDEN)
@@ -140,7 +140,7 @@ def _file(path: Path, name: str, status: os.stat_result, seen: set[tuple[int, in
 
 
 def _follow(
-    path: Path, name: str, depth: int, study: Path, seen: set[tuple[int, int]], links: list[tuple[Path, str, int]]
+    path: Path, name: str, depth: int, study: Path, seen: set[tuple[int, int]], links: list[tuple[str, Path, int]]
 ) -> Iterator[Entry]:
     target = Path(os.path.realpath(path))
     try:
