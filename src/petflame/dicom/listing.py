@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEEPEST_FOLDER = 32
+# The largest matrix that is read holds 64 MiB a frame; scanners' raw data of many GB lie beside images.
+LARGEST_FILE = 1 << 30
 SYSTEM_FOLDERS = frozenset({"lost+found", "system volume information", "$recycle.bin"})
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 ANNEX = ".git/annex/objects"
@@ -25,6 +27,7 @@ NOT_FETCHED = "git-annex files whose content is not here"
 ARCHIVE = "archives"
 TOO_DEEP = "folders nested too deep"
 CLOSED = "folders that cannot be opened"
+TOO_LARGE = "files too large for one image"
 SPECIAL = "pipes, sockets or devices"
 REPEATED = "further names of a file that was read"
 HIDDEN = "hidden files"
@@ -39,6 +42,7 @@ REMEDIES = {
     LINK_BROKEN: "mend or remove the links",
     NOT_FETCHED: "fetch the content with `git annex get` or `datalad get`",
     ARCHIVE: "unpack them, if they hold images of the visit",
+    TOO_LARGE: "raw data need not lie there; export images as single frames",
     TOO_DEEP: f"keep images within {DEEPEST_FOLDER} folders",
     CLOSED: "let the folder be read, or remove it",
     HIDDEN_IMAGE: "rename the files without the leading dot",
@@ -136,6 +140,8 @@ def _file(path: Path, name: str, status: os.stat_result, seen: set[tuple[int, in
         return Entry(path, name, INDEX)
     if base.lower().endswith(ARCHIVES) and not base.lower().endswith(".nii.gz"):
         return Entry(path, name, ARCHIVE)
+    if status.st_size > LARGEST_FILE:
+        return Entry(path, name, TOO_LARGE)
     return Entry(path, name, "" if _new(status, seen) else REPEATED)
 
 
