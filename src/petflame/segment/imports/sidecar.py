@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import read_json
+from petflame.outside import read_json_object
 from petflame.privacy import named
-from petflame.segment.imports.doors import FARTHEST_MM, require_regular
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
+from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
 KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image")
@@ -70,20 +69,17 @@ def read_sidecar(path: Path) -> Sidecar:
     if not beside.exists():
         return Sidecar()
     where = named(beside.name, "the JSON file beside the label file")
-    require_regular(beside, where, "mend or remove it")
-    try:
-        document = read_json(beside)
-    except InputRefused as refusal:
-        # The path may tell who was scanned.
-        raise InputRefused.of(refusal.faults[0].what, where, "mend or remove it") from None
+    document = read_json_object(beside, where=where, remedy="mend or remove it")
     if not set(KEYS) & set(document):
         document = {"names": document}
     try:
-        names = {str(k): str(v) for part in ("labels", "names") for k, v in document.get(part, {}).items()}
-        landmarks = {str(k): _point(v) for k, v in document.get("landmarks_lps_mm", {}).items()}
-        grid, first = str(document.get("grid", "")), str(document.get("first_image", ""))
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
-        what = f"it is not a table of names ({named(error, type(error).__name__)})"
+        parts = (mapping(document.get(part), part) for part in ("labels", "names"))
+        names = {key: str(value) for part in parts for key, value in part.items()}
+        given = mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm")
+        landmarks = {k: point_mm(v, named(brief(k), f"landmark {n}")) for n, (k, v) in enumerate(given.items(), 1)}
+        grid, first = (word(document.get(key) or "", key) for key in ("grid", "first_image"))
+    except Misshapen as error:
+        what = f"it is not a table of names ({error})"
         raise InputRefused.of(what, where, 'write {"names": {"RC": "carotid_right"}}') from None
     unknown = unknown_targets(names)
     if unknown:
@@ -98,10 +94,3 @@ def read_sidecar(path: Path) -> Sidecar:
         what = f"first_image {named(repr(first), 'as it stands')} is unknown"
         raise InputRefused.of(what, where, "write feet or head")
     return Sidecar(names, landmarks, grid, first, True)
-
-
-def _point(value: Any) -> tuple[float, float, float]:
-    x, y, z = (float(v) for v in value)
-    if not max(abs(x), abs(y), abs(z)) <= FARTHEST_MM:
-        raise ValueError("a landmark is no point within 10 m")
-    return x, y, z
