@@ -165,6 +165,7 @@ def test_a_blood_pool_in_doubt_is_listed_with_the_exclusions(tmp_path, labels):
     for verb in STEPS:
         write_json(visit.step(verb), {"status": "ok", "reasons": []})
     write_json(visit.pet_json, {"suv_factor": 1.0})
+    write_json(visit.labels_json, {})
     doubtful = in_doubt(phantoms.segmentation(labels), "jugular_left")
     measured = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol())
     write_tsv(visit.vessels, measured.vessels, VESSEL_COLUMNS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
+from petflame.dicom.judge import judge_image, refused_suv
 from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
+from petflame.dicom.references import write_references
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
 from petflame.files import TEMPORARY, write_json, write_nifti
@@ -70,21 +73,41 @@ def convert_visit(
     visit_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{visit_dir.name}.", suffix=TEMPORARY, dir=visit_dir.parent))
     try:
-        _write(plan, temporary, protocol)
+        plan = _write(plan, temporary, protocol, require_suv)
         _publish(temporary, visit_dir)
+        write_references(visit_dir, plan)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return list(plan.warnings)
 
 
-def _write(plan: Plan, folder: Path, protocol: Protocol) -> None:
-    if plan.pet_stack is None or plan.suv is None:
-        raise ValueError("a plan without faults has a PET")
-    write_nifti(folder / "pet.nii.gz", read_pet(plan), f"petflame PET, {voxel_unit(plan)}")
+def _write(plan: Plan, folder: Path, protocol: Protocol, require_suv: bool) -> Plan:
+    """Write the products, and return the plan with what the voxels added to it."""
+    plan, pet = judged(plan, read_pet(plan), require_suv)
+    write_nifti(folder / "pet.nii.gz", pet, f"petflame PET, {voxel_unit(plan)}")
     write_json(folder / "pet.json", pet_document(plan, protocol.stamp))
     if plan.ct_stack is not None:
         write_nifti(folder / "ct.nii.gz", read_ct(plan.ct_stack), "petflame CT, HU")
     write_json(folder / "ct.json", ct_document(plan, protocol.stamp))
+    return plan
+
+
+def judged(plan: Plan, pet: Volume, require_suv: bool) -> tuple[Plan, Volume]:
+    """Hold a PET that was read against its headers; where the voxels refute SUV, return it without.
+
+    Raises
+    ------
+    InputRefused
+        When the slices are not on one scale, a constant was added, or SUV is refuted and required.
+    """
+    if plan.header is None or plan.suv is None:
+        raise ValueError("a plan without faults has a PET")
+    facts, findings = judge_image(pet, plan.header, plan.suv)
+    if findings.reasons and require_suv:
+        raise InputRefused(findings.reasons)
+    warnings = tuple(dict.fromkeys([*plan.warnings, *findings.warnings]))
+    plan = replace(plan, suv=refused_suv(plan.suv, findings), warnings=warnings, image=facts)
+    return plan, read_pet(plan) if findings.reasons else pet
 
 
 def _publish(temporary: Path, visit_dir: Path) -> None:

@@ -176,7 +176,7 @@ class StudyFolder:
     ct_images: int
 
 
-def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
+def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault], list[str]]:
     """List the studies with PET or CT below a folder, by patient and date, from headers alone.
 
     Returns
@@ -185,6 +185,8 @@ def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
         Sorted by patient identifier, study date and folder.
     faults : list of Fault
         Files that claim to be DICOM and cannot be read.
+    doubts : list of str
+        What was left aside although images may be among it.
 
     Raises
     ------
@@ -216,4 +218,4 @@ def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
             )
         )
     studies.sort(key=lambda s: (s.patient_id, s.study_date, str(s.folder)))
-    return studies, list(scan.faults)
+    return studies, [*scan.faults, *scan.unread], scan.doubts()

@@ -17,7 +17,11 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
     "visit": ("baseline, followup or pair", ""),
     "step": ("step that refused or doubted", ""),
-    "kind": ("refused: no result; flagged: kept, with this doubt", ""),
+    "kind": (
+        "refused: no result; flagged: kept, with this doubt; failed: no result by a fault of petflame, made again at "
+        "the next run",
+        "",
+    ),
     "what": ("what is wrong", ""),
     "where": ("file, tag or table row that holds it", ""),
     "remedy": ("what can be done about it", ""),
@@ -28,6 +32,7 @@ KEY_COLUMNS: dict[str, tuple[str, str]] = {
     "visit": ("baseline, followup or pair", ""),
 }
 STEPS = ("convert", "segment", "measure")
+NO_RESULT = ("refused", "failed")
 
 
 def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
@@ -58,7 +63,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     variations: list[pd.DataFrame] = []
     for code, visits in study.pairs.items():
         participant = study.participant_of(code)
-        refused = []
+        refused, failed = [], False
         for name, visit in zip(VISITS, visits, strict=True):
             if visit is None:
                 fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
@@ -67,8 +72,9 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
                 continue
             found = _visit_faults(results, study.code(participant, name))
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
-            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
-        row, change, pair_faults = _pair_results(results, code, study, refused, protocol)
+            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
+            failed |= any(kind == "failed" for _, kind, _ in found)
+        row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)
         patients.append(row)
         vessels += [] if change is None else [change]
         if change is not None:
@@ -93,11 +99,16 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
         "measured": int((table["status"] == "measured").sum()),
         "refused": sum(e["kind"] == "refused" for e in exclusions),
         "flagged": sum(e["kind"] == "flagged" for e in exclusions),
+        "failed": sum(e["kind"] == "failed" for e in exclusions),
     }
 
 
 def _exclusion(participant: str, visit: str, step: str, kind: str, fault: dict[str, str]) -> dict[str, Any]:
     return {"participant_id": participant, "visit": visit, "step": step, "kind": kind, **fault}
+
+
+def _kind(outcome: dict[str, Any]) -> str:
+    return "failed" if outcome.get("status") == "failed" else "refused"
 
 
 def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -109,10 +120,13 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
             return [*found, (step, "refused", fault)]
         outcome = read_json(folder.step(step))
         if outcome["status"] != "ok":
-            return [*found, *((step, "refused", reason) for reason in outcome["reasons"])]
+            return [*found, *((step, _kind(outcome), reason) for reason in outcome["reasons"])]
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    for doubt in read_json(folder.labels_json).get("doubts", []):
+        fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
+        found.append(("segment", "flagged", fault))
     for row in read_tsv(folder.vessels).to_dict("records"):
         if row["withheld"]:
             fault = {
@@ -133,16 +147,23 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
 
 
 def _pair_results(
-    results: StudyOut, code: str, study: Study, refused: list[str], protocol: Protocol
+    results: StudyOut, code: str, study: Study, refused: list[str], failed: bool, protocol: Protocol
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if None in visits or not folder.status.exists() or read_json(folder.status)["status"] != "ok":
+    if None in visits or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
         # A pair that an earlier run measured is no result of visits that are no longer in the table.
-        reasons = read_json(folder.status)["reasons"] if None not in visits and folder.status.exists() else []
+        outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
+        reasons = outcome["reasons"]
         # A refusal that a visit already gave is listed once, with the visit.
-        own = [] if refused else [("refused", reason) for reason in reasons]
-        status = "missing_visit" if None in visits else "refused"
+        own = [] if refused else [(_kind(outcome), reason) for reason in reasons]
+        status = (
+            "missing_visit"
+            if None in visits
+            else "failed"
+            if failed or any(k == "failed" for k, _ in own)
+            else "refused"
+        )
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
         if visits[0] is not None and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
             kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)

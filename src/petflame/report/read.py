@@ -124,7 +124,9 @@ class Results:
     arms : mapping
         ``arms.json``.
     outcomes : mapping or None
-        ``outcomes.json``.
+        ``outcomes.json``; None where there is no table of events.
+    outcomes_refused : tuple of mapping
+        Why there is no comparison of events although there is a table: {what, where, remedy} each.
     participants : tuple of Participant
         Sorted by id; randomised participants without scans too.
     exclusions : tuple of mapping
@@ -135,6 +137,7 @@ class Results:
     out: StudyOut
     arms: Row
     outcomes: Row | None
+    outcomes_refused: tuple[Row, ...]
     participants: tuple[Participant, ...]
     exclusions: tuple[Row, ...]
     simulated: bool
@@ -156,8 +159,12 @@ def records(table: pd.DataFrame) -> tuple[Row, ...]:
     return tuple({str(k): v for k, v in row.items()} for row in rows)
 
 
-def _optional(path: Path) -> tuple[Row, ...]:
-    return records(read_tsv(path, text=TEXT)) if path.exists() else ()
+KEY_COLUMNS = ("participant_id", "visit", "code")
+EXCLUSION_COLUMNS = ("participant_id", "visit", "step", "kind", "what", "where", "remedy")
+
+
+def _optional(path: Path, *required: str) -> tuple[Row, ...]:
+    return records(read_tsv(path, required, TEXT)) if path.exists() else ()
 
 
 def _json(path: Path) -> Row:
@@ -190,11 +197,13 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     results = StudyOut(out)
     arms = read_json(results.arms, "run `petflame analyse` first")
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
-    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv")}
-    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv")}
-    exclusions = _optional(results.exclusions)
-    vessels, faults = _grouped(_optional(results.vessels)), _grouped(exclusions)
-    codes = {(str(r["participant_id"]), str(r["visit"])): str(r["code"]) for r in _optional(results.key_table)}
+    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv", "participant_id")}
+    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv", "participant_id")}
+    exclusions = _optional(results.exclusions, *EXCLUSION_COLUMNS)
+    vessels, faults = _grouped(_optional(results.vessels, "participant_id", "vessel")), _grouped(exclusions)
+    codes = {
+        (str(r["participant_id"]), str(r["visit"])): str(r["code"]) for r in _optional(results.key_table, *KEY_COLUMNS)
+    }
     participants = []
     for name in sorted(set(patients) | set(changes) | set(outside)):
         arm = changes.get(name, outside.get(name, {})).get("arm")
@@ -216,10 +225,25 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     return Results(
         results,
         arms,
-        _json(results.outcomes) or None,
+        *_events(results, study),
         tuple(participants),
         exclusions,
         _is_simulated(study),
+    )
+
+
+def _events(results: StudyOut, study: Path | None) -> tuple[Row | None, tuple[Row, ...]]:
+    """Return the comparison of events, and why there is none although there is a table."""
+    if study is not None and not (study / "outcomes.tsv").exists():
+        return None, ()
+    outcome = _json(results.step("outcomes"))
+    if outcome.get("status", "ok") == "ok":
+        return _json(results.outcomes) or None, ()
+    reasons = outcome.get("reasons")
+    told = [r for r in reasons if isinstance(r, dict)] if isinstance(reasons, list) else []
+    keys = ("what", "where", "remedy")
+    return None, tuple({k: str(r.get(k, "")) for k in keys} for r in told) or (
+        dict(zip(keys, ("it was refused", "outcomes.tsv", "run `petflame outcomes` again"), strict=True)),
     )
 
 

@@ -10,14 +10,19 @@ from typing import Any, Literal
 import numpy as np
 
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
 from petflame.grid import Array, Grid, Volume
+from petflame.outside import calling
+from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
+from petflame.typed import brief
 
 DECISIONS = "decisions.tsv"
 # What a reader pack brings to be looked at.
@@ -73,8 +78,9 @@ def read_edits(path: Path) -> Edits:
     InputRefused
         With every row that cannot be understood and every file too many, or when there is nothing in it.
     """
+    where = calling(path, "the edits")
     if not path.exists():
-        raise InputRefused.of("the edits are missing", str(path), "name a folder or file that exists")
+        raise InputRefused.of("the edits are missing", where, "name a folder or file that exists")
     entries = sorted(path.iterdir()) if path.is_dir() and not is_regions(path) else [path]
     faults = FaultList()
     decisions: dict[str, Decision] = {}
@@ -90,10 +96,10 @@ def read_edits(path: Path) -> Edits:
             seeds.append(entry)
     for found, what in ((regions, "regions"), (seeds, "seeds")):
         if len(found) > 1:
-            names = ", ".join(f.name for f in found)
-            faults.add(f"it holds several files of {what}: {names}", path.name, "keep the one that counts")
+            names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
+            faults.add(f"it holds several files of {what}: {names}", where, "keep the one that counts")
     if not faults and not decisions and not regions and not seeds:
-        faults.add("it holds no edit", path.name, f"write {DECISIONS}, or put regions or seeds there")
+        faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
     return Edits(decisions, regions[0] if regions else None, seeds[0] if seeds else None)
 
@@ -106,16 +112,20 @@ def _is_sidecar(path: Path) -> bool:
 def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
     table = read_tsv(path, required=("vessel", "decision"), text=("vessel", "decision", "words", "method", "state"))
     found: dict[str, Decision] = {}
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        line = f"{path.name}, line {number}"
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        line = f"{path.name}, line {index + 2}"
         given = {k: v.strip() for k, v in row.items() if isinstance(v, str)}
         vessel, choice, words = given.get("vessel", ""), given.get("decision", "").lower(), given.get("words", "")
         if not choice:
             continue
         if vessel not in VESSELS:
-            faults.add(f"{vessel!r} is no vessel", line, f"use the names {', '.join(VESSELS)}")
+            faults.add(f"{named(brief(vessel), 'a name')} is no vessel", line, f"use the names {', '.join(VESSELS)}")
         elif choice not in CHOICES:
-            faults.add(f"the decision {choice!r} is unknown", line, f"write {' or '.join(CHOICES)}, or leave it empty")
+            faults.add(
+                f"the decision {named(brief(choice), 'given')} is unknown",
+                line,
+                f"write {' or '.join(CHOICES)}, or leave it empty",
+            )
         elif vessel in found:
             faults.add(f"{vessel} stands twice", line, "keep one row a vessel")
         elif choice == "reject" and not words:
@@ -125,7 +135,13 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
     return found
 
 
-def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, grids: dict[str, Grid]) -> Segmentation:
+def apply_edits(
+    segmentation: Segmentation,
+    edits: Edits,
+    ct: Volume | None,
+    grids: dict[str, Grid],
+    own: References | None = None,
+) -> Segmentation:
     """Apply a reader's edits; what they redraw replaces the vessel, what they accept is no longer withheld.
 
     Parameters
@@ -137,6 +153,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         HU, for vessels redrawn by seeds.
     grids : dict
         'ct' and 'pet' grid of the visit, those that exist.
+    own : References or None
+        What the visit's images are called.
 
     Raises
     ------
@@ -147,8 +165,11 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     vessels = dict(segmentation.vessels)
     landmarks = dict(segmentation.landmarks_lps_mm)
     provenance: dict[str, Any] = {}
+    told: tuple[str, ...] = ()
+    doubts = segmentation.doubts
     if edits.regions is not None:
-        drawn = import_segmentation(edits.regions, grids)
+        drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
+        told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         if drawn.reference != segmentation.reference:
             what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
             raise InputRefused.of(what, edits.regions.name, f"draw on the visit's {segmentation.reference.upper()}")
@@ -180,6 +201,7 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
     provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
     warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
+    warnings += [w for w in told if w.split(":")[0] not in VESSELS]
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
     return Segmentation(
         Volume(labels, segmentation.labels.grid),
@@ -187,7 +209,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         vessels,
         landmarks,
         segmentation.provenance | {"edits": provenance},
-        tuple(warnings),
+        tuple(dict.fromkeys(warnings)),
+        doubts,
     )
 
 
