@@ -242,6 +242,13 @@ def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
     assert "for a reader to accept or mend: carotid_right" in petflame("segment", out).stdout
     assert petflame("review", "pack", out, "--out", tmp_path / "pack").returncode == 0
     form = tmp_path / "pack" / "V1" / "decisions.tsv"
+    states = {row.split("\t")[0]: row.split("\t")[4] for row in form.read_text().splitlines()[1:]}
+    page = (tmp_path / "pack" / "review.html").read_text()
+    for name, vessel in json.loads((out / "labels.json").read_text())["vessels"].items():
+        failed = [check["name"] for check in vessel["checks"] if not check["passed"]]
+        assert (states[name] == "all checks passed") == (not failed and not vessel["withheld"]), name
+        assert vessel["withheld"] or all(f"{check} " in states[name] for check in failed), name
+    assert page.count(">all checks passed<") == list(states.values()).count("all checks passed")
     form.write_text("vessel\tdecision\twords\ncarotis\taccept\t\nsvc\treject\t\n")
     told = refused("review", "apply", out, "--from", form.parent)
     assert "'carotis' is no vessel" in told

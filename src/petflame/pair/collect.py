@@ -135,6 +135,14 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
                 "remedy": "let a reader draw or confirm it",
             }
             found.append(("segment", "flagged", fault))
+        doubt = row.get("background_doubt")
+        if isinstance(doubt, str) and doubt:
+            fault = {
+                "what": f"{row['vessel']} rests on a blood pool in doubt: {doubt}",
+                "where": "labels.json",
+                "remedy": "look at the vein and what lies beside it; redraw or reject it where it misses",
+            }
+            found.append(("measure", "flagged", fault))
     return found
 
 
