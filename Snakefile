@@ -84,6 +84,33 @@ rule convert:
         "{params.require} {params.record} > {log:q} 2>&1"
 
 
+# A checkpoint, so that another visit's new scan makes a visit anew only where its own verdict changed.
+checkpoint identify:
+    input:
+        [OUT.visit(code).step("convert") for code in CODES],
+    output:
+        OUT.identity,
+    params:
+        study=run.study.root,
+        out=OUT.root,
+        visits=CODES,
+        choices=run.choices,
+        record=run.record_option,
+    log:
+        OUT.log("identify", "trial"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1000,
+    shell:
+        "petflame identify {params.study:q} --out {params.out:q} {params.record} > {log:q} 2>&1"
+
+
+def verdict(wildcards):
+    checkpoints.identify.get()
+    return OUT.visit(wildcards.code).step("identify")
+
+
 rule segment:
     input:
         rules.convert.output,
@@ -111,6 +138,7 @@ rule segment:
 rule measure:
     input:
         rules.segment.output,
+        verdict,
     output:
         OUT.visit("{code}").step("measure"),
     params:
@@ -162,6 +190,7 @@ rule collect:
     input:
         pairs=[OUT.pair(code).status for code in PAIRS],
         visits=[OUT.visit(code).step("measure") for code in CODES],
+        identity=OUT.identity,
     output:
         OUT.patients,
         OUT.vessels,

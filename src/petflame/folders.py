@@ -196,6 +196,11 @@ class StudyOut:
         return self.root / "key" / "key.tsv"
 
     @property
+    def identity(self) -> Path:
+        """What the comparison of all visits' identities found: stays local."""
+        return self.root / "key" / "identity.tsv"
+
+    @property
     def provenance(self) -> Path:
         """Hashes of inputs and results."""
         return self.root / "provenance.json"

@@ -226,4 +226,6 @@ def closing_summary(out: StudyOut) -> str:
         flagged = sum(r["kind"] == "flagged" for r in rows)
         lines.append(f"refused: {len(refused)}; kept with a flag: {flagged} (see {out.exclusions})")
         lines += [f"  refused {name}: {'; '.join(reasons)}" for name, reasons in refused.items()]
+        doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
+        lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)

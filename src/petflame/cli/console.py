@@ -88,7 +88,7 @@ PRODUCTS = {
     "segment": ("slices.tsv", "vessels.tsv", "variations.tsv", "measure.json"),
     "pair": ("index.json", "pair.json", "patients.tsv", "vessels.tsv", "sections.tsv", "variations.tsv"),
 }
-LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
+LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:

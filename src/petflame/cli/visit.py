@@ -35,6 +35,8 @@ def convert(
 ) -> None:
     """Convert a visit's DICOM to SUV and HU images with sidecars.
 
+    Below a folder called visits, keyed hashes of who was scanned are kept beside it, in key/identity.
+
     Example: petflame convert scans/P001/baseline --out visits/V1
     """
     from petflame.dicom.convert import convert_visit
@@ -127,7 +129,7 @@ def measure(
     console = Console(log_json, record)
     private = {str(exclusions): "exclusions"} if exclusions else {}
     with step("measure", visit_dir, record, console, private):
-        require_upstream(visit_dir, "convert", "segment")
+        require_upstream(visit_dir, "convert", "identify", "segment")
         result = measure_visit(visit_dir, load_protocol(protocol), exclusions)
         for warning in result.details["warnings"]:
             console.warn(warning)
@@ -155,17 +157,18 @@ def pair(
 
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
-    from petflame.pair.run import glucose_from_visits, pair_visits, refuse_same_scan, seal_baseline
+    from petflame.identity.run import refuse_doubtful_pair
+    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
     from petflame.protocol import load_protocol
 
     console = Console(log_json, record)
     with step("pair", out, record, console):
         choices = load_protocol(protocol)
-        refuse_same_scan(baseline_dir, followup_dir)
-        require_upstream(baseline_dir, "convert", "segment", "measure")
+        refuse_doubtful_pair(baseline_dir, followup_dir)
+        require_upstream(baseline_dir, "convert", "identify", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
         seal_baseline(baseline_dir, out, choices)
-        require_upstream(followup_dir, "convert", "segment", "measure")
+        require_upstream(followup_dir, "convert", "identify", "segment", "measure")
         name = participant or out.name
         glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
         row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose)

@@ -1,0 +1,170 @@
+"""Who is who over a study's results: records read, compared, the verdict of each visit left in its folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from petflame.errors import Fault, InputRefused
+from petflame.files import read_json, read_nifti, write_json
+from petflame.folders import StudyOut, VisitFolder
+from petflame.identity.compare import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding, compare
+from petflame.identity.fingerprint import ct_fingerprint, pet_fingerprint
+from petflame.identity.record import Hasher, Part, Record, identity_key, read_record, record_path, write_private
+from petflame.study import VISITS, Study
+
+VERB = "identify"
+_CODE = re.compile(r"\bV[0-9A-F]{10}\b")
+DETAILS = ("code", "participant_id", "visit", "signal", "outcome", "what", "where", "remedy")
+
+
+def study_findings(study: Study, out: Path) -> list[Finding]:
+    """Compare every converted visit of a study.
+
+    Parameters
+    ----------
+    study : Study
+    out : Path
+        Folder with ``visits/`` and ``key/``.
+
+    Returns
+    -------
+    list of Finding
+        A visit that was converted and left no usable record is flagged: nothing can be said of it.
+    """
+    results, entries, found = StudyOut(out), [], []
+    key_id = ""
+    for code, visit in sorted(study.by_code.items()):
+        folder = results.visit(code)
+        if _outcome(folder, "convert") != "ok":
+            continue
+        path = record_path(folder.root)
+        try:
+            record = None if path is None else read_record(path)
+        except InputRefused:
+            record = None
+        if record is not None and path is not None:
+            key_id = key_id or Hasher(identity_key(path.parent)).key_id
+        if record is None or record.key_id != key_id:
+            what = "there is no usable record of who was scanned, so the visit was not compared with the others"
+            fault = Fault(what, "key/identity", "run `petflame convert` again")
+            found.append(Finding((code,), "record", FLAGGED, fault, WARN))
+            continue
+        entries.append(Entry(code, visit.participant_id, visit.visit, record))
+    return [*found, *compare(entries)]
+
+
+def _outcome(folder: VisitFolder, verb: str) -> str:
+    path = folder.step(verb)
+    return str(read_json(path)["status"]) if path.exists() else ""
+
+
+def identify(study: Study, out: Path) -> list[Finding]:
+    """Compare all visits; leave ``steps/identify.json`` with each and the details in ``key/identity.tsv``.
+
+    A verdict that has not changed is left untouched, so that nothing is made anew because of another visit.
+
+    Returns
+    -------
+    list of Finding
+    """
+    results = StudyOut(out)
+    found = study_findings(study, out)
+    for code in study.by_code:
+        folder = results.visit(code)
+        converted = _outcome(folder, "convert")
+        if not converted:
+            folder.step(VERB).unlink(missing_ok=True)
+            continue
+        reasons = [f.fault.as_dict() for f in found if f.outcome == REFUSED and code in f.codes]
+        status = "refused" if reasons else "ok"
+        if converted != "ok":
+            status, reasons = "upstream_refused", read_json(folder.step("convert"))["reasons"]
+        verdict = {"status": status, "verb": VERB, "reasons": reasons}
+        if not folder.step(VERB).exists() or read_json(folder.step(VERB)) != verdict:
+            write_json(folder.step(VERB), verdict)
+    _write_details(study, results, found)
+    return found
+
+
+def _write_details(study: Study, results: StudyOut, found: Iterable[Finding]) -> None:
+    rows = [DETAILS]
+    for f in found:
+        for code in f.codes:
+            visit = study.by_code[code]
+            text = [with_participants(t, study) for t in (f.fault.what, f.fault.where, f.fault.remedy)]
+            rows.append((code, visit.participant_id, visit.visit, f.signal, f.outcome, *text))
+    lines = [rows[0], *sorted(rows[1:])]
+    write_private(results.identity, "".join("\t".join(line) + "\n" for line in lines))
+
+
+def with_participants(text: str, study: Study) -> str:
+    """Put the participant before every code of a visit that a text names."""
+
+    def name(match: re.Match[str]) -> str:
+        visit = study.by_code.get(match[0])
+        return match[0] if visit is None else f"{visit.participant_id} ({match[0]})"
+
+    return _CODE.sub(name, text)
+
+
+def words(found: Sequence[Finding]) -> str:
+    """Say in a line what the comparison came to."""
+    refused = {code for f in found if f.outcome == REFUSED for code in f.codes}
+    flagged = {code for f in found if f.outcome == FLAGGED for code in f.codes}
+    unknown: dict[str, set[str]] = {}
+    for f in found:
+        if f.outcome == UNKNOWN:
+            unknown.setdefault(f.signal, set()).update(f.codes)
+    lines = [f"who is who: {len(refused)} visit(s) refused, {len(flagged)} flagged"]
+    lines += [f"{signal} of {len(codes)} visit(s) not compared" for signal, codes in sorted(unknown.items())]
+    return "; ".join(lines)
+
+
+def refuse_doubtful_pair(baseline: Path, followup: Path) -> None:
+    """Refuse two visits that are one scan, or whose dates are in the wrong order.
+
+    Their records are compared where they are part of a study's results, and their images where they stand alone.
+
+    Raises
+    ------
+    InputRefused
+        With everything that refuses.
+    """
+    where = f"{baseline.name} and {followup.name}"
+    if baseline.resolve() == followup.resolve():
+        what = "baseline and follow-up are the same scan"
+        raise InputRefused.of(what, where, "name the folder of each visit")
+    records = [_record_of(folder) for folder in (baseline, followup)]
+    if len({r.key_id for r in records}) > 1:
+        # Hashes of two keys never agree: what is left are pixels and dates.
+        records = [replace(r, pet=_dated(r.pet), ct=_dated(r.ct) if r.ct else None) for r in records]
+    entries = [Entry(name, "this participant", name, record) for name, record in zip(VISITS, records, strict=True)]
+    refused = [f.fault for f in compare(entries) if f.outcome == REFUSED]
+    if refused:
+        raise InputRefused(dict.fromkeys(Fault(_plain(f.what), where, f.remedy) for f in refused))
+
+
+def _plain(what: str) -> str:
+    return re.sub(r"visit (baseline|followup)", "the other visit", what)
+
+
+def _dated(part: Part) -> Part:
+    return Part(day=part.day, second=part.second, undated=part.undated)
+
+
+def _record_of(root: Path) -> Record:
+    path = record_path(root)
+    record = None if path is None else read_record(path)
+    if record is not None:
+        return record
+    visit = VisitFolder(root)
+    pixels: dict[str, Any] = {}
+    if visit.pet.exists():
+        pixels["pet_pixels"] = pet_fingerprint(read_nifti(visit.pet).data)
+    if visit.ct.exists():
+        pixels["ct_pixels"] = ct_fingerprint(read_nifti(visit.ct).data)
+    return Record(Part(), None, **pixels)
