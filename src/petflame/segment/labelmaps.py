@@ -15,6 +15,7 @@ from petflame.grid import Array, Grid, Volume
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
 from petflame.segment.checks import check_mask, require_laterality, vessel_centres
+from petflame.segment.imports.sidecar import sidecar_path
 from petflame.segment.product import Segmentation, VesselFinding
 
 WHOLE_AORTA = "aorta"
@@ -72,8 +73,7 @@ def _reference_grid(grid: Grid, grids: dict[str, Grid], where: str) -> Literal["
 
 
 def _sidecar(path: Path) -> tuple[dict[int, str] | None, dict[str, tuple[float, float, float]]]:
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    sidecar = path.with_name(f"{stem}.json")
+    sidecar = sidecar_path(path)
     if not sidecar.exists():
         return None, {}
     try:

@@ -8,8 +8,11 @@ from typing import Any
 from petflame.errors import InputRefused
 from petflame.grid import Grid
 from petflame.segment.imports.claims import Drawing
+from petflame.segment.imports.opened import files_of_import
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.product import Segmentation
+
+__all__ = ["FORMATS", "files_of_import", "import_segmentation", "is_regions"]
 
 NIFTI = (".nii", ".nii.gz")
 ARRAYS = (".nrrd", ".nhdr", ".mha", ".mhd")

@@ -10,7 +10,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_json
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
 
-SUFFIXES = (".gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
+SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
 KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image")
 
 
@@ -39,8 +39,8 @@ class Sidecar:
 def sidecar_path(path: Path) -> Path:
     """Return where the JSON file beside an import is looked for.
 
-    >>> sidecar_path(Path("read.seg.nrrd")).name, sidecar_path(Path("rois.json")).name
-    ('read.json', 'rois.names.json')
+    >>> [sidecar_path(Path(name)).name for name in ("read.seg.nrrd", "map.nii.gz", "rois.json")]
+    ['read.json', 'map.json', 'rois.names.json']
     """
     stem = path.name
     for suffix in SUFFIXES:

@@ -1,0 +1,38 @@
+"""Which files an import opens, so that a change of any of them can be noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from petflame.segment.imports.headers import META_IMAGE, NRRD, detached_data
+from petflame.segment.imports.sidecar import sidecar_path
+
+
+def files_of_import(path: Path) -> list[Path]:
+    """Return every file that an import of `path` opens, or would open if it were there.
+
+    Parameters
+    ----------
+    path : Path
+        A file with regions or seeds, or a folder of them (a reader's edits).
+
+    Returns
+    -------
+    list of Path
+        The file itself, the one that its header names for the voxels, and the JSON file beside it that names regions,
+        existing or not: one that appears later changes the result. Of a folder every file in it, and theirs. Each
+        once, sorted.
+    """
+    if not path.is_dir():
+        return sorted(set(_of_file(path)))
+    # A link to a folder is not followed: it could lead back here.
+    inside = [entry for entry in path.rglob("*") if not entry.is_dir()]
+    return sorted({opened for entry in inside for opened in _of_file(entry)})
+
+
+def _of_file(path: Path) -> list[Path]:
+    found = [path, sidecar_path(path)]
+    if path.name.lower().endswith((*NRRD, *META_IMAGE)):
+        data = detached_data(path)
+        found += [data] if data is not None else []
+    return found
