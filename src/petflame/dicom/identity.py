@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from petflame.dicom import clock
 from petflame.dicom import tags as t
@@ -55,7 +56,7 @@ def identity_of(plan: Plan, hasher: Hasher, pet_pixels: Array | None = None, ct_
 
 def _part(series: Series, hasher: Hasher, shifted: bool) -> Part:
     values = series.first.values
-    hashes = {name: hasher(name, values.text(tag)) for name, tag in HASHED.items()}
+    hashes: dict[str, Any] = {name: hasher(name, values.text(tag)) for name, tag in HASHED.items()}
     if _digits(values.text(t.BIRTH_DATE)) in clock.PLACEHOLDER_DATES:
         hashes["birth_date"] = ""
     if shifted:

@@ -31,6 +31,7 @@ IDENTIFIERS = {
     "birth_date": "PatientBirthDate (0010,0030)",
 }
 SESSION = {"study": "StudyInstanceUID (0020,000D)", "frame": "FrameOfReferenceUID (0020,0052)"}
+SHARED_BY_COPIES = frozenset({"same CT", "patient", "date order", "session", "moment"})
 OWN_SCAN = "give each visit its own scan"
 WHOSE = "check whose scan each folder of these visits holds"
 
@@ -84,11 +85,11 @@ def compare(entries: Sequence[Entry]) -> list[Finding]:
     entries = sorted(entries, key=lambda e: e.code)
     pairs = _pairs(entries)
     found = [*_same_scans(entries), *_orders(pairs), *_identifiers(entries, pairs), *_bodies(pairs)]
-    refused = {code for f in found if f.outcome == REFUSED for code in f.codes}
-    # That two copies of one scan also share study, frame and moment says nothing new.
-    found += [f for f in (*_sessions(entries), *_moments(entries)) if not refused & set(f.codes)]
-    found += [*_within(entries), *_lonely(entries, pairs)]
-    return list(dict.fromkeys(found))
+    found += [*_sessions(entries), *_moments(entries), *_within(entries), *_lonely(entries, pairs)]
+    twice = {code for f in found if f.signal == "same PET" and f.outcome == REFUSED for code in f.codes}
+    # That two copies of one scan share their CT, patient, study, frame, day and moment says nothing new.
+    told = [f for f in found if f.outcome == FLAGGED and f.signal in SHARED_BY_COPIES and set(f.codes) <= twice]
+    return list(dict.fromkeys(f for f in found if f not in told))
 
 
 def _pairs(entries: Iterable[Entry]) -> list[tuple[Entry, Entry]]:
@@ -106,7 +107,11 @@ def _codes(entries: Iterable[Entry]) -> str:
 
 
 def _same_scans(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Refuse every visit whose PET or CT is also another's; which of them is right nobody can know."""
+    """Refuse every visit whose PET or CT is also another's.
+
+    Whose PET it is nobody can know, so all are refused. A CT belongs to the PET that shares its frame of reference: a
+    visit that borrowed it is refused, its owner flagged.
+    """
     for role, name in (("pet", "PET"), ("ct", "CT")):
         by_pixels = matches({e.code: getattr(e.record, f"{role}_pixels") for e in entries})
         by_series: dict[str, list[Entry]] = defaultdict(list)
@@ -117,23 +122,33 @@ def _same_scans(entries: Sequence[Entry]) -> Iterator[Finding]:
         series = {(a.code, b.code) for same in by_series.values() for a, b in combinations(same, 2)}
         others: dict[str, list[tuple[Entry, str]]] = defaultdict(list)
         of = {e.code: e for e in entries}
-        session = []
         for first, second in sorted(series | set(by_pixels)):
             a, b = of[first], of[second]
             how = _how(by_pixels.get((first, second)), (first, second) in series)
             if role == "ct" and _one_session(a, b):
-                session.append((a, b, how))
+                what = f"both visits share one CT ({how}) and its frame of reference, as two PETs of one session do"
+                fault = Fault(what, "the CT series", "check that both PETs were acquired with this CT")
+                yield Finding((first, second), "same CT", FLAGGED, fault, WARN)
                 continue
-            others[first].append((b, how))
-            others[second].append((a, how))
+            borrower = _borrower(a, b) if role == "ct" else None
+            for own, other in ((a, b), (b, a)):
+                if borrower is None or own is borrower:
+                    others[own.code].append((other, how))
+                else:
+                    what = f"its CT was given for visit {other.code} too ({how}), whose PET belongs to another CT"
+                    yield Finding((own.code,), "same CT", FLAGGED, Fault(what, "the CT series", WHOSE), WARN)
         for code, same in sorted(others.items()):
             ways = sorted({way for _, hows in same for way in hows.split(" and ")}, reverse=True)
             what = f"its {name} is also the {name} of visit {_codes(e for e, _ in same)} ({', '.join(ways)})"
             yield Finding((code,), f"same {name}", REFUSED, Fault(what, f"the {name} series", OWN_SCAN))
-        for a, b, how in session:
-            what = f"both visits share one CT ({how}) and its frame of reference, as two PETs of one session do"
-            fault = Fault(what, "the CT series", "check that both PETs were acquired with this CT")
-            yield Finding((a.code, b.code), "same CT", FLAGGED, fault, WARN)
+
+
+def _borrower(a: Entry, b: Entry) -> Entry | None:
+    """Return the visit that a shared CT does not belong to, where frames of reference tell; None where they do not."""
+    own = [e for e in (a, b) if e.record.ct and e.record.pet.frame and e.record.ct.frame == e.record.pet.frame]
+    if len(own) != 1 or not all(p and p.frame for e in (a, b) for p in (e.record.pet, e.record.ct)):
+        return None
+    return b if own[0] is a else a
 
 
 def _how(match: Match | None, series: bool) -> str:
@@ -196,7 +211,7 @@ def _identifiers(entries: Sequence[Entry], pairs: Sequence[tuple[Entry, Entry]])
         for e in same if len(people) > 1 else ():
             if e.code not in crossed:
                 others = _codes(o for o in same if o.participant_id != e.participant_id)
-                what = f"{IDENTIFIERS['patient_id']} is also that of another participant's visit {others}"
+                what = f"{IDENTIFIERS['patient_id']} is also that of visit {others}, of another participant"
                 yield Finding((e.code,), "patient", FLAGGED, Fault(what, "the PET series", WHOSE), WARN)
 
 
@@ -207,10 +222,10 @@ def _crossing(own: Entry, strangers: list[Entry], born_differs: bool, births: di
     """
     also_born = born_differs and any(births.get(s.code) == births[own.code] for s in strangers)
     names = f"{IDENTIFIERS['patient_id']}{' and ' + IDENTIFIERS['birth_date'] if also_born else ''}"
-    verb = "are" if also_born else "is"
+    verb = "are those" if also_born else "is that"
     what = (
-        f"its {names} {verb} that of another participant's visit {_codes(strangers)}, and not that of the "
-        "participant's own other visit: the visits may be crossed"
+        f"its {names} {verb} of visit {_codes(strangers)}, and not {verb.split()[1]} of this participant's own "
+        "second scan: the visits may be crossed"
     )
     fault = Fault(what, "the PET series", WHOSE)
     return Finding((own.code,), "patient", REFUSED if also_born else FLAGGED, fault, "" if also_born else FAIL)
@@ -250,7 +265,7 @@ def _sessions(entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _groups(entries: Sequence[Entry], name: str) -> dict[str, list[Entry]]:
-    """Entries by the value of an attribute of their PET; empty where everybody carries one value, which names nobody."""
+    """Entries by the value of an attribute of their PET; none where everybody carries one value: it names nobody."""
     groups: dict[str, list[Entry]] = defaultdict(list)
     for e in entries:
         if value := getattr(e.record.pet, name):
@@ -282,7 +297,8 @@ def _within(entries: Sequence[Entry]) -> Iterator[Finding]:
         pet, ct = e.record.pet, e.record.ct
         if ct is None:
             continue
-        unlike = [w for n, w in SESSION.items() if getattr(pet, n) and getattr(ct, n) and getattr(pet, n) != getattr(ct, n)]
+        both = {words: (getattr(pet, name), getattr(ct, name)) for name, words in SESSION.items()}
+        unlike = [words for words, (a, b) in both.items() if a and b and a != b]
         if pet.day is not None and ct.day is not None and abs(pet.day - ct.day) > 1:
             unlike.append("the day of their acquisition")
         if unlike:

@@ -10,7 +10,7 @@ Slices are looked for in the other image wherever they lie, so their order and t
 
 Noise differs from scan to scan, and the ratios with it. Rounding to 12 bits moves them by 4e-4 at most, to 8 bits by
 8e-4 in the median (a PET of 128 slices), so slices within `TOLERANCE` are taken for the same. Of two different scans,
-of one person or two, at most 1 slice in 88 then finds such a partner; of one scan at 8 bits, 59 %. See docs/identity.md.
+of one person or two, at most 1 slice in 88 then finds such a partner; of one scan at 8 bits, 59 % (docs/identity.md).
 """
 
 from __future__ import annotations

@@ -22,9 +22,8 @@ from petflame.grid import Array
 
 FORMAT = 1
 # What de-identifiers write in place of an identifier: it names nobody.
-PLACEHOLDERS = frozenset(
-    "0 1 anon anonym anonymous anonymised anonymized deidentified dummy na none null patient phantom removed test "
-    "unknown x xxx".split()
+_PLACEHOLDER = re.compile(
+    "0+|1|x+|anon|anonym|anonymous|anonymi[sz]ed|deidentified|dummy|na|none|null|patient|phantom|removed|test|unknown"
 )
 
 
@@ -104,7 +103,7 @@ class Hasher:
         """
         plain = unicodedata.normalize("NFKC", text).casefold()
         words = " ".join(re.sub(r"[\^=\s\x00]+", " ", plain).split())
-        if not words or re.sub(r"[^a-z0-9]", "", words) in PLACEHOLDERS:
+        if not words or _PLACEHOLDER.fullmatch(re.sub(r"[^a-z0-9]", "", words)):
             return ""
         return hmac.new(self._key, f"{kind}\0{words}".encode(), hashlib.sha256).hexdigest()[:32]
 
@@ -204,11 +203,13 @@ def read_record(path: Path) -> Record | None:
     try:
         if document.pop("format") != FORMAT:
             raise ValueError
-        parts = {k: Part(**document.pop(k)) if document.get(k) else None for k in ("pet", "ct")}
-        pixels = {k: np.array(document.pop(k), float).reshape(-1, 4) for k in ("pet_pixels", "ct_pixels")}
-        if parts["pet"] is None or not all(np.isfinite(p).all() for p in pixels.values()):
-            raise ValueError
-        return Record(pet=parts["pet"], ct=parts.get("ct"), **pixels, **document)
+        for name in ("pet", "ct"):
+            document[name] = Part(**document[name]) if document[name] is not None else None
+        for name in ("pet_pixels", "ct_pixels"):
+            document[name] = np.array(document[name], float).reshape(-1, 4)
+            if not np.isfinite(document[name]).all():
+                raise ValueError
+        return Record(**document)
     except (KeyError, TypeError, ValueError):
         what = "the record of who was scanned is damaged or of another version"
         raise InputRefused.of(what, str(path), remedy) from None

@@ -17,7 +17,8 @@ from petflame.identity.record import Hasher, Part, Record, identity_key, read_re
 from petflame.study import VISITS, Study
 
 VERB = "identify"
-_CODE = re.compile(r"\bV[0-9A-F]{10}\b")
+_CODE = re.compile(r"V[0-9A-F]{10}")
+_VISITS = re.compile(rf"visit {_CODE.pattern}(, {_CODE.pattern})*( and \d+ more)?")
 DETAILS = ("code", "participant_id", "visit", "signal", "outcome", "what", "where", "remedy")
 
 
@@ -91,24 +92,34 @@ def identify(study: Study, out: Path) -> list[Finding]:
 
 
 def _write_details(study: Study, results: StudyOut, found: Iterable[Finding]) -> None:
-    rows = [DETAILS]
+    rows: list[tuple[str, ...]] = [DETAILS]
     for f in found:
         for code in f.codes:
             visit = study.by_code[code]
-            text = [with_participants(t, study) for t in (f.fault.what, f.fault.where, f.fault.remedy)]
-            rows.append((code, visit.participant_id, visit.visit, f.signal, f.outcome, *text))
+            who = code, visit.participant_id, visit.visit
+            rows.append((*who, f.signal, f.outcome, f.fault.what, f.fault.where, f.fault.remedy))
     lines = [rows[0], *sorted(rows[1:])]
     write_private(results.identity, "".join("\t".join(line) + "\n" for line in lines))
 
 
-def with_participants(text: str, study: Study) -> str:
-    """Put the participant before every code of a visit that a text names."""
+def without_codes(text: str, study: Study, own: str) -> str:
+    """Name the participants of the visits that a text names by code: beside a visit's name a code would tell the order.
+
+    Parameters
+    ----------
+    text : str
+    study : Study
+    own : str
+        The participant whom the text is about.
+    """
 
     def name(match: re.Match[str]) -> str:
-        visit = study.by_code.get(match[0])
-        return match[0] if visit is None else f"{visit.participant_id} ({match[0]})"
+        people = {study.by_code[code].participant_id for code in _CODE.findall(match[0]) if code in study.by_code}
+        others = ", ".join(sorted(people - {own}))
+        told = ["the participant's other visit"] if own in people else []
+        return " and ".join([*told, f"a visit of {others}"] if others else told)
 
-    return _CODE.sub(name, text)
+    return _VISITS.sub(name, text)
 
 
 def words(found: Sequence[Finding]) -> str:
@@ -134,7 +145,8 @@ def refuse_doubtful_pair(baseline: Path, followup: Path) -> None:
     InputRefused
         With everything that refuses.
     """
-    where = f"{baseline.name} and {followup.name}"
+    # In the order of their names, which tells nothing.
+    where = " and ".join(sorted((baseline.name, followup.name)))
     if baseline.resolve() == followup.resolve():
         what = "baseline and follow-up are the same scan"
         raise InputRefused.of(what, where, "name the folder of each visit")

@@ -9,7 +9,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.identity.compare import FLAGGED, REFUSED, Finding
-from petflame.identity.run import study_findings, with_participants
+from petflame.identity.run import study_findings, without_codes
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
@@ -111,8 +111,9 @@ def _exclusion(participant: str, visit: str, step: str, kind: str, fault: dict[s
 
 
 def _shown(finding: Finding, study: Study) -> dict[str, str]:
-    """Return the fault of a finding with the participants of the visits that it names."""
-    return {key: with_participants(text, study) for key, text in finding.fault.as_dict().items()}
+    """Return the fault of a finding with participants in place of codes."""
+    own = study.by_code[finding.codes[0]].participant_id
+    return {key: without_codes(text, study, own) for key, text in finding.fault.as_dict().items()}
 
 
 def _identity_flags(participant: str, identity: list[Finding], study: Study) -> list[tuple[str, Finding]]:
