@@ -10,15 +10,21 @@ configfile: "config/config.yaml"
 
 
 try:
-    run = plan_workflow(config)
+    # The texts of the command line: snakemake has turned 2024_01 into the number 202401 by now.
+    run = plan_workflow(config, workflow.config_settings.config_args)
 except PetflameError as error:
     for fault in error.faults:
         print(f"error: {fault}", file=sys.stderr)
     sys.exit(2)
 
+if "--no-hooks" in sys.argv:
+    run.begin()
+
 OUT = run.out
 CODES = sorted(run.study.by_code)
 PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in visits)
+# Jobs run in the order of the codes, which are random, so that times of files do not tell which visit came first.
+PRIORITY = {code: rank for rank, code in enumerate([*reversed(CODES), *sorted(PAIRS, reverse=True)], start=1)}
 TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
 MARKER = [run.study.root / "truth.json"] if run.simulated else []
 
@@ -52,13 +58,14 @@ if run.simulated:
         resources:
             mem_mb=1500,
         shell:
-            "petflame simulate {params.study:q} --patients 60 --size fast --cores {threads} > {log:q} 2>&1"
+            "petflame simulate --patients 60 --size fast --cores {threads} -- {params.study:q} > {log:q} 2>&1"
 
 
 def visit(wildcards):
     return run.study.by_code[wildcards.code]
 
 
+# Here and below, parameters with a user's text are functions: snakemake takes braces in plain ones for wildcards.
 rule convert:
     input:
         MARKER,
@@ -71,8 +78,9 @@ rule convert:
         folder=lambda w: OUT.visit(w.code).root,
         overrides=lambda w: f"--overrides {quote(str(visit(w).overrides))}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("convert", "{code}"),
     conda:
@@ -80,8 +88,8 @@ rule convert:
     resources:
         mem_mb=1500,
     shell:
-        "petflame convert {params.dicom:q} --out {params.folder:q} {params.protocol} {params.overrides} "
-        "{params.require} {params.record} > {log:q} 2>&1"
+        "petflame convert --out {params.folder:q} {params.protocol} {params.overrides} {params.require} {params.record} "
+        "-- {params.dicom:q} > {log:q} 2>&1"
 
 
 # A checkpoint, so that another visit's new scan makes a visit anew only where its own verdict changed.
@@ -89,7 +97,7 @@ checkpoint identify:
     input:
         [OUT.visit(code).step("convert") for code in CODES],
     output:
-        OUT.identity,
+        OUT.step("identify"),
     params:
         study=run.study.root,
         out=OUT.root,
@@ -103,7 +111,7 @@ checkpoint identify:
     resources:
         mem_mb=1000,
     shell:
-        "petflame identify {params.study:q} --out {params.out:q} {params.record} > {log:q} 2>&1"
+        "petflame identify --out {params.out:q} {params.record} -- {params.study:q} > {log:q} 2>&1"
 
 
 def verdict(wildcards):
@@ -124,6 +132,7 @@ rule segment:
         state=lambda w: run.sources_of(visit(w)),
         choices=run.choices,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("segment", "{code}"),
     conda:
@@ -131,7 +140,7 @@ rule segment:
     resources:
         mem_mb=2000,
     shell:
-        "petflame segment {params.folder:q} --method {params.method} {params.source} {params.edits} {params.record} "
+        "petflame segment --method {params.method} {params.source} {params.edits} {params.record} -- {params.folder:q} "
         "> {log:q} 2>&1"
 
 
@@ -143,9 +152,10 @@ rule measure:
         OUT.visit("{code}").step("measure"),
     params:
         folder=lambda w: OUT.visit(w.code).root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         choices=run.choices,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("measure", "{code}"),
     conda:
@@ -153,7 +163,7 @@ rule measure:
     resources:
         mem_mb=1500,
     shell:
-        "petflame measure {params.folder:q} {params.protocol} {params.record} > {log:q} 2>&1"
+        "petflame measure {params.protocol} {params.record} -- {params.folder:q} > {log:q} 2>&1"
 
 
 def folders_of_pair(wildcards):
@@ -162,7 +172,8 @@ def folders_of_pair(wildcards):
 
 rule pair:
     input:
-        lambda w: [folder.step("measure") for folder in folders_of_pair(w)],
+        # In the order of the codes: in that of the visits, the graph and with it the jobs would know which is first.
+        lambda w: sorted(folder.step("measure") for folder in folders_of_pair(w)),
     output:
         OUT.pair("{code}").status,
     params:
@@ -171,9 +182,10 @@ rule pair:
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
         glucose=lambda w: [v.glucose_mmol_l if v else None for v in run.study.pairs[w.code]],
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         choices=run.choices,
         record=run.record_option,
+    priority: lambda w: PRIORITY[w.code]
     log:
         OUT.log("pair", "{code}"),
     conda:
@@ -182,15 +194,15 @@ rule pair:
         # Registering takes the CTs of both visits.
         mem_mb=3000 if run.protocol.pairing.registers else 1000,
     shell:
-        "petflame pair {params.visits:q} --out {params.folder:q} --participant {params.participant} "
-        "--visits {params.table:q} {params.protocol} {params.record} > {log:q} 2>&1"
+        "petflame pair --out {params.folder:q} --participant {params.participant} --visits {params.table:q} "
+        "{params.protocol} {params.record} -- {params.visits:q} > {log:q} 2>&1"
 
 
 rule collect:
     input:
         pairs=[OUT.pair(code).status for code in PAIRS],
         visits=[OUT.visit(code).step("measure") for code in CODES],
-        identity=OUT.identity,
+        identity=OUT.step("identify"),
     output:
         OUT.patients,
         OUT.vessels,
@@ -199,7 +211,7 @@ rule collect:
     params:
         study=run.study.root,
         out=OUT.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         choices=run.choices,
     log:
         OUT.log("collect", "trial"),
@@ -208,7 +220,7 @@ rule collect:
     resources:
         mem_mb=1000,
     shell:
-        "petflame collect {params.study:q} --out {params.out:q} {params.protocol} > {log:q} 2>&1"
+        "petflame collect --out {params.out:q} {params.protocol} -- {params.study:q} > {log:q} 2>&1"
 
 
 # The only rule that has the allocation among its inputs: everything before it is blind.
@@ -225,14 +237,14 @@ rule analyse:
         OUT.arms,
     params:
         out=OUT.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
-        options=run.analysis_options,
+        options=lambda w: run.analysis_options,
         followup=(
-            f"&& petflame outcomes {quote(str(run.table('outcomes.tsv')))} "
-            f"--allocation {quote(str(run.table('allocation.tsv')))} "
-            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))}"
+            f"&& petflame outcomes --allocation {quote(str(run.table('allocation.tsv')))} "
+            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))} "
+            f"-- {quote(str(run.table('outcomes.tsv')))}"
             if run.table("outcomes.tsv") and run.table("allocation.tsv")
             else ""
         ),
@@ -243,9 +255,9 @@ rule analyse:
     resources:
         mem_mb=1500,
     shell:
-        "(petflame analyse {input.patients:q} --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "(petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
         "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
-        "--out {params.out:q} {params.followup}) > {log:q} 2>&1"
+        "--out {params.out:q} -- {input.patients:q} {params.followup}) > {log:q} 2>&1"
 
 
 rule report:
@@ -257,7 +269,7 @@ rule report:
     params:
         out=OUT.root,
         study=run.study.root,
-        protocol=run.protocol_option,
+        protocol=lambda w: run.protocol_option,
     log:
         OUT.log("report", "trial"),
     conda:
@@ -266,7 +278,11 @@ rule report:
     resources:
         mem_mb=2500,
     shell:
-        "petflame report {params.out:q} --study {params.study:q} {params.protocol} --cores {threads} > {log:q} 2>&1"
+        "petflame report --study {params.study:q} {params.protocol} --cores {threads} -- {params.out:q} > {log:q} 2>&1"
+
+
+onstart:
+    run.begin()
 
 
 onsuccess:

@@ -229,9 +229,9 @@ def test_protocol_show_and_diff(tmp_path):
     mine.write_text("name: mine\nsummary: {active_threshold: 1.6}\n")
     assert "active_threshold: 1.6" in petflame("protocol", "show", mine).stdout
     default = tmp_path / "default.yaml"
-    default.write_text("name: ivory_assumed_v0\n")
+    default.write_text("name: ivory_assumed_v1\n")
     assert petflame("protocol", "diff", default, mine).stdout.splitlines() == [
-        "name: ivory_assumed_v0 -> mine",
+        "name: ivory_assumed_v1 -> mine",
         "summary.active_threshold: 2.0 -> 1.6",
     ]
 

@@ -16,7 +16,26 @@ def test_the_documented_default_is_the_default():
 
 @pytest.mark.parametrize("path", sorted(PROTOCOLS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_protocol_is_valid_and_named_after_its_file(path):
-    assert load_protocol(path).name.startswith(path.stem)
+    assert load_protocol(path).name.replace("_assumed", "").startswith(path.stem)
+
+
+def test_a_file_of_the_older_version_keeps_its_meaning_whatever_it_leaves_out(tmp_path):
+    older = load_protocol(PROTOCOLS / "ivory_v0.yaml")
+    bare = tmp_path / "p.yaml"
+    bare.write_text("name: ivory_assumed_v0\nregion: {pet_ct_mismatch_voxels: 1.0, metal: exclude}\n")
+    assert load_protocol(bare).as_dict() == older.as_dict() == Protocol(name="ivory_assumed_v0").as_dict()
+    assert older.region.pet_ct_limit_mm(5.5) == 5.5
+    assert Protocol().region.pet_ct_limit_mm(5.5) == 4.0
+    assert older.varied(older.sensitivity[0]).comparability == older.comparability
+
+
+def test_a_limit_has_one_unit():
+    assert Protocol(region={"pet_ct_mismatch_voxels": 1.0}).region.pet_ct_limit_mm(5.0) == 5.0
+    limits = {"passes": 1, "warns": 2}
+    assert Protocol(comparability={"pet_ct_shift_voxels": limits}).comparability.pet_ct_shift_mm is None
+    for wrong in ({"pet_ct_mismatch_mm": 4, "pet_ct_mismatch_voxels": 1}, {"pet_ct_mismatch_mm": None}):
+        with pytest.raises(ValueError, match="pet_ct_mismatch_voxels"):
+            Protocol(region=wrong)
 
 
 def test_every_fault_is_listed_at_once(tmp_path):
@@ -31,7 +50,7 @@ def test_every_fault_is_listed_at_once(tmp_path):
 
 def test_a_choice_changes_the_hash_and_a_comment_does_not(tmp_path):
     path = tmp_path / "p.yaml"
-    path.write_text("# only a comment\nname: ivory_assumed_v0\n")
+    path.write_text("# only a comment\nname: ivory_assumed_v1\n")
     assert load_protocol(path).digest == Protocol().digest
     path.write_text("summary: {active_threshold: 1.6}\n")
     assert load_protocol(path).digest != Protocol().digest

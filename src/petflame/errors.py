@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+
+from petflame.privacy import shortened
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +33,31 @@ class Fault:
     def as_dict(self) -> dict[str, str]:
         """Return the fault as the ``{what, where, remedy}`` of ``status.json``."""
         return asdict(self)
+
+
+# Two screens of lines; a part of a message that is longer than a paragraph is not read.
+MOST_FAULTS = 100
+LONGEST_MESSAGE = 500
+
+
+def capped(faults: Iterable[Fault], most: int = MOST_FAULTS) -> list[Fault]:
+    """Return the faults as they are shown and recorded: the first `most`, each cut to a length that can be read.
+
+    >>> [fault.what for fault in capped([Fault(f"row {n}", "a.tsv", "mend it") for n in range(5)], most=2)]
+    ['row 0', 'row 1', '3 more faults']
+    """
+    given = list(faults)
+    shown = [
+        Fault(
+            shortened(fault.what, LONGEST_MESSAGE),
+            shortened(fault.where, LONGEST_MESSAGE // 2),
+            shortened(fault.remedy, LONGEST_MESSAGE),
+        )
+        for fault in given[:most]
+    ]
+    if len(given) > most:
+        shown.append(Fault(f"{len(given) - most} more faults", "all together", "mend those above first"))
+    return shown
 
 
 class PetflameWarning(UserWarning):
@@ -60,6 +88,48 @@ class InputRefused(PetflameError):
 
 class UpstreamRefused(PetflameError):
     """An earlier step refused this visit or pair; its reasons are passed on (exit code 2)."""
+
+
+class MachineFault(PetflameError):
+    """Disk, memory or network failed (exit code 2): never an outcome of a visit, so that a later run takes it up."""
+
+
+# A retry, more room or more memory mends these; nothing about the input does.
+OF_THE_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+        *(errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV, errno.ENXIO, errno.EBUSY),
+        *(errno.EFBIG, errno.EDEADLK, errno.EINTR),
+    }
+)
+AGAIN = "mend it and run the same line again"
+WORDS_OF_THE_MACHINE = {
+    errno.ENOSPC: ("the disk is full", "make room and run the same line again"),
+    errno.EDQUOT: ("the disk quota is used up", "make room and run the same line again"),
+    errno.EROFS: ("the file system is read-only", "name a folder that can be written"),
+    errno.EACCES: ("permission is denied", "give permission to read and write it, or name another place"),
+    errno.EPERM: ("permission is denied", "give permission to read and write it, or name another place"),
+    errno.ENOMEM: ("there is not enough memory", "run fewer jobs at once, or give the job more memory"),
+}
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Return whether disk, memory or network failed, and not what was read."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OF_THE_MACHINE)
+
+
+def machine_fault(error: BaseException, where: str) -> MachineFault | None:
+    """Return in plain words what failed on the machine, permissions included; None for any other error.
+
+    >>> print(machine_fault(OSError(errno.ENOSPC, "No space left on device", "out/V1/pet.nii.gz"), "out/V1"))
+    out/V1/pet.nii.gz: the disk is full; make room and run the same line again
+    """
+    code = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    if not (is_of_the_machine(error) or (isinstance(error, OSError) and code in WORDS_OF_THE_MACHINE)):
+        return None
+    what, remedy = WORDS_OF_THE_MACHINE.get(code or 0, (f"it cannot be read or written ({error})", AGAIN))
+    name = getattr(error, "filename", None)
+    return MachineFault([Fault(what, str(name) if name else where, remedy)])
 
 
 class FaultList:

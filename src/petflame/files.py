@@ -6,40 +6,77 @@ import hashlib
 import json
 import math
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, is_of_the_machine
 from petflame.grid import Array, Grid, Volume
+from petflame.outside import PRODUCTS, calling, read_json_object
 from petflame.privacy import without_names
+from petflame.tabletext import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GZIP_LEVEL = 1
+# What a killed job leaves is known by this ending and swept by the next one.
+TEMPORARY = ".part"
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+_written: list[Path] | None = None
+
+
+@contextmanager
+def written() -> Iterator[list[Path]]:
+    """Collect the paths of every file that is written meanwhile, by whatever part of petflame."""
+    global _written
+    outer, _written = _written, []
+    try:
+        yield _written
+    finally:
+        _written = outer
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], private: bool = False) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it into place; a private one is its owner's alone.
+
+    Whether others may read a file that is not private is left to the umask, as for any other program's files.
+    """
+    path.parent.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
+            if private:
+                # A umask can only take permissions away, here perhaps the owner's own.
+                os.fchmod(handle, 0o600)
             write(stream)
-        Path(name).chmod(0o644)
         os.replace(name, path)
+        if _written is not None:
+            _written.append(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def private_folder(path: Path) -> None:
+    """Make a folder that its owner alone may enter, or make it and all that lies in it so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(0o700, exist_ok=True)
+    for entry in (path, *path.rglob("*")):
+        mode = 0o700 if entry.is_dir() else 0o600
+        if not entry.is_symlink() and entry.stat().st_mode & 0o777 != mode:
+            entry.chmod(mode)
+
+
+def write_text(path: Path, text: str, private: bool = False) -> None:
     """Write UTF-8 text in one step."""
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_atomically(path, lambda stream: stream.write(text.encode()), private)
 
 
 def plain(value: Any) -> Any:
@@ -63,9 +100,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any], private: bool = False) -> None:
     """Write a JSON document, keys in the order given, floats in full precision."""
-    write_text(path, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n", private)
 
 
 def read_json(path: Path, remedy: str = "make it again with the step before this one") -> dict[str, Any]:
@@ -74,17 +111,9 @@ def read_json(path: Path, remedy: str = "make it again with the step before this
     Raises
     ------
     InputRefused
-        When the file is absent or is not a JSON object.
+        When the file is absent, cannot be read or is not a JSON object.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputRefused.of("the file is missing", str(path), remedy) from None
-    except (OSError, ValueError) as error:
-        raise InputRefused.of(f"it cannot be read as JSON ({error})", str(path), remedy) from None
-    if not isinstance(document, dict):
-        raise InputRefused.of("it does not hold a JSON object", str(path), remedy)
-    return document
+    return read_json_object(path, PRODUCTS, calling(path, path.name), remedy)
 
 
 def write_nifti(path: Path, volume: Volume, description: str = "") -> None:
@@ -134,6 +163,8 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
     except InputRefused:
         raise
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
     return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
 
@@ -153,7 +184,7 @@ def _open_nifti(path: Path) -> Any:
     return nib.Nifti1Image.from_file_map({"image": nib.FileHolder(fileobj=igzip.open(path, "rb"))})
 
 
-def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]]) -> None:
+def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str, str]], private: bool = False) -> None:
     """Write a table as TSV with a JSON sidecar that gives each column's meaning and unit.
 
     Parameters
@@ -165,6 +196,8 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
         Rows in their final order.
     meanings : mapping of column to (meaning, unit)
         Must hold every column of the table: a column nobody explains is a fault of ours.
+    private : bool
+        Table and sidecar are their owner's alone.
     """
     unexplained = [c for c in table.columns if c not in meanings]
     if unexplained:
@@ -174,9 +207,9 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
             words = [str(v).lower() if isinstance(v, (bool, np.bool_)) else v for v in table[column]]
             table = table.assign(**{str(column): np.array(words, dtype=object)})
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    write_text(path, without_names(text))
+    write_text(path, without_names(text), private)
     sidecar = {c: {"description": meanings[c][0], "unit": meanings[c][1]} for c in table.columns}
-    write_json(path.with_name(f"{path.stem}_columns.json"), sidecar)
+    write_json(path.with_name(f"{path.stem}_columns.json"), sidecar, private)
 
 
 def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -185,26 +218,9 @@ def read_tsv(path: Path, required: tuple[str, ...] = (), text: tuple[str, ...] =
     Raises
     ------
     InputRefused
-        When the file is absent, unreadable or empty, or lacks required columns (all of them are named).
+        As `petflame.tabletext.read_frame`, which it is.
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), na_values=["n/a"], encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputRefused.of("the table is missing", str(path), "name a file that exists") from None
-    except (OSError, ValueError) as error:
-        raise InputRefused.of(
-            f"it cannot be read as a tab-separated table ({error})", str(path), "mend the file"
-        ) from None
-    missing = [c for c in required if c not in table.columns]
-    if missing:
-        raise InputRefused.of(
-            f"columns {', '.join(missing)} are missing (it has {', '.join(map(str, table.columns))})",
-            str(path),
-            "add them; columns are separated by tabs",
-        )
-    return table
+    return read_frame(path, required, text)
 
 
 def sha256(path: Path) -> str:

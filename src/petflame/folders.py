@@ -140,6 +140,17 @@ class PairFolder:
         """Outcome of the pairing."""
         return self.root / "status.json"
 
+    def step(self, verb: str) -> Path:
+        """Outcome of one step, with what it was made from."""
+        return self.root / "steps" / f"{verb}.json"
+
+
+def key_folder(folder: Path) -> Path | None:
+    """Return the ``key/`` folder of the results that a visit, a pair or the results' root lies in; None outside any."""
+    root = folder.absolute()
+    root = root.parent.parent if root.parent.name in ("visits", "pairs") else root
+    return root / "key" if (root / "key").is_dir() else None
+
 
 @dataclass(frozen=True)
 class StudyOut:
@@ -200,6 +211,10 @@ class StudyOut:
         """What the comparison of all visits' identities found: stays local."""
         return self.root / "key" / "identity.tsv"
 
+    def identity_record(self, code: str) -> Path:
+        """Keyed hashes of who was scanned at a visit: stays local."""
+        return self.root / "key" / "identity" / f"{code}.json"
+
     @property
     def provenance(self) -> Path:
         """Hashes of inputs and results."""
@@ -209,6 +224,14 @@ class StudyOut:
     def report_hashes(self) -> Path:
         """Hashes of report and provenance."""
         return self.root / "report.sha256"
+
+    def step(self, verb: str) -> Path:
+        """Outcome of one step on the whole study, with what it was made from."""
+        return self.root / "steps" / f"{verb}.json"
+
+    def plan(self, verb: str, code: str) -> Path:
+        """Whether planning found that a step must be made (again): newer than its outcome if so."""
+        return self.root / "key" / "plan" / verb / code
 
     def log(self, step: str, code: str) -> Path:
         """Log of one job."""

@@ -44,3 +44,40 @@ def without_names(text: str) -> str:
 def names_in(texts: Iterable[str]) -> list[tuple[str, str]]:
     """Return every (stand-in, name) that the texts hold, each once, sorted."""
     return sorted({(match[1], match[2]) for text in texts for match in _NAMED.finditer(text)})
+
+
+_LONGEST_NAME = 160
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text cut to about `most` characters; long names lose their middle, and never their marks.
+
+    >>> shortened("a" * 10, 4)
+    'aaaa ...'
+    >>> with_names(shortened(f"{named('/one/' + 'x' * 300 + '/two.tsv', 'the file')}, line 3", 200))[-15:]
+    'two.tsv, line 3'
+    """
+    if len(text) <= most:
+        return text
+    half = _LONGEST_NAME // 2
+
+    def cut(match: re.Match[str]) -> str:
+        name = match[2]
+        return match[0] if len(name) <= _LONGEST_NAME else named(f"{name[:half]} ... {name[-half:]}", match[1])
+
+    kept: list[str] = []
+    length = 0
+    text = _NAMED.sub(cut, text)
+    at = 0
+    for match in (*_NAMED.finditer(text), None):
+        piece = text[at : match.start() if match else len(text)]
+        if length + len(piece) > most:
+            return "".join((*kept, piece[: most - length], " ..."))
+        kept.append(piece)
+        length += len(piece)
+        if match is None or length + len(match[2]) > most:
+            break
+        kept.append(match[0])
+        length += len(match[2])
+        at = match.end()
+    return "".join(kept) if match is None else "".join((*kept, "..."))

@@ -1,7 +1,8 @@
 """The measurement protocol: every choice behind a number, named, validated and hashed.
 
-The defaults are the IVORY protocol as far as it is published (`ivory_assumed_v0`); ``config/protocols/ivory.yaml``
-spells the same values out for a user to copy. Sources stand in the YAML files beside each choice.
+The defaults are the IVORY protocol as far as it is published (`ivory_assumed_v1`); ``config/protocols/ivory.yaml``
+spells the same values out for a user to copy. Sources stand in the YAML files beside each choice. A document that
+names an older version (`ivory_assumed_v0`) keeps that version's choices wherever it names none itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from petflame.anatomy import ARTERIES, TARGET_VESSELS, VEINS
 from petflame.errors import Fault, InputRefused
+from petflame.protocol_versions import filled_from_older, one_of
 from petflame.sensitivity import VARIATIONS, Variation
 
 Positive = Annotated[float, Field(gt=0)]
@@ -47,7 +49,23 @@ class RegionRules(_Rules):
     metal_hu: Positive = 2500.0
     metal_reach_mm: NotNegative = 5.0
     pet_ct_mismatch: Literal["ignore", "flag", "exclude", "correct"] = "exclude"
-    pet_ct_mismatch_voxels: Positive = 1.0
+    pet_ct_search: Literal["wide", "local"] = "wide"
+    pet_ct_mismatch_mm: Positive | None = 4.0
+    pet_ct_mismatch_voxels: Positive | None = None
+    pet_ct_mismatch_z_mm: Positive | None = 10.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unit(cls, given: Any) -> Any:
+        return one_of(given, "pet_ct_mismatch_mm", "pet_ct_mismatch_voxels")
+
+    def pet_ct_limit_mm(self, voxel_mm: float) -> float:
+        """Farthest that PET and CT may lie apart in the axial plane, for PET voxels of this size.
+
+        >>> RegionRules().pet_ct_limit_mm(5.5), RegionRules(pet_ct_mismatch_voxels=1.0).pet_ct_limit_mm(5.5)
+        (4.0, 5.5)
+        """
+        return self.pet_ct_mismatch_mm or (self.pet_ct_mismatch_voxels or 0.0) * voxel_mm
 
 
 class SpillInRules(_Rules):
@@ -56,6 +74,7 @@ class SpillInRules(_Rules):
     rule: Literal["ignore", "flag", "exclude_sections", "exclude_voxels"] = "flag"
     reach_mm: NotNegative = 15.0
     hot_ratio: Positive = 1.4
+    extent: Literal["half_above_surroundings", "half_maximum"] = "half_above_surroundings"
     unlabelled: bool = True
 
 
@@ -145,9 +164,18 @@ class ComparabilityRules(_Rules):
     uptake_difference_min: Limits = Limits(passes=5, warns=10)
     glucose_mmol_l: Limits = Limits(passes=7, warns=11)
     dose_per_kg_difference_percent: Limits = Limits(passes=10, warns=20)
-    pet_ct_shift_voxels: Limits = Limits(passes=0.5, warns=1.0)
+    pet_ct_shift_mm: Limits | None = Limits(passes=2, warns=4)
+    pet_ct_shift_voxels: Limits | None = None
+    pet_ct_shift_z_mm: Limits | None = Limits(passes=2, warns=4)
+    coverage_sections: Limits | None = Limits(passes=1, warns=2)
     area_ratio: Band = Band(passes=(0.9, 1.1), warns=(0.8, 1.25))
     liver_suv_mean: Band = Band(passes=(1.3, 3.2), warns=(1.0, 4.0))
+    not_measured: Literal["warn", "ignore"] = "warn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unit(cls, given: Any) -> Any:
+        return one_of(given, "pet_ct_shift_mm", "pet_ct_shift_voxels")
 
 
 class PairingRules(_Rules):
@@ -155,6 +183,7 @@ class PairingRules(_Rules):
 
     correspondence: Literal["landmark", "registration"] = "landmark"
     followup_contours: Literal["own", "baseline"] = "own"
+    coverage: Literal["own", "common"] = "own"
     registration_correlation: Annotated[float, Field(gt=0, le=1)] = 0.7
     registration_return_mm: Positive = 2.0
     registration_apart_mm: Positive = 5.0
@@ -179,7 +208,7 @@ class Protocol(_Rules):
     2.0
     """
 
-    name: str = "ivory_assumed_v0"
+    name: str = "ivory_assumed_v1"
     conversion: ConversionRules = ConversionRules()
     region: RegionRules = RegionRules()
     spill_in: SpillInRules = SpillInRules()
@@ -191,6 +220,11 @@ class Protocol(_Rules):
     change: ChangeRules = ChangeRules()
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"
     sensitivity: tuple[Variation, ...] = VARIATIONS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_version(cls, given: Any) -> Any:
+        return filled_from_older(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _every_vessel_has_a_pool(self) -> Protocol:
@@ -237,7 +271,7 @@ class Protocol(_Rules):
 
 
 def load_protocol(path: Path | None) -> Protocol:
-    """Read a protocol file (YAML); without one, return the default `ivory_assumed_v0`.
+    """Read a protocol file (YAML); without one, return the default `ivory_assumed_v1`.
 
     Raises
     ------

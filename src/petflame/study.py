@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -109,7 +110,7 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
     if unknown:
         known = ", ".join((*VISIT_TEXT, "comment"))
         faults.add(f"columns {', '.join(unknown)} are unknown", where, f"rename or remove them; it may have {known}")
-    used: dict[Path, str] = {}
+    used: dict[str, str] = {}
     for number, row in enumerate(table.to_dict("records"), start=2):
         line = f"{where}, line {number}"
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
@@ -127,10 +128,14 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
         paths = {c: root / given[c] for c in ("labels", "seeds", "overrides", "edits") if c in given}
         for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds", "edits") if c in paths)):
-            if dicom_dir and path.resolve() in used:
-                what = f"{path.name} serves {used[path.resolve()]} and {participant} {visit}"
+            if "\0" in str(path):
+                faults.add("a path holds a null character", line, "save the table as plain UTF-8 text")
+                continue
+            real = os.path.realpath(path)
+            if dicom_dir and real in used:
+                what = f"{path.name} serves {used[real]} and {participant} {visit}"
                 faults.add(what, line, "give each visit its own folder and files")
-            used[path.resolve()] = f"{participant} {visit}"
+            used[real] = f"{participant} {visit}"
         visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
     faults.raise_if_any()
     return tuple(sorted(visits, key=lambda v: (v.participant_id, VISITS.index(v.visit))))
@@ -158,8 +163,17 @@ def _glucose(value: object, line: str, faults: FaultList) -> float | None:
 VISIT_TEXT = ("participant_id", "visit", "dicom_dir", "labels", "seeds", "edits", "overrides", "glucose_mmol_l")
 
 
-def load_study(root: Path, out: Path) -> Study:
-    """Read ``visits.tsv`` of a study and its blinding key (made in ``out/key`` where the study brings none).
+def load_study(root: Path, out: Path, keep_key: bool = True) -> Study:
+    """Read ``visits.tsv`` of a study and its blinding key (made for ``out/key`` where the study brings none).
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the study's tables.
+    out : Path
+        Folder of the results.
+    keep_key : bool
+        Write a key that was made; without it nothing is written, and `keep_blinding_key` is to follow.
 
     Raises
     ------
@@ -172,21 +186,41 @@ def load_study(root: Path, out: Path) -> Study:
     table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
     if table.empty:
         raise InputRefused.of("it has no rows", str(path), "add a row a visit, or draft it with `petflame init`")
-    return Study(root, read_visits(table, root, str(path)), blinding_key(root, out))
+    study = Study(root, read_visits(table, root, str(path)), blinding_key(root, out))
+    if keep_key:
+        keep_blinding_key(study, out)
+    return study
+
+
+def _key_files(root: Path, out: Path) -> tuple[Path, Path]:
+    return root / "blinding.key", out / "key" / "blinding.key"
 
 
 def blinding_key(root: Path, out: Path) -> bytes:
-    """Return the study's key; without one, make a random one under ``out/key`` once."""
-    from petflame.files import write_atomically
+    """Return the study's key, or the one kept in ``out/key``; without one, a random one, not yet kept.
 
-    for path in (root / "blinding.key", out / "key" / "blinding.key"):
+    Raises
+    ------
+    InputRefused
+        When a key is unusable, or the key to the results that lie there is gone.
+    """
+    for path in _key_files(root, out):
         if path.exists():
             text = path.read_text(encoding="ascii", errors="replace").strip()
             if not re.fullmatch(r"[0-9a-fA-F]{32,}", text):
                 raise InputRefused.of("it is not a key of at least 32 hexadecimal digits", str(path), "remove it")
             return bytes.fromhex(text[: len(text) // 2 * 2])
-    text = secrets.token_hex(32)
-    path = out / "key" / "blinding.key"
-    write_atomically(path, lambda stream: stream.write(f"{text}\n".encode()))
-    path.chmod(0o600)
-    return bytes.fromhex(text)
+    coded = [p.name for p in (out / "visits").glob("V*") if re.fullmatch(r"V[0-9A-F]{10}", p.name)]
+    if coded:
+        what = f"the key to the codes of the {len(coded)} visits that lie beside it is gone"
+        raise InputRefused.of(what, str(out / "key" / "blinding.key"), f"restore it, or remove {out} and begin anew")
+    return secrets.token_bytes(32)
+
+
+def keep_blinding_key(study: Study, out: Path) -> None:
+    """Keep the study's key in ``out/key``, unless it is kept already; all that lies there is its owner's alone."""
+    from petflame.files import private_folder, write_text
+
+    private_folder(out / "key")
+    if not any(path.exists() for path in _key_files(study.root, out)):
+        write_text(out / "key" / "blinding.key", f"{study.key.hex()}\n", private=True)

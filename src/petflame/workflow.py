@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,9 @@ from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.folders import StudyOut
+from petflame.places import as_written, look_alike_faults, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
-from petflame.study import Study, Visit, load_study, read_visits
+from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 
 SIMULATED = "simulated"
 ARMS = ("active", "control")
@@ -107,6 +108,10 @@ class Workflow:
             beside = source.with_name(f"{stem}.json")
         return self.state_of(source, beside, visit.edits) if source is not None or visit.edits is not None else ""
 
+    def begin(self) -> None:
+        """Make the folder of the results with its private one, and keep the key, once jobs are to run."""
+        keep_blinding_key(self.study, self.out.root)
+
     @property
     def record_option(self) -> str:
         """Refusals are recorded unless the run is strict."""
@@ -126,18 +131,33 @@ class Workflow:
         return self.settings.method
 
 
-def plan_workflow(config: Mapping[str, Any]) -> Workflow:
-    """Validate the configuration and the study's tables, before any job runs.
+def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None) -> Workflow:
+    """Validate the configuration and the study's tables, before any job runs; nothing is written.
+
+    Parameters
+    ----------
+    config : mapping
+        As snakemake read it from files and command line.
+    given : iterable of str, optional
+        ``KEY=VALUE`` of the command line, as they were written there.
 
     Raises
     ------
     InputRefused
-        With every unknown key, bad value, faulty table row, and every participant that the tables disagree on.
+        With every unknown key, bad value, folder that cannot be used, faulty table row, and every participant that
+        the tables disagree on.
     """
+    config = as_written(config, given)
+    faults = number_faults(config)
+    if faults:
+        raise InputRefused(faults)
     try:
         settings = Settings.model_validate(dict(config))
     except ValidationError as error:
         raise InputRefused(validation_faults(error, "config")) from None
+    faults = place_faults(settings.study, settings.out)
+    if faults:
+        raise InputRefused(faults)
     load_protocol(Path(settings.protocol) if settings.protocol else None)
     out = Path(settings.out)
     if settings.study == SIMULATED:
@@ -154,7 +174,7 @@ def plan_workflow(config: Mapping[str, Any]) -> Workflow:
     root = Path(settings.study)
     if not root.is_dir():
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
-    study = load_study(root, out)
+    study = load_study(root, out, keep_key=False)
     check_tables(study)
     return Workflow(settings, study, StudyOut(out), False)
 
@@ -185,7 +205,9 @@ def check_tables(study: Study) -> None:
             faults.add(
                 f"{row['participant_id']} has the arm {row['arm']!r}", "allocation.tsv", "write active or control"
             )
-    _ids(study.root / "outcomes.tsv", faults, ("time_years", "event"))
+    followed = _ids(study.root / "outcomes.tsv", faults, ("time_years", "event"))
+    tables = {"visits": scanned, "participants": known, "allocation": arms, "outcomes": followed}
+    faults.extend(look_alike_faults({f"{name}.tsv": ids for name, ids in tables.items() if ids}))
     faults.raise_if_any()
 
 

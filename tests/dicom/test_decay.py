@@ -9,9 +9,10 @@ import pytest
 
 from dicom.test_suv import AVERAGE_S, DAY_S, GOOD, HALF_LIFE_S, NOON
 from petflame.dicom import clock
-from petflame.dicom.decay import BACK, EARLIEST, GE, SERIES, choose_injection, choose_reference
+from petflame.dicom.decay import BACK, EARLIEST, GE, SERIES, choose_reference
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.suv import suv_of
+from petflame.dicom.uptake import choose_injection
 
 
 def reference(start=True, **changes):

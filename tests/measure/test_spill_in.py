@@ -64,6 +64,23 @@ def test_out_of_reach_it_is_not_flagged(labels):
     assert len(flagged(run(scan(far, 5.0), labels, reach_mm=25.0), "carotid_left"))
 
 
+def test_a_node_in_warm_tissue_does_not_spread_through_it(labels):
+    # Muscle of 1.5 round everything; the node's peak of 2.9 lies 25 mm from the carotid's edge, beyond the reach.
+    plain = blurred()
+    muscle = Volume(np.where(plain.data < 0.5, 1.5, plain.data), PET)
+    node = np.array([-30.0, 34.0, 114.0])
+    pet = Volume(muscle.data + hot_spot(phantoms.points(PET), node, 1.4), PET)
+    assert flagged(run(muscle, labels), "carotid_left").empty
+    assert flagged(run(pet, labels), "carotid_left").empty
+    # To half its peak alone it takes in the muscle between.
+    assert len(flagged(run(pet, labels, extent="half_maximum"), "carotid_left")) > 3
+    # Where nothing is warm the two are one.
+    cold = scan(BESIDE, 5.0)
+    both = [run(cold, labels, extent=e) for e in ("half_maximum", "half_above_surroundings")]
+    assert set(flagged(both[1], "carotid_left").index) <= set(flagged(both[0], "carotid_left").index)
+    assert len(flagged(both[1], "carotid_left")) >= 5
+
+
 def test_a_warm_neighbour_is_not_hot(labels):
     assert flagged(run(scan(BESIDE, 1.5), labels), "carotid_left").empty
     assert len(flagged(run(scan(BESIDE, 1.5), labels, hot_ratio=0.9), "carotid_left"))

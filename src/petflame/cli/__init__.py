@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from petflame import __version__
-from petflame.errors import PetflameError
+from petflame.errors import PetflameError, machine_fault
 
 app = typer.Typer(
     name="petflame",
@@ -60,6 +60,10 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("PETFLAME_DEBUG"):
             raise
+        fault = machine_fault(error, "this machine")
+        if fault is not None:
+            console.faults(fault.faults)
+            sys.exit(2)
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{last.name}, line {last.lineno}"
         print(

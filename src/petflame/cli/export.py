@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, require_upstream
+from petflame.cli.console import Console, LogJson
+from petflame.steps import require_upstream
 
 
 @app.command()

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, require_upstream, step
+from petflame.cli.console import Console, LogJson
+from petflame.steps import require_upstream, step
 
 review = typer.Typer(
     name="review", help="Show vessels to a reader, and apply the reader's edits.", no_args_is_help=True
@@ -45,6 +46,8 @@ def apply(
     Example: petflame review apply results/trial/visits/V1 --from pack/V1
     """
     from petflame.cli.visit import say_vessels
+    from petflame.files import read_json
+    from petflame.fingerprint import Applied, Source
     from petflame.folders import VisitFolder
     from petflame.segment.product import write_segmentation
     from petflame.segment.run import edit_visit
@@ -53,6 +56,8 @@ def apply(
     require_upstream(visit_dir, "segment")
     # Refused edits must leave the visit as it was.
     edited = edit_visit(visit_dir, edits)
-    with step("segment", visit_dir, False, console):
+    earlier = read_json(VisitFolder(visit_dir).step("segment"))
+    with step("segment", visit_dir, False, console) as outcome:
+        outcome.made_from(Applied("segment", earlier, Source.of(edits)))
         write_segmentation(edited, VisitFolder(visit_dir))
     say_vessels(edited, console)

@@ -97,21 +97,26 @@ def identify(
     Example: petflame identify study --out results
     """
     from petflame.errors import InputRefused
+    from petflame.folders import StudyOut
     from petflame.identity.compare import FLAGGED, REFUSED
     from petflame.identity.run import identify as run
     from petflame.identity.run import words
+    from petflame.requests import identify_request
+    from petflame.steps import step
     from petflame.study import load_study
 
-    console = Console(log_json, record)
-    found = run(load_study(study, out), out)
-    faults = [Fault(f.fault.what, ", ".join(f.codes), f.fault.remedy) for f in found if f.outcome == REFUSED]
-    console.say(words(found))
-    for finding in found:
-        if finding.outcome == FLAGGED:
-            console.warn(f"{', '.join(finding.codes)}: {finding.fault.what}")
-    if faults and not record:
-        raise InputRefused(faults)
-    console.faults(faults, "refused")
+    console, subjects = Console(log_json, record), load_study(study, out)
+    with step("identify", out, False, console) as outcome:
+        outcome.made_from(identify_request(subjects, StudyOut(out)))
+        found = run(subjects, out)
+        console.say(words(found))
+        for finding in found:
+            if finding.outcome == FLAGGED:
+                console.warn(f"{', '.join(finding.codes)}: {finding.fault.what}")
+        faults = [Fault(f.fault.what, ", ".join(f.codes), f.fault.remedy) for f in found if f.outcome == REFUSED]
+        if faults and not record:
+            raise InputRefused(faults)
+        console.faults(faults, "refused")
 
 
 @app.command()
@@ -125,12 +130,19 @@ def collect(
 
     Example: petflame collect study --out results
     """
+    from petflame.folders import StudyOut
     from petflame.pair.collect import collect as run
     from petflame.protocol import load_protocol
+    from petflame.requests import collect_request
+    from petflame.steps import step
     from petflame.study import load_study
 
-    counts = run(load_study(study, out), out, load_protocol(protocol))
-    Console(log_json).say(
+    console = Console(log_json, recorded=True)
+    choices, subjects = load_protocol(protocol), load_study(study, out)
+    with step("collect", out, False, console) as outcome:
+        outcome.made_from(collect_request(subjects, StudyOut(out), choices))
+        counts = run(subjects, out, choices)
+    console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
         f"{counts['flagged']} flag(s) in {out / 'exclusions.tsv'}",
         **counts,
@@ -149,11 +161,17 @@ def report(
 
     Example: petflame report results
     """
+    from petflame.folders import StudyOut
     from petflame.protocol import load_protocol
     from petflame.report.page import write_report
+    from petflame.requests import report_request
+    from petflame.steps import step
 
-    path = write_report(out, study, load_protocol(protocol), protocol, cores)
-    Console(log_json).say(f"report: {path}")
+    console, choices = Console(log_json, recorded=True), load_protocol(protocol)
+    with step("report", out, False, console) as outcome:
+        outcome.made_from(report_request(StudyOut(out), study, choices, protocol))
+        path = write_report(out, study, choices, protocol, cores)
+    console.say(f"report: {path}")
 
 
 @app.command()

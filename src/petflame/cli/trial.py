@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record, step
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.steps import step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
@@ -45,12 +46,19 @@ def analyse(
     Example: petflame analyse patients.tsv --vessels vessels.tsv --allocation allocation.tsv --out arms
     """
     from petflame.protocol import load_protocol
+    from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
 
     choices = load_protocol(protocol)
     console = Console(log_json, record)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
-    with step("analyse", out, record, console):
+    with step("analyse", out, record, console) as outcome:
+        tables = (patients, vessels, exclusions, variations)
+        outcome.made_from(
+            analyse_request(
+                tables, allocation, participants, reliability_file, choices, columns, study_id, analysis_set
+            )
+        )
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
             (out / "outcomes.json").unlink(missing_ok=True)
@@ -100,10 +108,12 @@ def outcomes(
 
     Example: petflame outcomes outcomes.tsv --allocation allocation.tsv --patients patients.tsv --out outcomes
     """
+    from petflame.requests import outcomes_request
     from petflame.trial.outcomes import outcomes as run
 
     console = Console(log_json, record)
-    with step("outcomes", out, record, console):
+    with step("outcomes", out, record, console) as outcome:
+        outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
         events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")

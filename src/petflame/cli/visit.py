@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record, require_upstream, step
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.steps import require_upstream, step
 
 if TYPE_CHECKING:
     from petflame.segment.product import Segmentation
@@ -41,13 +42,17 @@ def convert(
     """
     from petflame.dicom.convert import convert_visit
     from petflame.protocol import load_protocol
+    from petflame.requests import convert_request
 
     console = Console(log_json, record)
-    with step("convert", out, record, console, {str(dicom_dir): "dicom_dir", str(overrides): "overrides"}):
+    private = {str(path): what for path, what in ((dicom_dir, "dicom_dir"), (overrides, "overrides")) if path}
+    with step("convert", out, record, console, private) as outcome:
+        choices = load_protocol(protocol)
+        outcome.made_from(convert_request(dicom_dir, overrides, choices, require_suv, tracer))
         warnings = convert_visit(
             dicom_dir,
             out,
-            protocol=load_protocol(protocol),
+            protocol=choices,
             tracer=tracer,
             overrides=overrides,
             require_suv=require_suv,
@@ -80,6 +85,7 @@ def segment(
 
     Example: petflame segment visits/V1 --method labels --from labels.nii.gz
     """
+    from petflame.requests import segment_request
     from petflame.segment.run import refuse_to_lose_edits, segment_visit
 
     console = Console(log_json, record)
@@ -88,7 +94,8 @@ def segment(
         refuse_to_lose_edits(visit_dir)
     given = {"labels or seeds": source, "edits": edits}
     private = {word: what for what, path in given.items() if path is not None for word in (str(path), path.name)}
-    with step("segment", visit_dir, record, console, private):
+    with step("segment", visit_dir, record, console, private) as outcome:
+        outcome.made_from(segment_request(visit_dir, method, source, edits))
         require_upstream(visit_dir, "convert")
         say_vessels(segment_visit(visit_dir, method, source, edits), console)
 
@@ -125,12 +132,15 @@ def measure(
     """
     from petflame.measure.folder import measure_visit
     from petflame.protocol import load_protocol
+    from petflame.requests import measure_request
 
     console = Console(log_json, record)
     private = {str(exclusions): "exclusions"} if exclusions else {}
-    with step("measure", visit_dir, record, console, private):
+    with step("measure", visit_dir, record, console, private) as outcome:
+        choices = load_protocol(protocol)
+        outcome.made_from(measure_request(visit_dir, choices, exclusions))
         require_upstream(visit_dir, "convert", "identify", "segment")
-        result = measure_visit(visit_dir, load_protocol(protocol), exclusions)
+        result = measure_visit(visit_dir, choices, exclusions)
         for warning in result.details["warnings"]:
             console.warn(warning)
         for row in result.vessels.to_dict("records"):
@@ -157,20 +167,27 @@ def pair(
 
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
-    from petflame.identity.run import refuse_doubtful_pair
+    from petflame.errors import InputRefused
+    from petflame.identity.run import doubts_of_pair
     from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
     from petflame.protocol import load_protocol
+    from petflame.requests import pair_request
 
     console = Console(log_json, record)
-    with step("pair", out, record, console):
+    with step("pair", out, record, console) as outcome:
         choices = load_protocol(protocol)
-        refuse_doubtful_pair(baseline_dir, followup_dir)
+        name = participant or out.name
+        glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
+        outcome.made_from(pair_request(baseline_dir, followup_dir, name, choices, glucose))
+        before, after = doubts_of_pair(baseline_dir, followup_dir)
+        if before:
+            raise InputRefused(before)
         require_upstream(baseline_dir, "convert", "identify", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
         seal_baseline(baseline_dir, out, choices)
+        if after:
+            raise InputRefused(after)
         require_upstream(followup_dir, "convert", "identify", "segment", "measure")
-        name = participant or out.name
-        glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
         row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")

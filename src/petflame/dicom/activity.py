@@ -24,18 +24,19 @@ def from_activity(work: Findings, header: PetHeader, subject: Subject, base: Suv
     weight = subject.require_weight()
     if base.dose_bq is None:
         work.refuse(_dose_objection(header), t.name(t.TOTAL_DOSE), "dose_bq")
-    if base.uptake_min is None:
+    decay_min = base.times.decay_min
+    if decay_min is None:
         _missing_times(work, base)
     if weight is None or base.dose_bq is None or work.reasons or base.activity_factor is None:
         return replace(base, meaning=meaning)
     factor = base.activity_factor * weight * 1e3 / base.dose_bq
     if decay == "ADMIN":
         return replace(base, factor=factor, meaning=meaning)
-    if base.half_life_s is None or base.uptake_min is None:
+    if base.half_life_s is None or decay_min is None:
         return replace(base, meaning=meaning)
     rate = math.log(2.0) / base.half_life_s
     if decay == "START":
-        return replace(base, factor=factor * math.exp(rate * 60.0 * base.uptake_min), meaning=meaning)
+        return replace(base, factor=factor * math.exp(rate * 60.0 * decay_min), meaning=meaning)
     factors = _slice_decay(work, header, base, rate)
     if not factors:
         return replace(base, meaning=meaning)
@@ -63,7 +64,7 @@ def _dose_objection(header: PetHeader) -> str:
 
 
 def _missing_times(work: Findings, base: SuvResult) -> None:
-    told = (*base.reference.reasons, *base.injection.reasons) or ("the scan or injection time is missing",)
+    told = (*base.times.reference.reasons, *base.times.injection.reasons) or ("the scan or injection time is missing",)
     for reason in told:
         key = "injection_time" if "injection" in reason else "reference_time"
         work.refuse(reason, "the injection and scan times", f"{key}` or `uptake_min")
@@ -73,11 +74,11 @@ def _slice_decay(work: Findings, header: PetHeader, base: SuvResult, rate: float
     """Return the factor that corrects each slice's decay from injection to the middle of its own frame."""
     factors = []
     for acquired, duration in zip(header.acquisition_s, header.frame_duration_s, strict=True):
-        if acquired is None or duration is None or duration <= 0 or base.injection.moment_s is None:
+        if acquired is None or duration is None or duration <= 0 or base.times.injection.moment_s is None:
             what = "a slice lacks its acquisition time or frame duration, which DecayCorrection NONE needs"
             work.refuse(what, f"AcquisitionTime (0008,0032), {t.name(t.FRAME_DURATION)}", "")
             return ()
-        delay = acquired - base.injection.moment_s
+        delay = acquired - base.times.injection.moment_s
         if delay <= 0:
             work.refuse("a slice was acquired before the injection", "AcquisitionTime (0008,0032)", "injection_time")
             return ()

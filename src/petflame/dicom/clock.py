@@ -73,6 +73,17 @@ def parse_datetime(text: str) -> tuple[float, float | None] | None:
     return day + clock, parse_offset(match.group(3) or "")
 
 
+def latest_moment(time_of_day_s: float, near_s: float, grace_s: float = 0.0) -> float:
+    """Return the latest moment with this time of day that is at most `grace_s` after another moment.
+
+    >>> latest_moment(23 * 3600.0, 5 * DAY_S + 60.0) == 5 * DAY_S - 3600.0
+    True
+    >>> latest_moment(120.0, 5 * DAY_S - 60.0, grace_s=1800.0) == 5 * DAY_S + 120.0
+    True
+    """
+    return near_s + grace_s - (near_s + grace_s - time_of_day_s) % DAY_S
+
+
 def parse_offset(text: str) -> float | None:
     """Return a UTC offset such as ``+0100`` in seconds, or None."""
     if text == "Z":

@@ -17,9 +17,9 @@ from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
-from petflame.files import write_json, write_nifti
+from petflame.files import TEMPORARY, write_json, write_nifti
 from petflame.grid import Array, Volume
-from petflame.identity.fingerprint import ct_fingerprint, pet_fingerprint
+from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, identity_key, record_path, write_record
 from petflame.protocol import Protocol
 
@@ -75,7 +75,7 @@ def convert_visit(
     if plan.faults:
         raise InputRefused(plan.faults)
     visit_dir.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{visit_dir.name}.", dir=visit_dir.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{visit_dir.name}.", suffix=TEMPORARY, dir=visit_dir.parent))
     try:
         pixels = _write(plan, temporary, protocol)
         if kept is not None:

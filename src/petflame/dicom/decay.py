@@ -1,7 +1,8 @@
-"""When a PET series was decay corrected to, and when the tracer was injected.
+"""When a PET series was decay corrected to.
 
 Rules: measurement definitions, section 1; the evidence behind their order is in the project's notes on DICOM. All
-moments are seconds on the local clock.
+moments are seconds on the local clock. When the tracer was injected and when the scanner looked are other questions:
+`petflame.dicom.uptake`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from petflame.dicom.clock import DAY_S
 from petflame.dicom.petheader import PetHeader
 
 SERIES_TOLERANCE_S = 2.0
 CONSTANT_WITHIN_S = 5.0
 DIFFERENCE_WARN_S = 60.0
 DIFFERENCE_REFUSE_S = 600.0
-LONGEST_UPTAKE_S = 12 * 3600.0
-LONGEST_PLAUSIBLE_S = 4 * 3600.0
+LONGEST_OFFSET_S = 6 * 3600.0
 
 SERIES = "SeriesTime"
 GE = "GE private scan date-time (0009,100D)"
@@ -61,8 +60,29 @@ def average_activity_time_s(duration_s: float, half_life_s: float) -> float:
     return math.log(decay / -math.expm1(-decay)) / (math.log(2.0) / half_life_s) if decay > 1e-9 else duration_s / 2.0
 
 
+def frame_offsets_s(header: PetHeader, half_life_s: float | None) -> tuple[float, ...]:
+    """Return each frame's start after the moment that FrameReferenceTime counts from; empty where it does not tell.
+
+    FrameReferenceTime is the time of average activity on most scanners and the frame's start on GE; where the
+    earliest one lies before the middle of half a frame it can only be starts.
+    """
+    rows = list(zip(header.frame_reference_s, header.frame_duration_s, strict=True))
+    known = [(f, d) for f, d in rows if f is not None and d is not None and d > 0]
+    if half_life_s is None or not rows or len(known) != len(rows):
+        return ()
+    average = {d: average_activity_time_s(d, half_life_s) for _, d in known}
+    first = min(known)
+    starts = first[0] < average[first[1]] / 2.0
+    offsets = tuple(f if starts else f - average[d] for f, d in known)
+    return offsets if min(offsets) >= -DIFFERENCE_WARN_S and max(offsets) <= LONGEST_OFFSET_S else ()
+
+
 def choose_reference(header: PetHeader, half_life_s: float | None, start_corrected: bool) -> Reference:
-    """Choose the decay reference by the four rules, and record every candidate.
+    """Choose the decay reference by the four rules, hold it against what else the header says, record every candidate.
+
+    The series' time gives way where the data themselves contradict it: the decay factor of every slice leads to
+    another moment, a second time names that moment too, and nothing names the series' own. Where less is known it
+    stays, with a warning that says by how much SUV would differ.
 
     Parameters
     ----------
@@ -73,14 +93,14 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
     """
     earliest = header.earliest_acquisition_s
     back = _back_computed(header, half_life_s)
-    factor = _from_decay_factor(header, half_life_s) if start_corrected else []
+    implied = _from_decay_factor(header, half_life_s) if start_corrected else []
     moments = {
         SERIES: header.series_s,
         GE: header.ge_scan_s,
         BACK: min(back) if back else None,
         EARLIEST: earliest,
         SIEMENS: header.siemens_decay_s,
-        FACTOR: min(factor) if factor else None,
+        FACTOR: implied[0] if implied else None,
     }
     candidates = {name: moment for name, moment in moments.items() if moment is not None}
     if header.placeholder_times:
@@ -91,8 +111,12 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
     accepted = _accepted(header, earliest, back)
     if not accepted:
         return Reference(None, "", candidates, (), ("no date and time of the scan can be read",))
-    source, moment = next(iter(accepted.items()))
     warnings = []
+    if start_corrected and (better := _contradicted(header, accepted, implied)):
+        refuted = accepted.pop(SERIES)
+        accepted = {better: accepted[better], **accepted}
+        warnings.append(_differs(SERIES, refuted - accepted[better], better, half_life_s))
+    source, moment = next(iter(accepted.items()))
     for other, second in list(accepted.items())[1:]:
         if other != EARLIEST and abs(second - moment) > DIFFERENCE_WARN_S and start_corrected:
             warnings.append(_differs(other, second - moment, source, half_life_s))
@@ -102,14 +126,46 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
             f"{max(abs(b - moment) for b in back) / 60:.0f} min apart, and no other time decides"
         )
         return Reference(None, "", candidates, tuple(warnings), (reason,))
-    if start_corrected and factor and max(factor) - min(factor) <= CONSTANT_WITHIN_S and BACK not in accepted:
-        implied = sum(factor) / len(factor)
-        if abs(implied - moment) > DIFFERENCE_WARN_S:
-            warnings.append(_differs(FACTOR, implied - moment, source, half_life_s))
+    if start_corrected and implied and BACK not in accepted:
+        nearest = min(implied, key=lambda i: abs(i - moment))
+        if abs(nearest - moment) > DIFFERENCE_WARN_S:
+            warnings.append(_differs(FACTOR, nearest - moment, source, half_life_s))
     vendor = header.siemens_decay_s
     if start_corrected and vendor is not None and abs(vendor - moment) > DIFFERENCE_WARN_S:
         warnings.append(_differs(SIEMENS, vendor - moment, source, half_life_s))
+    if source == SERIES and start_corrected and not warnings and _alone(header, accepted, implied):
+        warnings.append(
+            _differs(EARLIEST, accepted[EARLIEST] - moment, source, half_life_s)
+            + "; nothing else in the headers says which of the two the decay correction refers to"
+        )
     return Reference(moment, source, candidates, tuple(warnings))
+
+
+def _near(a: float | None, b: float | None, tolerance_s: float) -> bool:
+    return a is not None and b is not None and abs(a - b) <= tolerance_s
+
+
+def _alone(header: PetHeader, accepted: dict[str, float], implied: list[float]) -> bool:
+    """Tell whether the series' time lies well before the first acquisition and no other time confirms it."""
+    series, earliest = accepted[SERIES], accepted.get(EARLIEST)
+    if earliest is None or earliest - series <= DIFFERENCE_WARN_S:
+        return False
+    others = (header.ge_scan_s, header.siemens_decay_s, accepted.get(BACK), *implied)
+    return not any(_near(other, series, DIFFERENCE_WARN_S) for other in others)
+
+
+def _contradicted(header: PetHeader, accepted: dict[str, float], implied: list[float]) -> str:
+    """Name the rule that takes the place of a series' time which is contradicted for certain; empty where none does.
+
+    Two of a kind decide: the decay factors with a time of the scan, or GE's own scan start with the first acquisition.
+    """
+    if SERIES not in accepted or not _alone(header, accepted, implied):
+        return ""
+    named = [name for name in (GE, BACK, EARLIEST) if name in accepted]
+    by_factor = [n for n in named if any(_near(accepted[n], i, CONSTANT_WITHIN_S) for i in implied)]
+    if by_factor:
+        return by_factor[0]
+    return GE if GE in accepted and _near(accepted[GE], accepted[EARLIEST], CONSTANT_WITHIN_S) else ""
 
 
 def _undated(header: PetHeader) -> str:
@@ -163,17 +219,28 @@ def _back_computed(header: PetHeader, half_life_s: float | None) -> list[float]:
 
 
 def _from_decay_factor(header: PetHeader, half_life_s: float | None) -> list[float]:
-    """Return the reference that each slice's DecayFactor implies for its acquisition; empty where it says nothing."""
-    rows = zip(header.acquisition_s, header.decay_factor, header.frame_duration_s, strict=True)
-    moments = []
-    for acquired, factor, duration in rows:
-        if half_life_s is None or acquired is None or factor is None or factor <= 1.0 or not duration or duration <= 0:
-            return []
-        decay = math.log(2.0) / half_life_s * duration
-        moments.append(acquired - math.log(factor * -math.expm1(-decay) / decay) * half_life_s / math.log(2.0))
-    if len(set(header.acquisition_s)) == 1 and len({round(f or 0, 5) for f in header.decay_factor}) > 1:
+    """Return the references that the slices' DecayFactor allows; empty where it says nothing.
+
+    The factor corrects a frame's average to the reference: exp(rate * (start - reference)) * rate * T / (1 - exp(-rate
+    * T)) (Siemens and GE alike). An acquisition time that all slices share is either each frame's start or the scan's;
+    each reading counts only where it leads every slice to the same moment.
+    """
+    rows = list(zip(header.acquisition_s, header.decay_factor, header.frame_duration_s, strict=True))
+    if half_life_s is None or not rows:
         return []
-    return moments
+    rate = math.log(2.0) / half_life_s
+    starts, before = [], []
+    for acquired, factor, duration in rows:
+        if acquired is None or factor is None or factor <= 1.0 or not duration or duration <= 0:
+            return []
+        decay = rate * duration
+        starts.append(acquired)
+        before.append(math.log(factor * -math.expm1(-decay) / decay) / rate)
+    readings = [[s - b for s, b in zip(starts, before, strict=True)]]
+    offsets = frame_offsets_s(header, half_life_s)
+    if len(set(starts)) == 1 and offsets:
+        readings.append([s + o - b for s, o, b in zip(starts, offsets, before, strict=True)])
+    return [sum(r) / len(r) for r in readings if max(r) - min(r) <= CONSTANT_WITHIN_S]
 
 
 def _differs(name: str, seconds: float, source: str, half_life_s: float | None) -> str:
@@ -182,48 +249,3 @@ def _differs(name: str, seconds: float, source: str, half_life_s: float | None) 
         f"{name} is {abs(seconds):.0f} s {'after' if seconds > 0 else 'before'} {source}, which was used; "
         f"SUV would be {percent:+.1f} % different"
     )
-
-
-@dataclass(frozen=True)
-class Injection:
-    """The moment of injection, on the clock of the series; None with the reasons when it is not known."""
-
-    moment_s: float | None
-    source: str = ""
-    warnings: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-
-
-def choose_injection(header: PetHeader, reference_s: float) -> Injection:
-    """Choose the injection time: date-time first, else time of day on the day of the scan or the day before.
-
-    A date-time that gives no plausible uptake while its time of day does is taken for a wrong date, with a warning.
-    """
-    stamped, of_day, private = header.injection_s, header.injection_time_s, header.ge_injection_s
-    by_time = _before(of_day, reference_s) if of_day is not None else None
-    if stamped is not None:
-        if 0 < reference_s - stamped <= LONGEST_UPTAKE_S:
-            warnings: tuple[str, ...] = ()
-            if by_time is not None and abs(by_time - stamped) > DIFFERENCE_WARN_S:
-                warnings = (
-                    f"the injection's date-time and its time of day differ by {abs(by_time - stamped) / 60:.0f} min; "
-                    "the date-time was used",
-                )
-            return Injection(stamped, "RadiopharmaceuticalStartDateTime", warnings)
-        clock_only = by_time if by_time is not None else _before(stamped % DAY_S, reference_s)
-        if 0 < reference_s - clock_only <= LONGEST_PLAUSIBLE_S:
-            warning = "the injection's date does not fit the scan's; its time of day was used"
-            return Injection(clock_only, "time of day of the injection", (warning,))
-        return Injection(stamped, "RadiopharmaceuticalStartDateTime")
-    if by_time is not None:
-        return Injection(by_time, "RadiopharmaceuticalStartTime")
-    if private is not None:
-        warning = "the injection time comes from GE's private administration date-time (0009,103B)"
-        return Injection(private, "GE private administration date-time (0009,103B)", (warning,))
-    return Injection(None, "", (), ("the injection time is missing",))
-
-
-def _before(time_of_day_s: float, reference_s: float) -> float:
-    """Return the latest moment with this time of day that is not after the reference."""
-    moment = reference_s - reference_s % DAY_S + time_of_day_s
-    return moment if moment <= reference_s else moment - DAY_S

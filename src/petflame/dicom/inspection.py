@@ -22,7 +22,7 @@ from petflame.dicom.series import CLASSES
 from petflame.dicom.sidecar import voxel_unit
 from petflame.errors import Fault
 from petflame.grid import Array
-from petflame.identity.fingerprint import ct_fingerprint, pet_fingerprint
+from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, Record
 from petflame.protocol import Protocol
 

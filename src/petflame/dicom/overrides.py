@@ -54,8 +54,8 @@ class Overrides:
         """Return a word, empty when it is not overridden."""
         return self.entries[key].value if key in self.entries else ""
 
-    def moment(self, key: str, near_s: float | None) -> float | None:
-        """Return a moment on the local clock; a time of day alone means the latest one not after `near_s`."""
+    def moment(self, key: str, near_s: float | None, grace_s: float = 0.0) -> float | None:
+        """Return a moment on the local clock; a time of day alone is the latest one up to `grace_s` after `near_s`."""
         text = self.text(key)
         if not text:
             return None
@@ -67,8 +67,7 @@ class Overrides:
             return None
         if key == "reference_time":
             return near_s - near_s % clock.DAY_S + time
-        moment = near_s - near_s % clock.DAY_S + time
-        return moment if moment <= near_s else moment - clock.DAY_S
+        return clock.latest_moment(time, near_s, grace_s)
 
     def as_records(self, moments_s: dict[str, float | None], reference_s: float | None) -> list[dict[str, Any]]:
         """Return what the sidecar lists; moments are seconds relative to the decay reference, never clock times."""

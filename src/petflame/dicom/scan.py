@@ -62,7 +62,7 @@ def scan_folder(folder: Path) -> Scan:
     ignored: list[tuple[str, str]] = []
     faults: list[Fault] = []
     series_of: dict[Fault, str] = {}
-    for number, (path, name, objection) in enumerate(_files(root)):
+    for number, (path, name, objection) in enumerate(files_below(root)):
         if number >= MOST_FILES:
             raise InputRefused.of(
                 f"it holds more than {MOST_FILES} files",
@@ -103,7 +103,7 @@ def _read(path: Path, name: str) -> Header | None:
         return read_header(path, name, stream, size)
 
 
-def _files(root: Path) -> Iterator[tuple[Path, str, str]]:
+def files_below(root: Path) -> Iterator[tuple[Path, str, str]]:
     """Yield (path, name below the root, objection) of every file, without leaving the root."""
     pending = [(root, "", 0)]
     while pending:

@@ -14,11 +14,16 @@ import numpy as np
 from petflame import __version__
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
+from petflame.dicom.decay import OVERRIDE
 from petflame.dicom.header import Header
+from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plan import Plan
+from petflame.dicom.result import Times
+from petflame.dicom.uptake import ASSAY_WORDS, INJECTION_WORDS, UPTAKE_WORDS, may_be_assay
 from petflame.dicom.values import Values
 
 LONGEST_TEXT = 80
+MOST_BEDS = 64  # continuous bed motion gives every slice a time of its own
 _DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
 
 
@@ -27,9 +32,9 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
     suv, header, stack = plan.suv, plan.header, plan.pet_stack
     if suv is None or header is None or stack is None or plan.pet.taken is None:
         raise ValueError("a plan with faults has no sidecar")
-    reference = suv.reference.moment_s
+    reference = suv.times.reference.moment_s
     first = stack.headers[0].values
-    moments = {"injection_time": suv.injection.moment_s, "reference_time": reference}
+    moments = {"injection_time": suv.times.injection.moment_s, "reference_time": reference}
     return {
         "suv_factor": suv.factor,
         "suv_type": suv.suv_type if suv.factor is not None else None,
@@ -41,15 +46,16 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "height_m": suv.height_m,
         "sex": suv.sex or None,
         "uptake_min": suv.uptake_min,
+        **_uptake(suv.times, header),
         "half_life_s": suv.half_life_s,
         "decay_correction": header.decay_correction or None,
         "units": header.units,
         "stored_suv_type": header.suv_type or None,
-        "reference_time_source": suv.reference.source or None,
-        "injection_time_source": suv.injection.source or None,
-        "injection_time_s": _relative(suv.injection.moment_s, reference),
+        "reference_time_source": suv.times.reference.source or None,
+        "injection_time_source": suv.times.injection.source or None,
+        "injection_time_s": _relative(suv.times.injection.moment_s, reference),
         "candidate_times_s": {
-            name: _relative(moment, reference) for name, moment in suv.reference.candidates_s.items() if reference
+            name: _relative(moment, reference) for name, moment in suv.times.reference.candidates_s.items() if reference
         },
         "slice_decay_factors": list(suv.slice_factors) or None,
         "philips_factors": suv.philips or None,
@@ -70,6 +76,23 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "series": _listing(plan),
         **_bids(plan),
         **_provenance(protocol_stamp),
+    }
+
+
+def _uptake(times: Times, header: PetHeader) -> dict[str, Any]:
+    """Say what the uptake time means, when each frame began, and how far the decay reference is from the injection."""
+    beds = times.bed_uptake_min
+    duration, source = times.frames.first_duration_s, times.injection.source
+    return {
+        "uptake_meaning": UPTAKE_WORDS,
+        "uptake_source": OVERRIDE if times.uptake_overridden else times.frames.source or None,
+        "earliest_bed_uptake_min": beds[0] if beds else None,
+        "latest_bed_uptake_min": beds[-1] if beds else None,
+        "earliest_bed_middle_min": beds[0] + duration / 120.0 if beds and duration else None,
+        "bed_uptake_min": list(beds[:MOST_BEDS]),
+        "decay_min": times.decay_min,
+        "injection_time_meaning": ASSAY_WORDS if may_be_assay(header.manufacturer, source) else INJECTION_WORDS,
+        "injection_may_be_assay": may_be_assay(header.manufacturer, source),
     }
 
 
@@ -161,7 +184,7 @@ def _bids(plan: Plan) -> dict[str, Any]:
         "Units": {"SUVbw g/mL": "g/mL", "Bq/mL": "Bq/mL"}.get(voxel_unit(plan), "arbitrary"),
         "InjectedRadioactivity": suv.dose_bq,
         "InjectedRadioactivityUnits": "Bq" if suv.dose_bq is not None else None,
-        "InjectionStart": _relative(suv.injection.moment_s, suv.reference.moment_s),
+        "InjectionStart": _relative(suv.times.injection.moment_s, suv.times.reference.moment_s),
         "FrameDuration": sorted({d for d in header.frame_duration_s if d is not None}),
         "ImageDecayCorrected": {"START": True, "ADMIN": True, "NONE": False}.get(header.decay_correction),
         "ReconMethodName": _safe(first.values, t.RECONSTRUCTION_METHOD),

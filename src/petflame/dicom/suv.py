@@ -11,11 +11,11 @@ from dataclasses import replace
 from petflame.dicom import tags as t
 from petflame.dicom.activity import from_activity, from_philips_counts
 from petflame.dicom.bodysize import MASSES_KG, body_surface_area_m2
-from petflame.dicom.decay import OVERRIDE, Injection, Reference, choose_injection, choose_reference
 from petflame.dicom.overrides import Overrides
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
+from petflame.dicom.timing import gate_decay, gate_uptake, times_of
 from petflame.dicom.tracer import half_life
 
 DOSE_MBQ_LIMITS = (1.0, 1e4)
@@ -53,13 +53,15 @@ def suv_of(
     life, doubts, objections = half_life(header)
     subject = Subject(work, header, given)
     dose_bq = _dose(work, header, given)
-    reference, injection, uptake = _times(work, header, given, life)
+    times = times_of(work, header, given, life)
     needs_time = header.units == "BQML" or (header.units == "CNTS" and header.philips_suv is None)
     if needs_time:
         work.warnings += doubts
         for objection in objections:
             work.refuse(objection, t.name(t.HALF_LIFE), "half_life_s")
-    _gate(work, uptake, uptake_warn_min, uptake_refuse_above_min)
+    acquired_in_time = gate_uptake(work, times.uptake_min, uptake_warn_min, uptake_refuse_above_min)
+    if needs_time and acquired_in_time and header.decay_correction == "START":
+        gate_decay(work, times, uptake_refuse_above_min)
     base = SuvResult(
         None,
         "",
@@ -69,9 +71,7 @@ def suv_of(
         height_m=subject.height_m,
         sex=subject.sex,
         half_life_s=life,
-        uptake_min=uptake,
-        reference=reference,
-        injection=injection,
+        times=times,
         other_normalisations=subject.ratios(),
     )
     if header.units == "GML":
@@ -104,44 +104,6 @@ def _dose(work: Findings, header: PetHeader, given: Overrides) -> float | None:
         work.warnings.append(f"the dose {value:g} was taken for MBq")
         value *= 1e6
     return value if DOSE_BQ_LIMITS[0] <= value <= DOSE_BQ_LIMITS[1] else None
-
-
-def _times(
-    work: Findings, header: PetHeader, given: Overrides, life: float | None
-) -> tuple[Reference, Injection, float | None]:
-    reference = choose_reference(header, life, start_corrected=header.decay_correction == "START")
-    near = header.series_s if header.series_s is not None else header.earliest_acquisition_s
-    override = given.moment("reference_time", near)
-    if given.text("reference_time") and override is None:
-        what = "the reference time is overridden by a time of day, and the series has no date to go with it"
-        work.refuse(what, "the overrides", "reference_time` with its date, or `uptake_min")
-    if override is not None:
-        reference = Reference(override, OVERRIDE, reference.candidates_s)
-    work.warnings += reference.warnings
-    uptake = given.number("uptake_min")
-    if uptake is not None:
-        moment = None if reference.moment_s is None else reference.moment_s - 60.0 * uptake
-        return reference, Injection(moment, OVERRIDE), uptake
-    if reference.moment_s is None:
-        return reference, Injection(None), None
-    moment = given.moment("injection_time", reference.moment_s)
-    injection = Injection(moment, OVERRIDE) if moment is not None else choose_injection(header, reference.moment_s)
-    work.warnings += injection.warnings
-    if injection.moment_s is None:
-        return reference, injection, None
-    return reference, injection, (reference.moment_s - injection.moment_s) / 60.0
-
-
-def _gate(work: Findings, uptake: float | None, warn: tuple[float, float], refuse_above: float) -> None:
-    if uptake is None:
-        return
-    where = "the injection and scan times"
-    if uptake <= 0:
-        work.refuse(f"the scan starts {-uptake:.1f} min before the injection", where, "injection_time")
-    elif uptake > refuse_above:
-        work.refuse(f"the uptake time {uptake:.0f} min is beyond {refuse_above:g} min", where, "injection_time")
-    elif not warn[0] <= uptake <= warn[1]:
-        work.warnings.append(f"the uptake time {uptake:.1f} min is outside {warn[0]:g} to {warn[1]:g} min")
 
 
 def _from_suv(work: Findings, header: PetHeader, subject: Subject, base: SuvResult) -> SuvResult:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from petflame.errors import Fault
-from petflame.identity.fingerprint import Match, comparable, matches
+from petflame.identity.pixels import Match, comparable, matches
 from petflame.identity.record import Part, Record
 
 REFUSED, FLAGGED, UNKNOWN = "refused", "flagged", "not compared"

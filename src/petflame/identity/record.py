@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import InputRefused
-from petflame.files import read_json
+from petflame.files import private_folder, read_json, write_text
+from petflame.folders import StudyOut
 from petflame.grid import Array
 
 FORMAT = 1
@@ -108,20 +109,14 @@ class Hasher:
         return hmac.new(self._key, f"{kind}\0{words}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def identity_folder(visit_dir: Path) -> Path | None:
-    """``key/identity`` of the results that a visit folder is part of; None for a folder that stands alone.
+def record_path(visit_dir: Path) -> Path | None:
+    """Where the record of a visit lies; None for a visit folder that is not one of a study's results.
 
-    >>> identity_folder(Path("results/visits/V0123456789")).as_posix()
-    'results/key/identity'
+    >>> record_path(Path("results/visits/V0123456789")).as_posix()
+    'results/key/identity/V0123456789.json'
     """
     place = visit_dir if visit_dir.parent.name == "visits" else Path(os.path.abspath(visit_dir))
-    return place.parent.parent / "key" / "identity" if place.parent.name == "visits" else None
-
-
-def record_path(visit_dir: Path) -> Path | None:
-    """Where the record of a visit lies; None for a visit folder that is not part of a study's results."""
-    folder = identity_folder(visit_dir)
-    return None if folder is None else folder / f"{Path(os.path.abspath(visit_dir)).name}.json"
+    return StudyOut(place.parent.parent).identity_record(place.name) if place.parent.name == "visits" else None
 
 
 def identity_key(folder: Path) -> bytes:
@@ -134,7 +129,7 @@ def identity_key(folder: Path) -> bytes:
     """
     path = folder / "identity.key"
     if not path.exists():
-        private_folder(folder)
+        _open_folder(folder)
         handle, name = tempfile.mkstemp(prefix=".identity.key.", dir=folder)
         try:
             with os.fdopen(handle, "w") as stream:
@@ -151,25 +146,11 @@ def identity_key(folder: Path) -> bytes:
     return bytes.fromhex(text)
 
 
-def private_folder(folder: Path) -> None:
-    """Make a folder below ``key/`` that only its owner can open."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for place in (folder, folder.parent):
-        if place.name in ("key", "identity"):
-            place.chmod(0o700)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read (mode 0600), in one step."""
-    private_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _open_folder(folder: Path) -> None:
+    """Make ``key/identity``, which its owner alone may enter."""
+    if not folder.parent.exists():
+        private_folder(folder.parent)
+    folder.mkdir(0o700, exist_ok=True)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -185,7 +166,8 @@ def write_record(path: Path, record: Record) -> None:
         "pet_pixels": record.pet_pixels.tolist(),
         "ct_pixels": record.ct_pixels.tolist(),
     }
-    write_private(path, json.dumps(document) + "\n")
+    _open_folder(path.parent)
+    write_text(path, json.dumps(document) + "\n", private=True)
 
 
 def read_record(path: Path) -> Record | None:

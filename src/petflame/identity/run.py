@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_json, read_nifti, write_json
+from petflame.files import read_json, read_nifti, write_json, write_text
 from petflame.folders import StudyOut, VisitFolder
 from petflame.identity.compare import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding, compare
-from petflame.identity.fingerprint import ct_fingerprint, pet_fingerprint
-from petflame.identity.record import Hasher, Part, Record, identity_key, read_record, record_path, write_private
+from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
+from petflame.identity.record import Hasher, Part, Record, identity_key, read_record, record_path
 from petflame.study import VISITS, Study
 
 VERB = "identify"
@@ -42,12 +42,12 @@ def study_findings(study: Study, out: Path) -> list[Finding]:
         folder = results.visit(code)
         if _outcome(folder, "convert") != "ok":
             continue
-        path = record_path(folder.root)
+        path = results.identity_record(code)
         try:
-            record = None if path is None else read_record(path)
+            record = read_record(path)
         except InputRefused:
             record = None
-        if record is not None and path is not None:
+        if record is not None:
             key_id = key_id or Hasher(identity_key(path.parent)).key_id
         if record is None or record.key_id != key_id:
             what = "there is no usable record of who was scanned, so the visit was not compared with the others"
@@ -99,7 +99,7 @@ def _write_details(study: Study, results: StudyOut, found: Iterable[Finding]) ->
             who = code, visit.participant_id, visit.visit
             rows.append((*who, f.signal, f.outcome, f.fault.what, f.fault.where, f.fault.remedy))
     lines = [rows[0], *sorted(rows[1:])]
-    write_private(results.identity, "".join("\t".join(line) + "\n" for line in lines))
+    write_text(results.identity, "".join("\t".join(line) + "\n" for line in lines), private=True)
 
 
 def without_codes(text: str, study: Study, own: str) -> str:
@@ -135,29 +135,31 @@ def words(found: Sequence[Finding]) -> str:
     return "; ".join(lines)
 
 
-def refuse_doubtful_pair(baseline: Path, followup: Path) -> None:
-    """Refuse two visits that are one scan, or whose dates are in the wrong order.
+def doubts_of_pair(baseline: Path, followup: Path) -> tuple[list[Fault], list[Fault]]:
+    """Compare two visits of one participant: one scan twice, or dates in the wrong order.
 
     Their records are compared where they are part of a study's results, and their images where they stand alone.
 
-    Raises
-    ------
-    InputRefused
-        With everything that refuses.
+    Returns
+    -------
+    baseline, followup : list of Fault
+        Why each of them is refused.
     """
     # In the order of their names, which tells nothing.
     where = " and ".join(sorted((baseline.name, followup.name)))
     if baseline.resolve() == followup.resolve():
-        what = "baseline and follow-up are the same scan"
-        raise InputRefused.of(what, where, "name the folder of each visit")
+        fault = Fault("baseline and follow-up are the same scan", where, "name the folder of each visit")
+        return [fault], [fault]
     records = [_record_of(folder) for folder in (baseline, followup)]
     if len({r.key_id for r in records}) > 1:
         # Hashes of two keys never agree: what is left are pixels and dates.
         records = [replace(r, pet=_dated(r.pet), ct=_dated(r.ct) if r.ct else None) for r in records]
     entries = [Entry(name, "this participant", name, record) for name, record in zip(VISITS, records, strict=True)]
-    refused = [f.fault for f in compare(entries) if f.outcome == REFUSED]
-    if refused:
-        raise InputRefused(dict.fromkeys(Fault(_plain(f.what), where, f.remedy) for f in refused))
+    refused = [f for f in compare(entries) if f.outcome == REFUSED]
+    before, after = (
+        [Fault(_plain(f.fault.what), where, f.fault.remedy) for f in refused if name in f.codes] for name in VISITS
+    )
+    return before, after
 
 
 def _plain(what: str) -> str:

@@ -34,4 +34,4 @@ def is_mismatch(images: VisitImages, vessel: str, region: RegionRules) -> bool:
         return False
     if region.pet_ct_mismatch == "correct" and _correctable(shift):
         return False
-    return shift.exceeds(region.pet_ct_mismatch_voxels * max(images.pet.grid.spacing_mm[:2]))
+    return shift.exceeds(region.pet_ct_limit_mm(max(images.pet.grid.spacing_mm[:2])))

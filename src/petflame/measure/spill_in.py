@@ -39,8 +39,8 @@ def spill_in(vessel: str, sections: list[Section], images: VisitImages, protocol
     """Test every section of a vessel for spill-in.
 
     A source is a labelled neighbour, or a local maximum of the PET farther than half the resolution from every
-    artery, extended to half its height. It is hot for a section when it exceeds `hot_ratio` times the section's
-    maximum. Two tests, the first that holds names the source:
+    artery, extended to half its height above what surrounds it (`extent`). It is hot for a section when it exceeds
+    `hot_ratio` times the section's maximum. Two tests, the first that holds names the source:
 
     - peak: steepest ascent from the section's maximum leaves the artery and ends in a hot source, no farther away
       than the reach or two resolution widths, so the maximum is the flank of somebody else's peak;
@@ -65,7 +65,9 @@ def spill_in(vessel: str, sections: list[Section], images: VisitImages, protocol
         return nothing
     region = protocol.region
     cut = (region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
-    key = ("surroundings", vessel, *cut, rules.reach_mm, fwhm_mm, rules.unlabelled)
+    # A peak below this is hot for no section of the vessel.
+    least = rules.hot_ratio * min(float(values_at(s.ijk, images.pet).max()) for s in seen)
+    key = ("surroundings", vessel, *cut, rules.reach_mm, fwhm_mm, rules.unlabelled, rules.extent, least)
     around = images.once(
         key,
         lambda: surroundings(
@@ -75,6 +77,8 @@ def spill_in(vessel: str, sections: list[Section], images: VisitImages, protocol
             rules.reach_mm,
             fwhm_mm,
             rules.unlabelled,
+            rules.extent,
+            least,
         ),
     )
     return images.once(

@@ -14,8 +14,11 @@ from petflame.grid import Array, Grid, Volume
 UNLABELLED = "unlabelled"
 # A voxel belongs to a region that fills at least this share of it, so that a small node is not lost between centres.
 MINIMUM_SHARE = 0.25
-# A hot spot extends to half its peak.
-EXTENT = 0.5
+# A hot spot extends to half its height: its peak alone, or its peak above what surrounds it.
+HALF = 0.5
+# What surrounds it is read one to two widths of the resolution beyond its edge: nearer lies its own blurred rim, and
+# farther other organs. The edge is looked for from this share of the peak downwards, until it holds.
+_FIRST_EDGE, _ROUNDS, _SETTLED = 0.7, 20, 0.01
 METAL = BY_NAME["metal"].label
 _HOT_KINDS = [BY_NAME[name].label for name in NEIGHBOURS if name != "metal"]
 _ARTERY_LABELS = [BY_NAME[name].label for name in ARTERIES]
@@ -61,7 +64,14 @@ class Surroundings:
 
 
 def surroundings(
-    pet: Volume, labels: Volume, voxels: Array, reach_mm: float, fwhm_mm: float, unlabelled: bool
+    pet: Volume,
+    labels: Volume,
+    voxels: Array,
+    reach_mm: float,
+    fwhm_mm: float,
+    unlabelled: bool,
+    extent: str = "half_above_surroundings",
+    least: float = 0.0,
 ) -> Surroundings:
     """Describe the PET round an artery.
 
@@ -78,6 +88,10 @@ def surroundings(
         so far the artery's own peak may stray.
     unlabelled : bool
         Whether hot spots count that are no labelled neighbour.
+    extent : {'half_above_surroundings', 'half_maximum'}
+        How far an unlabelled hot spot extends from its peak.
+    least : float
+        A hot spot whose peak is lower can be a source for no section; it is left out.
     """
     spacing = np.array(pet.grid.spacing_mm)
     margin = np.ceil((reach_mm + fwhm_mm) / spacing).astype(int) + 1
@@ -100,12 +114,44 @@ def surroundings(
     if unlabelled:
         peaks = np.flatnonzero(peak.ravel() == np.arange(peak.size))
         free = (beyond.ravel()[peaks] > 0.5 * fwhm_mm) & (neighbour.ravel()[peaks] == 0)
-        is_focus = np.zeros(values.size, bool)
-        is_focus[peaks[free]] = True
-        tops = values.ravel()[peak]
-        extent = is_focus[peak] & (values >= EXTENT * tops) & ~artery & (neighbour == 0) & (tops > 0)
-        heat[extent] = tops[extent]
+        tops = peaks[free & (values.ravel()[peaks] > 0) & (values.ravel()[peaks] >= least)]
+        open_to = ~artery & (neighbour == 0)
+        for top in tops:
+            held = _extent(values, peak, int(top), tuple(spacing), fwhm_mm, extent) & open_to
+            heat[held] = values.ravel()[top]
     return Surroundings(low, values, peak, beyond, neighbour, heat)
+
+
+def _extent(values: Array, peak: Array, top: int, spacing_mm: tuple[float, ...], fwhm_mm: float, extent: str) -> Array:
+    """Voxels of the hill of a peak, given by its flat number, that belong to the hot spot."""
+    hill, height = peak == top, values.ravel()[top]
+    if extent == "half_maximum":
+        return hill & (values >= HALF * height)
+    # Only a window round the hill's upper part matters.
+    window = _window(np.argwhere(hill & (values >= HALF * height)), values.shape, 2 * fwhm_mm, spacing_mm)
+    inner, own = values[window], hill[window]
+    edge, held = _FIRST_EDGE * height, np.zeros(own.shape, bool)
+    for _ in range(_ROUNDS):
+        held = own & (inner >= edge)
+        beyond = ndimage.distance_transform_edt(~held, sampling=spacing_mm)
+        around = inner[(beyond > fwhm_mm) & (beyond <= 2 * fwhm_mm)]
+        if not len(around):
+            break
+        before, edge = edge, height - HALF * max(height - float(np.median(around)), 0.0)
+        if abs(edge - before) <= _SETTLED * height:
+            break
+    whole = np.zeros(values.shape, bool)
+    whole[window] = own & (inner >= edge)
+    return whole
+
+
+def _window(
+    places: Array, shape: tuple[int, ...], beyond_mm: float, spacing_mm: tuple[float, ...]
+) -> tuple[slice, ...]:
+    margin = np.ceil(beyond_mm / np.array(spacing_mm)).astype(int) + 1
+    low = np.maximum(places.min(axis=0) - margin, 0)
+    high = np.minimum(places.max(axis=0) + margin + 1, shape)
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
 
 def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import read_json, read_tsv, write_tsv
+from petflame.files import private_folder, read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.identity.compare import FLAGGED, REFUSED, Finding
 from petflame.identity.run import study_findings, without_codes
@@ -96,8 +96,8 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
         for v in study.visits
     ]
     key += [{"code": code, "participant_id": study.participant_of(code), "visit": "pair"} for code in study.pairs]
-    write_tsv(results.key_table, pd.DataFrame(key, columns=list(KEY_COLUMNS)), KEY_COLUMNS)
-    results.key_table.parent.chmod(0o700)
+    private_folder(results.key_table.parent)
+    write_tsv(results.key_table, pd.DataFrame(key, columns=list(KEY_COLUMNS)), KEY_COLUMNS, private=True)
     return {
         "participants": len(table),
         "measured": int((table["status"] == "measured").sum()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from petflame.protocol import Band, Limits, Protocol
 
 ORDER = ("pass", "warn", "fail")
+NOT_MEASURED = "not measured"
 SAME_MEASUREMENT = ("background_region", "method")
 SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
 
@@ -57,6 +58,7 @@ class VisitFacts:
     glucose_mmol_l: float | None
     dose_per_kg: float | None
     liver_suv_mean: float | None
+    assay: bool = False
 
 
 def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: float | None) -> VisitFacts:
@@ -64,7 +66,8 @@ def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: f
     scanner = {key: sidecar.get(key) for key in (*SAME_SCANNER, "software_versions")}
     dose, weight = sidecar.get("dose_bq"), sidecar.get("weight_kg")
     per_kg = dose / weight / 1e6 if dose and weight else None
-    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"))
+    assay = bool(sidecar.get("injection_may_be_assay"))
+    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"), assay)
 
 
 def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], protocol: Protocol) -> list[Item]:
@@ -80,7 +83,7 @@ def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], 
                 b.glucose_mmol_l,
                 glucose,
                 grade_limits(glucose, rules.glucose_mmol_l),
-                _say(rules.glucose_mmol_l),
+                say(rules.glucose_mmol_l),
             )
         )
     dose = None
@@ -94,12 +97,12 @@ def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], 
             b.dose_per_kg,
             dose,
             grade_limits(dose, limits),
-            _say(limits),
+            say(limits),
         )
     )
     for vessel, ratio in area_ratios.items():
         grade = grade_band(ratio, rules.area_ratio)
-        items.append(Item(f"area_ratio_{vessel}", None, None, ratio, grade, _say(rules.area_ratio)))
+        items.append(Item(f"area_ratio_{vessel}", None, None, ratio, grade, say(rules.area_ratio)))
     for visit, facts in (("baseline", a), ("followup", b)):
         liver = facts.liver_suv_mean
         grade = grade_band(liver, rules.liver_suv_mean)
@@ -110,7 +113,7 @@ def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], 
                 b.liver_suv_mean,
                 liver,
                 grade,
-                _say(rules.liver_suv_mean),
+                say(rules.liver_suv_mean),
             )
         )
     return items
@@ -120,7 +123,11 @@ def _uptake(a: VisitFacts, b: VisitFacts, limits: Limits) -> Item:
     both = a.uptake_min is not None and b.uptake_min is not None
     difference = abs(b.uptake_min - a.uptake_min) if both else None  # type: ignore[operator]
     grade = grade_limits(difference, limits)
-    return Item("uptake_difference_min", a.uptake_min, b.uptake_min, difference, grade, _say(limits))
+    words = say(limits)
+    if both and (a.assay or b.assay):
+        which = "both visits" if a.assay and b.assay else "one visit"
+        words += f"; the injection time of {which} may be that of the dose's assay (Siemens), up to 10 min early"
+    return Item("uptake_difference_min", a.uptake_min, b.uptake_min, difference, grade, words)
 
 
 def _scanner(a: VisitFacts, b: VisitFacts) -> list[Item]:
@@ -155,57 +162,46 @@ def same_measurement(vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]], 
     return [*items, Item("label_grid", grids[0], grids[1], None, grade, "the same")]
 
 
-def alignment(
-    vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]],
-    voxel_mm: tuple[float | None, float | None],
-    rules: Limits,
-) -> list[Item]:
-    """Grade how far PET and CT lie apart at each vessel of each visit; a shift that was corrected is none.
-
-    Parameters
-    ----------
-    vessels : dict
-        Name to (baseline, follow-up) rows of ``vessels.tsv``.
-    voxel_mm : pair of float or None
-        In-plane size of the PET's voxels at each visit.
-    rules : Limits
-        In voxels.
-    """
-    items = []
-    for name, rows in vessels.items():
-        for visit, row, size in zip(("baseline", "followup"), rows, voxel_mm, strict=True):
-            shift = 0.0 if row.get("pet_ct_corrected") else row.get("pet_ct_shift_mm")
-            value = shift / size if shift is not None and size else None
-            first, second = (r.get("pet_ct_shift_mm") for r in rows)
-            grade = grade_limits(value, rules)
-            items.append(Item(f"pet_ct_shift_voxels_{name}_{visit}", first, second, value, grade, _say(rules)))
-    return items
-
-
 def _close(first: Any, second: Any, tolerance_mm: float = 0.01) -> bool:
     if not first or not second or len(first) != len(second):
         return False
     return all(abs(x - y) <= tolerance_mm for x, y in zip(first, second, strict=True))
 
 
-def _say(limits: Limits | Band) -> str:
+def say(limits: Limits | Band) -> str:
+    """Name the limits in words.
+
+    >>> say(Limits(passes=5, warns=10))
+    'pass <= 5, warn <= 10'
+    """
     if isinstance(limits, Limits):
         return f"pass <= {limits.passes:g}, warn <= {limits.warns:g}"
     return f"pass {limits.passes[0]:g}-{limits.passes[1]:g}, warn {limits.warns[0]:g}-{limits.warns[1]:g}"
+
+
+def with_not_measured(items: list[Item], rule: str) -> list[Item]:
+    """Let an item without a value warn, unless the rule is to ignore it: what nobody knows is no pass."""
+    if rule == "ignore":
+        return items
+    return [
+        replace(item, grade="warn", limits=f"{NOT_MEASURED}; {item.limits}") if item.grade == "unknown" else item
+        for item in items
+    ]
 
 
 def overall(items: list[Item]) -> tuple[str, list[str]]:
     """Worst grade of the known items, and every item that is not a pass, in words."""
     grades = [item.grade for item in items if item.grade in ORDER]
     worst = max(grades, key=ORDER.index) if grades else "unknown"
-    reasons = [
-        f"{item.item} {_number(item.value)} ({item.grade}; {item.limits})"
-        if item.value is not None
-        else f"{item.item}: {item.baseline} and {item.followup} ({item.grade}; {item.limits})"
-        for item in items
-        if item.grade in ("warn", "fail")
-    ]
+    reasons = [f"{item.item}{_found(item)} ({item.grade}; {item.limits})" for item in items if item.grade in ORDER[1:]]
     return worst, reasons
+
+
+def _found(item: Item) -> str:
+    if item.value is not None:
+        return f" {_number(item.value)}"
+    both = (item.baseline, item.followup)
+    return "" if both == (None, None) else f": {item.baseline} and {item.followup}"
 
 
 def _number(value: Any) -> str:

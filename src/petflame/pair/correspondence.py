@@ -38,12 +38,16 @@ class Correspondence:
         Position of every section along the vessel, mm.
     match : (n,) int array
         Row of the follow-up section of each baseline section; -1 where there is none within one section.
+    by_anatomy : bool
+        Whether a place along the vessel is the same anatomy at both visits; a fraction of length is so only where
+        both visits hold the same stretch.
     """
 
     method: str
     positions_baseline: Array
     positions_followup: Array
     match: Array
+    by_anatomy: bool = True
 
 
 def level_on(centreline_lps_mm: Array, z_mm: float) -> float | None:
@@ -125,7 +129,7 @@ def correspond(
         else by fraction of length, scaled to the mean length.
     """
     arcs = [np.asarray(rows["arc_mm"], float) for rows in (baseline, followup)]
-    origin, refused = _origin(vessel, *segmentations), ""
+    origin, refused, by_anatomy = _origin(vessel, *segmentations), "", True
     if followed is not None:
         refused = f" ({followed.refused})" if followed.refused else ""
     if followed is not None and not refused:
@@ -138,7 +142,7 @@ def correspond(
     else:
         lengths = [s.vessels[vessel].arc_mm[-1] if len(s.vessels[vessel].arc_mm) else 0.0 for s in segmentations]
         scale = float(np.mean(lengths))
-        method = "fraction of length"
+        method, by_anatomy = "fraction of length", False
         positions = [a / max(length, 1e-9) * scale for a, length in zip(arcs, lengths, strict=True)]
     method += refused
     # Along a slanted vessel neighbouring planes lie further apart than the planes themselves.
@@ -150,4 +154,4 @@ def correspond(
         nearest = gaps.argmin(axis=1)
         close = gaps[np.arange(len(nearest)), nearest] <= reach
         match[close] = nearest[close]
-    return Correspondence(method, positions[0], positions[1], match)
+    return Correspondence(method, positions[0], positions[1], match, by_anatomy)

@@ -11,16 +11,18 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.folders import PairFolder, VisitFolder
+from petflame.pair.alignment import vessel_shifts
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
 from petflame.pair.comparability import (
     SAME_MEASUREMENT,
-    alignment,
     as_rows,
     compare,
     facts_of,
     overall,
     same_measurement,
+    with_not_measured,
 )
+from petflame.pair.coverage import coverage, coverage_items
 from petflame.pair.index_vessel import choose_index_vessel, locked_sections, sealed
 from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
@@ -157,11 +159,20 @@ def pair_visits(
         },
         (first.segmentation.reference, second.segmentation.reference),
     )
-    items += alignment(
+    items += vessel_shifts(
         {name: (v.a, v.b) for name, v in paired.items() if v.a and v.b},
+        (first.segmentation.reference, second.segmentation.reference),
         (_in_plane_mm(first.sidecar), _in_plane_mm(second.sidecar)),
-        protocol.comparability.pet_ct_shift_voxels,
+        protocol.comparability,
     )
+    grids = first.segmentation.labels.grid, second.segmentation.labels.grid
+    spacing = float(first.details["section_spacing_mm"])
+    items += coverage_items(
+        {n: coverage(v.correspondence, v.slices, grids, spacing) for n, v in paired.items() if v.correspondence},
+        tuple({*protocol.summary.index_candidates, *protocol.summary.target_vessels}),
+        protocol.comparability.coverage_sections,
+    )
+    items = with_not_measured(items, protocol.comparability.not_measured)
     grade, reasons = overall(items)
     variations = pair_variations((tables[0], tables[1]), paired, participant_id, protocol)
     rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]

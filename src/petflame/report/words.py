@@ -22,6 +22,10 @@ _NAMES = (
     ("voxel_size_mm", "voxel size in mm"),
     ("liver_suv_mean", "liver SUV,"),
     ("area_ratio_", "area ratio, "),
+    ("pet_ct_shift_z_mm", "PET-CT shift head-foot in mm,"),
+    ("pet_ct_shift_mm", "PET-CT shift in mm,"),
+    ("pet_ct_shift_voxels", "PET-CT shift in voxels,"),
+    ("coverage_sections", "coverage in sections,"),
     ("followup", "follow-up"),
 )
 _COLUMN = re.compile(r"(?<=[a-z,])_(?=[a-z])")

@@ -72,7 +72,7 @@ def simulate_trial(
     try:
         measured = _make_visits(draft, plan, size, maps, cores, progress)
         _write_tables(draft, plan)
-        write_text(draft / "blinding.key", plan.blinding_key + "\n")
+        write_text(draft / "blinding.key", plan.blinding_key + "\n", private=True)
         write_json(draft / "truth.json", _truth(plan, size, measured))
         _move_into_place(draft, out)
     finally:

@@ -1,0 +1,137 @@
+"""What each verb of a study is asked for: one place for the verb that does it and for the planning that compares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from petflame.fingerprint import Request, Source
+from petflame.folders import StudyOut, VisitFolder
+from petflame.protocol import Protocol
+from petflame.study import Study
+
+STUDY_TABLES = ("participants", "visits", "outcomes")
+
+
+def convert_request(
+    dicom_dir: Path, overrides: Path | None, protocol: Protocol, require_suv: bool, tracer: str | None = None
+) -> Request:
+    """Return what converting a visit depends on."""
+    from petflame.dicom.scan import files_below
+
+    entries = list(files_below(dicom_dir.resolve())) if dicom_dir.is_dir() else []
+    opened = tuple(path for path, _, objection in entries if not objection)
+    left = tuple(f"{objection}: {name}" for _, name, objection in entries if objection)
+    sources = {"dicom": Source(dicom_dir.resolve(), opened, left)}
+    if overrides is not None:
+        sources["overrides"] = Source.of(overrides)
+    return Request("convert", {"protocol": protocol.digest, "require_suv": require_suv, "tracer": tracer}, sources)
+
+
+def segment_request(root: Path, method: str, source: Path | None, edits: Path | None) -> Request:
+    """Return what segmenting a visit folder depends on."""
+    from petflame.segment.imports import files_of_import
+
+    given = {"regions or seeds": source, "edits": edits}
+    sources = {
+        role: Source(path if path.is_dir() else path.parent, tuple(files_of_import(path)))
+        for role, path in given.items()
+        if path is not None
+    }
+    return Request("segment", {"method": method}, sources, {"convert": (VisitFolder(root).step("convert"),)})
+
+
+def measure_request(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Request:
+    """Return what measuring a visit folder depends on."""
+    visit = VisitFolder(root)
+    # A reader's file may appear later: its absence is part of what the step was made from.
+    sources = {"exclusions": Source.of(exclusions or visit.exclusions)}
+    earlier = {verb: (visit.step(verb),) for verb in ("convert", "identify", "segment")}
+    return Request("measure", {"protocol": protocol.digest}, sources, earlier)
+
+
+def pair_request(
+    baseline: Path,
+    followup: Path,
+    participant_id: str,
+    protocol: Protocol,
+    glucose_mmol_l: tuple[float | None, float | None],
+) -> Request:
+    """Return what pairing two visit folders depends on."""
+    options = {"protocol": protocol.digest, "participant_id": participant_id, "glucose_mmol_l": glucose_mmol_l}
+    earlier = {name: _records(folder) for name, folder in (("baseline", baseline), ("followup", followup))}
+    return Request("pair", options, {}, earlier)
+
+
+def _records(folder: Path) -> tuple[Path, ...]:
+    return tuple(VisitFolder(folder).step(verb) for verb in ("convert", "identify", "segment", "measure"))
+
+
+def identify_request(study: Study, out: StudyOut) -> Request:
+    """Return what comparing who was scanned depends on."""
+    records = tuple(out.identity_record(code) for code in sorted(study.by_code))
+    sources = {"records": Source(out.identity.parent, records)}
+    earlier = {"visits": tuple(out.visit(code).step("convert") for code in sorted(study.by_code))}
+    return Request("identify", {"visits": _whose(study)}, sources, earlier)
+
+
+def collect_request(study: Study, out: StudyOut, protocol: Protocol) -> Request:
+    """Return what gathering a study depends on."""
+    pairs = [code for code, visits in sorted(study.pairs.items()) if None not in visits]
+    earlier = {
+        "visits": tuple(record for code in sorted(study.by_code) for record in _records(out.visit(code).root)),
+        "pairs": tuple(out.pair(code).step("pair") for code in pairs),
+    }
+    options = {"protocol": protocol.digest, "visits": _whose(study)}
+    return Request("collect", options, {"identity": Source.of(out.identity)}, earlier)
+
+
+def _whose(study: Study) -> str:
+    """Hash who has which code: in the clear it stands in the key table alone."""
+    subjects = {code: [v.participant_id, v.visit] for code, v in sorted(study.by_code.items())}
+    return hashlib.sha256(json.dumps(subjects).encode()).hexdigest()
+
+
+def analyse_request(
+    tables: Iterable[Path | None],
+    allocation: Path | None,
+    participants: Path | None,
+    reliability: Path | None,
+    protocol: Protocol,
+    strata: Sequence[str],
+    study_id: str,
+    analysis_set: str | None = None,
+) -> Request:
+    """Return what the analysis of the arms depends on; `tables` are those of ``collect``, in its order."""
+    given = {"allocation": allocation, "participants": participants, "reliability": reliability}
+    sources = {role: Source.of(path) for role, path in given.items() if path is not None}
+    sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables) if path is not None}
+    options = {
+        "protocol": protocol.digest,
+        "strata": list(strata),
+        "study_id": study_id,
+        "analysis_set": analysis_set or protocol.analysis_set,
+    }
+    return Request("analyse", options, sources)
+
+
+def outcomes_request(table: Path, allocation: Path, patients: Path | None, horizon_years: float) -> Request:
+    """Return what the analysis of follow-up events depends on."""
+    given = {"outcomes": table, "allocation": allocation, "patients": patients}
+    sources = {role: Source.of(path) for role, path in given.items() if path is not None}
+    return Request("outcomes", {"horizon_years": horizon_years}, sources)
+
+
+def report_request(out: StudyOut, study: Path | None, protocol: Protocol, protocol_file: Path | None) -> Request:
+    """Return what the report depends on: every earlier step of the results, and the study's tables."""
+    sources = {f"{n}.tsv": Source.of(study / f"{n}.tsv") for n in STUDY_TABLES} if study is not None else {}
+    if protocol_file is not None:
+        sources["protocol"] = Source.of(protocol_file)
+    earlier = {
+        "visits and pairs": tuple(sorted(out.root.glob("visits/*/steps/*.json")))
+        + tuple(sorted(out.root.glob("pairs/*/steps/*.json"))),
+        "trial": tuple(out.step(verb) for verb in ("collect", "analyse", "outcomes")),
+    }
+    return Request("report", {"protocol": protocol.digest}, sources, earlier)

@@ -1,0 +1,124 @@
+"""Values of documents from outside: each accessor returns what its place asks for, or says what stands there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from petflame.errors import FaultList
+
+# A person of 2.5 m in any scanner's frame: scanners count from their table or isocentre, both within a few metres.
+FARTHEST_MM = 1e4
+
+
+class Misshapen(ValueError):
+    """A value of a document is not what its place asks for; the message says both."""
+
+
+@contextmanager
+def noting(faults: FaultList, where: str, remedy: str) -> Iterator[None]:
+    """Turn a `Misshapen` value into a fault of the list and go on."""
+    try:
+        yield
+    except Misshapen as error:
+        faults.add(str(error), where, remedy)
+
+
+def is_finite(value: int | float) -> bool:
+    """Tell whether a number is finite as a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def brief(value: object, most: int = 60) -> str:
+    """Return a value as messages show it: its repr(), cut where it is long.
+
+    >>> brief("x" * 100, 10)
+    "'xxxxxx ..."
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return "a whole number of more than 77 digits"
+    if isinstance(value, (list, tuple, dict)):
+        value = type(value)(list(value.items() if isinstance(value, dict) else value)[:8])
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]} ..."
+
+
+def number(value: Any, place: str, low: float = -math.inf, high: float = math.inf, unit: str = "") -> float:
+    """Return a finite number from `low` to `high`.
+
+    Raises
+    ------
+    Misshapen
+        When it is no number (text and booleans are none), not finite, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Misshapen(f"{place} is {brief(value)}, not a number")
+    if not is_finite(value):
+        raise Misshapen(f"{place} is not a finite number")
+    if not low <= value <= high:
+        raise Misshapen(f"{place} is {float(value):g}, not within {low:g} to {high:g}{' ' + unit if unit else ''}")
+    return float(value)
+
+
+def point_mm(value: Any, place: str) -> tuple[float, float, float]:
+    """Return x, y, z in mm, each within 10 m of the frame's origin.
+
+    Raises
+    ------
+    Misshapen
+        When it is anything else.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        raise Misshapen(f"{place} is {brief(value)}, not a point x, y, z")
+    x, y, z = (
+        number(v, f"{place}, {axis}", -FARTHEST_MM, FARTHEST_MM, "mm") for v, axis in zip(value, "xyz", strict=True)
+    )
+    return x, y, z
+
+
+def mapping(value: Any, place: str) -> dict[str, Any]:
+    """Return a mapping with its keys as text; None is an empty one.
+
+    Raises
+    ------
+    Misshapen
+        When it is anything else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise Misshapen(f"{place} is {brief(value)}, not a mapping of names")
+    return {str(key): part for key, part in value.items()}
+
+
+def sequence(value: Any, place: str) -> list[Any]:
+    """Return a list; None is an empty one.
+
+    Raises
+    ------
+    Misshapen
+        When it is anything else.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Misshapen(f"{place} is {brief(value)}, not a list")
+    return value
+
+
+def word(value: Any, place: str) -> str:
+    """Return text.
+
+    Raises
+    ------
+    Misshapen
+        When it is anything else, None too.
+    """
+    if not isinstance(value, str):
+        raise Misshapen(f"{place} is {brief(value)}, not text")
+    return value
