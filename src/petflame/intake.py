@@ -151,7 +151,8 @@ def check_study(
     pixels : bool
         Read the images too, to decode them and to find a scan that was given twice under other headers.
     """
-    from petflame.identity.compare import FLAGGED, REFUSED, Entry, compare
+    from petflame.identity.compare import compare
+    from petflame.identity.finding import FLAGGED, REFUSED, Entry
     from petflame.identity.record import Hasher
     from petflame.workflow import check_tables
 

@@ -98,7 +98,7 @@ def identify(
     """
     from petflame.errors import InputRefused
     from petflame.folders import StudyOut
-    from petflame.identity.compare import FLAGGED, REFUSED
+    from petflame.identity.finding import FLAGGED, REFUSED
     from petflame.identity.run import identify as run
     from petflame.identity.run import words
     from petflame.requests import identify_request

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
 
 from petflame.errors import Fault
-from petflame.identity.pixels import Match, comparable, matches
-from petflame.identity.record import Part, Record
+from petflame.identity.finding import (
+    FAIL,
+    FLAGGED,
+    OWN_SCAN,
+    REFUSED,
+    UNKNOWN,
+    WARN,
+    WHOSE,
+    Entry,
+    Finding,
+    codes_of,
+)
+from petflame.identity.pixels import comparable
+from petflame.identity.scans import same_scans
 
-REFUSED, FLAGGED, UNKNOWN = "refused", "flagged", "not compared"
-WARN, FAIL = "warn", "fail"
-# Standing height is read to about 1 cm and falls by 1 to 2 cm over a day (Krishan & Vij, Anthropol Anz 2007; 65: 307);
-# three times that is no longer the same adult, or no longer the same unit.
+# An adult is 1.9 cm shorter in the evening (Reilly, Tyrrell & Troup, Chronobiol Int 1984; 1: 121); three times that is
+# no longer the same adult.
 LARGEST_HEIGHT_DIFFERENCE_M = 0.06
-# Twice the 10 % that nutrition guidelines call severe when lost within six months (GLIM criteria, 2019).
+# Twice the 10 % that is called severe when lost within six months (GLIM criteria, Cederholm et al., Clin Nutr 2019).
 LARGEST_WEIGHT_DIFFERENCE = 0.20
 # An identifier carried by everybody names nobody; with two participants it may as well be a mistake.
 LEAST_FOR_CONSTANT = 3
-MOST_NAMED = 5
 IDENTIFIERS = {
     "patient_id": "PatientID (0010,0020)",
     "patient_name": "PatientName (0010,0010)",
@@ -32,41 +39,6 @@ IDENTIFIERS = {
 }
 SESSION = {"study": "StudyInstanceUID (0020,000D)", "frame": "FrameOfReferenceUID (0020,0052)"}
 SHARED_BY_COPIES = frozenset({"same CT", "patient", "date order", "session", "moment"})
-OWN_SCAN = "give each visit its own scan"
-WHOSE = "check whose scan each folder of these visits holds"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One visit of the study: its place in the table and its record."""
-
-    code: str
-    participant_id: str
-    visit: str
-    record: Record
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one signal says of one visit, or of the two visits of a participant.
-
-    Attributes
-    ----------
-    codes : tuple of str
-        The visits that it concerns.
-    signal : str
-    outcome : {'refused', 'flagged', 'not compared'}
-    fault : Fault
-        Names other visits by code.
-    grade : {'', 'warn', 'fail'}
-        What a flag means for the comparability of the participant's scans.
-    """
-
-    codes: tuple[str, ...]
-    signal: str
-    outcome: str
-    fault: Fault
-    grade: str = ""
 
 
 def compare(entries: Sequence[Entry]) -> list[Finding]:
@@ -84,7 +56,7 @@ def compare(entries: Sequence[Entry]) -> list[Finding]:
     """
     entries = sorted(entries, key=lambda e: e.code)
     pairs = _pairs(entries)
-    found = [*_same_scans(entries), *_orders(pairs), *_identifiers(entries, pairs), *_bodies(pairs)]
+    found = [*same_scans(entries), *_orders(pairs), *_identifiers(entries, pairs), *_bodies(pairs)]
     found += [*_sessions(entries), *_moments(entries), *_within(entries), *_lonely(entries, pairs)]
     twice = {code for f in found if f.signal == "same PET" and f.outcome == REFUSED for code in f.codes}
     # That two copies of one scan share their CT, patient, study, frame, day and moment says nothing new.
@@ -98,12 +70,6 @@ def _pairs(entries: Iterable[Entry]) -> list[tuple[Entry, Entry]]:
     for e in entries:
         of[e.participant_id][e.visit] = e
     return [(v["baseline"], v["followup"]) for _, v in sorted(of.items()) if {"baseline", "followup"} <= set(v)]
-
-
-def _codes(entries: Iterable[Entry]) -> str:
-    codes = sorted({e.code for e in entries})
-    more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
-    return ", ".join(codes[:MOST_NAMED]) + more
 
 
 def _same_scans(entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -139,7 +105,7 @@ def _same_scans(entries: Sequence[Entry]) -> Iterator[Finding]:
                     yield Finding((own.code,), "same CT", FLAGGED, Fault(what, "the CT series", WHOSE), WARN)
         for code, same in sorted(others.items()):
             ways = sorted({way for _, hows in same for way in hows.split(" and ")}, reverse=True)
-            what = f"its {name} is also the {name} of visit {_codes(e for e, _ in same)} ({', '.join(ways)})"
+            what = f"its {name} is also the {name} of visit {codes_of(e for e, _ in same)} ({', '.join(ways)})"
             yield Finding((code,), f"same {name}", REFUSED, Fault(what, f"the {name} series", OWN_SCAN))
 
 
@@ -210,7 +176,7 @@ def _identifiers(entries: Sequence[Entry], pairs: Sequence[tuple[Entry, Entry]])
         people = {e.participant_id for e in same}
         for e in same if len(people) > 1 else ():
             if e.code not in crossed:
-                others = _codes(o for o in same if o.participant_id != e.participant_id)
+                others = codes_of(o for o in same if o.participant_id != e.participant_id)
                 what = f"{IDENTIFIERS['patient_id']} is also that of visit {others}, of another participant"
                 yield Finding((e.code,), "patient", FLAGGED, Fault(what, "the PET series", WHOSE), WARN)
 
@@ -224,7 +190,7 @@ def _crossing(own: Entry, strangers: list[Entry], born_differs: bool, births: di
     names = f"{IDENTIFIERS['patient_id']}{' and ' + IDENTIFIERS['birth_date'] if also_born else ''}"
     verb = "are those" if also_born else "is that"
     what = (
-        f"its {names} {verb} of visit {_codes(strangers)}, and not {verb.split()[1]} of this participant's own "
+        f"its {names} {verb} of visit {codes_of(strangers)}, and not {verb.split()[1]} of this participant's own "
         "second scan: the visits may be crossed"
     )
     fault = Fault(what, "the PET series", WHOSE)
@@ -260,7 +226,7 @@ def _sessions(entries: Sequence[Entry]) -> Iterator[Finding]:
                 others |= codes - {code}
                 tags.add(words)
     for code, (codes, tags) in sorted(shared.items()):
-        what = f"its {' and '.join(sorted(tags))} is also that of visit {_codes(of[c] for c in codes)}"
+        what = f"its {' and '.join(sorted(tags))} is also that of visit {codes_of(of[c] for c in codes)}"
         yield Finding((code,), "session", FLAGGED, Fault(what, "the PET series", WHOSE), WARN)
 
 
@@ -286,7 +252,7 @@ def _moments(entries: Sequence[Entry]) -> Iterator[Finding]:
         if len(same) < 2 or (len(same) == len(entries) and people >= LEAST_FOR_CONSTANT):
             continue
         for e in same:
-            others = _codes(o for o in same if o is not e)
+            others = codes_of(o for o in same if o is not e)
             what = f"its PET was acquired at the same moment as that of visit {others}: it may be one acquisition"
             yield Finding((e.code,), "moment", FLAGGED, Fault(what, "the PET series", OWN_SCAN), FAIL)
 

@@ -11,7 +11,8 @@ from typing import Any
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_text
 from petflame.folders import StudyOut, VisitFolder
-from petflame.identity.compare import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding, compare
+from petflame.identity.compare import compare
+from petflame.identity.finding import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, Part, Record, identity_key, read_record, record_path
 from petflame.study import VISITS, Study

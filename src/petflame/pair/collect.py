@@ -8,7 +8,7 @@ from typing import Any
 from petflame.errors import InputRefused
 from petflame.files import private_folder, read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
-from petflame.identity.compare import FLAGGED, REFUSED, Finding
+from petflame.identity.finding import FLAGGED, REFUSED, Finding
 from petflame.identity.run import study_findings, without_codes
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
