@@ -36,7 +36,7 @@ def identity_of(plan: Plan, hasher: Hasher, pet_pixels: Array | None = None, ct_
     ----------
     plan : Plan
     hasher : Hasher
-    pet_pixels, ct_pixels : (n, 4) arrays, optional
+    pet_pixels, ct_pixels : (n, 6) arrays, optional
         Fingerprints of the images.
     """
     shifted = plan.overrides.text("dates") == "shifted"

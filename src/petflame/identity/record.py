@@ -20,6 +20,7 @@ from petflame.errors import InputRefused
 from petflame.files import private_folder, read_json, write_text
 from petflame.folders import StudyOut
 from petflame.grid import Array
+from petflame.identity.pixels import NUMBERS
 
 FORMAT = 1
 # What de-identifiers write in place of an identifier: it names nobody.
@@ -57,7 +58,7 @@ class Part:
 
 def no_slices() -> Array:
     """Return the fingerprint of no image."""
-    return np.empty((0, 4))
+    return np.empty((0, NUMBERS))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Record:
         Tells records that were hashed with different keys apart.
     sex : str
     height_m, weight_kg : float or None
-    pet_pixels, ct_pixels : (n, 4) arrays
+    pet_pixels, ct_pixels : (n, 6) arrays
         Fingerprints; without rows where the pixels were not read.
     """
 
@@ -188,7 +189,7 @@ def read_record(path: Path) -> Record | None:
         for name in ("pet", "ct"):
             document[name] = Part(**document[name]) if document[name] is not None else None
         for name in ("pet_pixels", "ct_pixels"):
-            document[name] = np.array(document[name], float).reshape(-1, 4)
+            document[name] = np.array(document[name], float).reshape(-1, NUMBERS)
             if not np.isfinite(document[name]).all():
                 raise ValueError
         return Record(**document)
