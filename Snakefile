@@ -3,7 +3,8 @@
 import sys
 from shlex import quote
 
-from petflame.errors import PetflameError
+from petflame.errors import LONGEST_MESSAGE, PetflameError, capped
+from petflame.privacy import shortened, with_names
 from petflame.workflow import closing_summary, plan_workflow
 
 configfile: "config/config.yaml"
@@ -12,9 +13,14 @@ configfile: "config/config.yaml"
 try:
     # The texts of the command line: snakemake has turned 2024_01 into the number 202401 by now.
     run = plan_workflow(config, workflow.config_settings.config_args)
+    # The process that plans compares the study with what the results were made from; jobs go by what it found.
+    if workflow.is_main_process:
+        print(*run.mark_stale(), sep="\n", end="", file=sys.stderr)
+        for doubt in run.doubts:
+            print(f"warning: {with_names(shortened(doubt, LONGEST_MESSAGE))}", file=sys.stderr)
 except PetflameError as error:
-    for fault in error.faults:
-        print(f"error: {fault}", file=sys.stderr)
+    for fault in capped(error.faults):
+        print(f"error: {with_names(str(fault))}", file=sys.stderr)
     sys.exit(2)
 
 if "--no-hooks" in sys.argv:
@@ -26,6 +32,7 @@ PAIRS = sorted(code for code, visits in run.study.pairs.items() if None not in v
 # Jobs run in the order of the codes, which are random, so that times of files do not tell which visit came first.
 PRIORITY = {code: rank for rank, code in enumerate([*reversed(CODES), *sorted(PAIRS, reverse=True)], start=1)}
 TABLES = [run.study.root / f"{name}.tsv" for name in ("participants", "visits", "allocation", "outcomes")]
+FOLLOWED = run.table("allocation.tsv") and run.table("outcomes.tsv")
 MARKER = [run.study.root / "truth.json"] if run.simulated else []
 
 
@@ -69,12 +76,11 @@ def visit(wildcards):
 rule convert:
     input:
         MARKER,
+        stale=lambda w: run.stale("convert", w.code),
     output:
         OUT.visit("{code}").step("convert"),
     params:
         dicom=lambda w: visit(w).dicom_dir,
-        state=lambda w: run.state_of(visit(w).dicom_dir, visit(w).overrides),
-        choices=run.choices,
         folder=lambda w: OUT.visit(w.code).root,
         overrides=lambda w: f"--overrides {quote(str(visit(w).overrides))}" if visit(w).overrides else "",
         require="--require-suv" if run.settings.require_suv else "",
@@ -96,13 +102,12 @@ rule convert:
 checkpoint identify:
     input:
         [OUT.visit(code).step("convert") for code in CODES],
+        stale=run.stale("identify"),
     output:
         OUT.step("identify"),
     params:
         study=run.study.root,
         out=OUT.root,
-        visits=CODES,
-        choices=run.choices,
         record=run.record_option,
     log:
         OUT.log("identify", "trial"),
@@ -122,6 +127,7 @@ def verdict(wildcards):
 rule segment:
     input:
         rules.convert.output,
+        stale=lambda w: run.stale("segment", w.code),
     output:
         OUT.visit("{code}").step("segment"),
     params:
@@ -129,8 +135,6 @@ rule segment:
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
         edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
-        state=lambda w: run.sources_of(visit(w)),
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -147,13 +151,13 @@ rule segment:
 rule measure:
     input:
         rules.segment.output,
-        verdict,
+        verdict=verdict,
+        stale=lambda w: run.stale("measure", w.code),
     output:
         OUT.visit("{code}").step("measure"),
     params:
         folder=lambda w: OUT.visit(w.code).root,
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -174,16 +178,15 @@ rule pair:
     input:
         # In the order of the codes: in that of the visits, the graph and with it the jobs would know which is first.
         lambda w: sorted(folder.step("measure") for folder in folders_of_pair(w)),
+        stale=lambda w: run.stale("pair", w.code),
     output:
-        OUT.pair("{code}").status,
+        OUT.pair("{code}").step("pair"),
     params:
         visits=lambda w: [folder.root for folder in folders_of_pair(w)],
         folder=lambda w: OUT.pair(w.code).root,
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
-        glucose=lambda w: [v.glucose_mmol_l if v else None for v in run.study.pairs[w.code]],
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -200,9 +203,10 @@ rule pair:
 
 rule collect:
     input:
-        pairs=[OUT.pair(code).status for code in PAIRS],
+        pairs=[OUT.pair(code).step("pair") for code in PAIRS],
         visits=[OUT.visit(code).step("measure") for code in CODES],
         identity=OUT.step("identify"),
+        stale=run.stale("collect"),
     output:
         OUT.patients,
         OUT.vessels,
@@ -212,7 +216,6 @@ rule collect:
         study=run.study.root,
         out=OUT.root,
         protocol=lambda w: run.protocol_option,
-        choices=run.choices,
     log:
         OUT.log("collect", "trial"),
     conda:
@@ -230,9 +233,9 @@ rule analyse:
         vessels=OUT.vessels,
         exclusions=OUT.exclusions,
         variations=OUT.variations,
-        allocation=run.table("allocation.tsv") or [],
-        participants=run.table("participants.tsv") or [],
-        outcomes=run.table("outcomes.tsv") or [],
+        allocation=ancient(run.table("allocation.tsv") or []),
+        participants=ancient(run.table("participants.tsv") or []),
+        stale=run.stale("analyse"),
     output:
         OUT.arms,
     params:
@@ -241,13 +244,6 @@ rule analyse:
         people=f"--participants {quote(str(run.table('participants.tsv')))}" if run.table("participants.tsv") else "",
         arms=f"--allocation {quote(str(run.table('allocation.tsv')))}" if run.table("allocation.tsv") else "",
         options=lambda w: run.analysis_options,
-        followup=(
-            f"&& petflame outcomes --allocation {quote(str(run.table('allocation.tsv')))} "
-            f"--patients {quote(str(OUT.patients))} --out {quote(str(OUT.root))} "
-            f"-- {quote(str(run.table('outcomes.tsv')))}"
-            if run.table("outcomes.tsv") and run.table("allocation.tsv")
-            else ""
-        ),
     log:
         OUT.log("analyse", "trial"),
     conda:
@@ -255,14 +251,43 @@ rule analyse:
     resources:
         mem_mb=1500,
     shell:
-        "(petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
+        "petflame analyse --vessels {input.vessels:q} --exclusions {input.exclusions:q} "
         "--variations {input.variations:q} {params.protocol} {params.arms} {params.people} {params.options} "
-        "--out {params.out:q} -- {input.patients:q} {params.followup}) > {log:q} 2>&1"
+        "--out {params.out:q} -- {input.patients:q} > {log:q} 2>&1"
+
+
+# Exploratory, and apart: a table that is refused here leaves the effect per arm and the report as they are.
+if FOLLOWED:
+
+    rule outcomes:
+        input:
+            patients=OUT.patients,
+            allocation=ancient(run.table("allocation.tsv")),
+            outcomes=ancient(run.table("outcomes.tsv")),
+            # Steps on one folder run one after the other.
+            after=ancient(OUT.arms),
+            stale=run.stale("outcomes"),
+        output:
+            OUT.step("outcomes"),
+        params:
+            out=OUT.root,
+            record=run.record_option,
+        log:
+            OUT.log("outcomes", "trial"),
+        conda:
+            "envs/petflame.yaml"
+        resources:
+            mem_mb=1000,
+        shell:
+            "petflame outcomes --allocation {input.allocation:q} --patients {input.patients:q} --out {params.out:q} "
+            "{params.record} -- {input.outcomes:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
         OUT.arms,
+        [OUT.step("outcomes")] if FOLLOWED else [],
+        stale=run.stale("report"),
     output:
         OUT.report,
         OUT.provenance,

@@ -41,6 +41,7 @@ from petflame.measure.folder import measure_visit  # noqa: E402
 from petflame.protocol import Protocol  # noqa: E402
 from petflame.segment.product import Segmentation, read_segmentation  # noqa: E402
 from petflame.segment.run import segment_visit  # noqa: E402
+from petflame.segment.verdict import verdict  # noqa: E402
 from petflame.simulate.plan import plan_trial  # noqa: E402
 from petflame.simulate.trial import write_simulated_visit  # noqa: E402
 
@@ -173,8 +174,12 @@ def noisy_seeds(lines: dict[str, Any]) -> dict[str, Any]:
 
 def row(name: str, found: Segmentation, facts: dict[str, Any], measured: dict[str, float]) -> dict[str, Any]:
     finding = found.vessels[name]
-    verdict = "checks passed" if not finding.withheld else f"needs a reader: {finding.reason}"
-    result = {"vessel": name, "method": finding.method, "verdict": verdict, "tbr_error_percent": measured.get(name)}
+    result = {
+        "vessel": name,
+        "method": finding.method,
+        "verdict": verdict(finding).words,
+        "tbr_error_percent": measured.get(name),
+    }
     errors, dices = [], []
     if facts.get("circles", {}).get(name):
         rows = compare(found.labels, name, facts["circles"][name])

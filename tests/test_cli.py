@@ -138,7 +138,7 @@ def test_a_mask_on_another_grid(visit, tmp_path, study):
         labels.data[1:], labels.grid.__class__((labels.data.shape[0] - 1, *labels.data.shape[1:]), labels.grid.affine)
     )
     write_nifti(tmp_path / "m.nii.gz", cropped)
-    assert "neither that of the CT nor that of the PET" in refused(
+    assert "neither on the CT nor on the PET" in refused(
         "segment", out, "--method", "labels", "--from", tmp_path / "m.nii.gz"
     )
     assert not (out / "labels.nii.gz").exists()

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from petflame.errors import Fault, InputRefused, PetflameError
 from petflame.files import read_tsv, write_tsv
+from petflame.outside import calling
+from petflame.privacy import named
 from petflame.protocol import Protocol
-from petflame.study import VISIT_TEXT, VISITS, Study, Visit, read_visits
+from petflame.study import VISIT_TEXT, VISITS, Visit, read_visits
 
 if TYPE_CHECKING:
     from petflame.dicom.inspection import StudyFolder, StudyReport
@@ -71,11 +73,11 @@ def draft_study(dicom_root: Path, out: Path) -> list[str]:
         raise InputRefused(
             Fault("the table exists already", str(p), "name another folder, or remove it") for p in present
         )
-    studies, unreadable = find_studies(dicom_root)
+    studies, unreadable, doubts = find_studies(dicom_root)
     with_pet = [s for s in studies if s.pet_images]
     if not with_pet:
         told = f"{len(studies)} studies without PET" if studies else "no PET or CT image"
-        what = f"no PET study was found ({told}; {len(unreadable)} unreadable files)"
+        what = f"no PET study was found ({'; '.join([told, f'{len(unreadable)} unreadable files', *doubts])})"
         raise InputRefused.of(what, str(dicom_root), "name the folder that holds the trial's PET/CT")
     _refuse_shared(with_pet)
     nameless = [s for s in with_pet if not s.patient_id]
@@ -86,7 +88,7 @@ def draft_study(dicom_root: Path, out: Path) -> list[str]:
             )
             for s in nameless
         )
-    lines = [f"left aside: {fault}" for fault in unreadable]
+    lines = [*doubts, *(f"left aside: {fault}" for fault in unreadable)]
     lines += [f"left aside: {s.folder} holds no PET ({s.ct_images} CT images)" for s in studies if not s.pet_images]
     visits, key = [], []
     patients = sorted({s.patient_id for s in with_pet})
@@ -154,30 +156,32 @@ def check_study(
     from petflame.identity.compare import compare
     from petflame.identity.finding import FLAGGED, REFUSED, Entry
     from petflame.identity.record import Hasher
-    from petflame.workflow import check_tables
+    from petflame.study_tables import table_faults
 
     path = root / "visits.tsv"
     faults: list[Fault] = []
     warnings: list[str] = []
     visits: tuple[Visit, ...] = ()
+    scanned: set[str] | None = None
     try:
         table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
-        visits = read_visits(table, root, str(path))
+        visits = read_visits(table, root, calling(path))
         if not visits:
-            raise InputRefused.of("it has no rows", str(path), "add a row a visit, or draft it with `petflame init`")
+            raise InputRefused.of(
+                "it has no rows", calling(path), "add a row a visit, or draft it with `petflame init`"
+            )
+        scanned = {v.participant_id for v in visits}
     except PetflameError as error:
         faults += error.faults
-    try:
-        check_tables(Study(root, visits, b""))
-    except PetflameError as error:
-        faults += error.faults
+    found = table_faults(root, scanned)
+    faults += [*found.stopping, *found.exploratory, *found.unread]
     alone = sorted({v.participant_id for v in visits if sum(w.participant_id == v.participant_id for w in visits) < 2})
     warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
     hasher, entries = Hasher(secrets.token_bytes(32)), []
     with progress("visits checked", len(visits)) as advance:
         for visit in visits:
-            found, doubts, report = _check_visit(visit, protocol, require_suv, hasher, pixels)
-            faults += found
+            wrong, doubts, report = _check_visit(visit, protocol, require_suv, hasher, pixels)
+            faults += wrong
             warnings += doubts
             if report is not None:
                 entries.append(Entry(visit.row, visit.participant_id, visit.visit, report.identity))
@@ -210,10 +214,19 @@ def _check_visit(
         warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
     except PetflameError as error:
         faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
+    if report is not None and report.ct_shape is None and visit.labels is None:
+        what = "its study holds PET without CT and the row names no labels, so no vessel can be found"
+        faults.append(Fault(what, visit.row, "fetch the CT, or name labels that were drawn on the PET"))
     for name in ("labels", "seeds", "overrides", "edits"):
         path = getattr(visit, name)
         if path is not None and not path.exists():
-            faults.append(Fault(f"what column {name} names is missing ({path})", visit.row, "mend the path"))
+            faults.append(
+                Fault(
+                    f"what column {name} names is missing ({named(path, name)})",
+                    visit.row,
+                    "mend the path, or write n/a",
+                )
+            )
     faults += _reader_faults(visit)
     if report is not None and visit.labels is not None and visit.labels.name.endswith((".nii", ".nii.gz")):
         faults += _label_faults(visit, report)

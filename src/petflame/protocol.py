@@ -10,17 +10,36 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from petflame.anatomy import ARTERIES, TARGET_VESSELS, VEINS
+from petflame.bounds import (
+    Correlation,
+    HounsfieldUnits,
+    LengthMm,
+    Limit,
+    MarginMm,
+    Name,
+    Percent,
+    ReachMm,
+    ResolutionMm,
+    Sections,
+    Share,
+    ShiftMm,
+    SpacingMm,
+    UptakeMin,
+    UptakeRatio,
+    VariationCoefficient,
+    Voxels,
+    WallMm,
+)
 from petflame.errors import Fault, InputRefused
+from petflame.outside import calling, read_yaml
 from petflame.protocol_versions import filled_from_older, one_of
 from petflame.sensitivity import VARIATIONS, Variation
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+from petflame.typed import brief
 
 
 class _Rules(BaseModel):
@@ -31,28 +50,34 @@ class ConversionRules(_Rules):
     """What `convert` accepts and how it chooses series."""
 
     tracer: Literal["FDG", "any"] = "FDG"
-    uptake_warn_min: tuple[float, float] = (45.0, 150.0)
-    uptake_refuse_above_min: Positive = 240.0
-    pet_series: str | None = None
-    ct_series: str | None = None
+    uptake_warn_min: tuple[UptakeMin, UptakeMin] = (45.0, 150.0)
+    uptake_refuse_above_min: UptakeMin = 240.0
+    pet_series: Name | None = None
+    ct_series: Name | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ConversionRules:
+        if self.uptake_warn_min[0] > self.uptake_warn_min[1]:
+            raise ValueError("the upper end of `uptake_warn_min` stands before its lower end")
+        return self
 
 
 class RegionRules(_Rules):
     """Which voxels belong to a vessel section, and which sections count."""
 
-    roi_margin_mm: float = 0.0
+    roi_margin_mm: MarginMm = 0.0
     section_plane: Literal["axial", "perpendicular"] = "axial"
-    slice_spacing_mm: Positive | None = None
+    slice_spacing_mm: SpacingMm | None = None
     trim_end_sections: bool = False
-    partial_section_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    partial_section_fraction: Share = 0.5
     metal: Literal["ignore", "flag", "exclude"] = "exclude"
-    metal_hu: Positive = 2500.0
-    metal_reach_mm: NotNegative = 5.0
+    metal_hu: HounsfieldUnits = 2500.0
+    metal_reach_mm: ReachMm = 5.0
     pet_ct_mismatch: Literal["ignore", "flag", "exclude", "correct"] = "exclude"
     pet_ct_search: Literal["wide", "local"] = "wide"
-    pet_ct_mismatch_mm: Positive | None = 4.0
-    pet_ct_mismatch_voxels: Positive | None = None
-    pet_ct_mismatch_z_mm: Positive | None = 10.0
+    pet_ct_mismatch_mm: ShiftMm | None = 4.0
+    pet_ct_mismatch_voxels: Voxels | None = None
+    pet_ct_mismatch_z_mm: ShiftMm | None = 10.0
 
     @model_validator(mode="before")
     @classmethod
@@ -72,8 +97,8 @@ class SpillInRules(_Rules):
     """What happens to a section whose uptake may come from a hot neighbour."""
 
     rule: Literal["ignore", "flag", "exclude_sections", "exclude_voxels"] = "flag"
-    reach_mm: NotNegative = 15.0
-    hot_ratio: Positive = 1.4
+    reach_mm: ReachMm = 15.0
+    hot_ratio: UptakeRatio = 1.4
     extent: Literal["half_above_surroundings", "half_maximum"] = "half_above_surroundings"
     unlabelled: bool = True
 
@@ -81,9 +106,9 @@ class SpillInRules(_Rules):
 class PartialVolumeRules(_Rules):
     """What is assumed of the PET's resolution and the vessel's wall; never part of a primary figure."""
 
-    psf_fwhm_mm: Positive = 6.0
-    wall_mm_aorta: Positive = 2.0
-    wall_mm_carotid: Positive = 1.0
+    psf_fwhm_mm: ResolutionMm = 6.0
+    wall_mm_aorta: WallMm = 2.0
+    wall_mm_carotid: WallMm = 1.0
     transfer_matrix: bool = False
 
 
@@ -102,8 +127,8 @@ class BackgroundRules(_Rules):
         "carotid_left": (("jugular_right",), ("jugular_left",)),
     }
     core: Literal["erode", "as_given"] = "erode"
-    core_depth_mm: NotNegative = 4.0
-    thin_core_radius_mm: Positive = 2.0
+    core_depth_mm: ReachMm = 4.0
+    thin_core_radius_mm: ShiftMm = 2.0
 
     @model_validator(mode="after")
     def _known_regions(self) -> BackgroundRules:
@@ -121,10 +146,10 @@ class BackgroundRules(_Rules):
 class SummaryRules(_Rules):
     """How sections become one number a vessel, and vessels one number a patient."""
 
-    mds_length_mm: Positive = 15.0
+    mds_length_mm: LengthMm = 15.0
     mds_rule: Literal["largest_mean", "centred_on_maximum", "any_window_with_maximum"] = "largest_mean"
-    active_threshold: Positive = 2.0
-    index_minimum_sections: Annotated[int, Field(ge=1)] = 3
+    active_threshold: UptakeRatio = 2.0
+    index_minimum_sections: Sections = 3
     index_candidates: tuple[str, ...] = TARGET_VESSELS
     target_vessels: tuple[str, ...] = TARGET_VESSELS
 
@@ -141,8 +166,8 @@ class SummaryRules(_Rules):
 class Limits(_Rules):
     """Limits of one comparability item: pass up to the first, warn up to the second, fail beyond."""
 
-    passes: NotNegative
-    warns: NotNegative
+    passes: Limit
+    warns: Limit
 
     @model_validator(mode="after")
     def _ordered(self) -> Limits:
@@ -154,8 +179,14 @@ class Limits(_Rules):
 class Band(_Rules):
     """An inner band that passes and an outer band that warns; outside both fails."""
 
-    passes: tuple[float, float]
-    warns: tuple[float, float]
+    passes: tuple[Limit, Limit]
+    warns: tuple[Limit, Limit]
+
+    @model_validator(mode="after")
+    def _nested(self) -> Band:
+        if not self.warns[0] <= self.passes[0] <= self.passes[1] <= self.warns[1]:
+            raise ValueError("`passes` does not lie within `warns`, or an upper end stands before its lower end")
+        return self
 
 
 class ComparabilityRules(_Rules):
@@ -184,9 +215,9 @@ class PairingRules(_Rules):
     correspondence: Literal["landmark", "registration"] = "landmark"
     followup_contours: Literal["own", "baseline"] = "own"
     coverage: Literal["own", "common"] = "own"
-    registration_correlation: Annotated[float, Field(gt=0, le=1)] = 0.7
-    registration_return_mm: Positive = 2.0
-    registration_apart_mm: Positive = 5.0
+    registration_correlation: Correlation = 0.7
+    registration_return_mm: ShiftMm = 2.0
+    registration_apart_mm: ShiftMm = 5.0
 
     @property
     def registers(self) -> bool:
@@ -197,8 +228,8 @@ class PairingRules(_Rules):
 class ChangeRules(_Rules):
     """How a change between visits is expressed for one patient."""
 
-    within_subject_cv: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    published_bands_percent: tuple[Positive, ...] = (9.5, 15.0, 27.0)
+    within_subject_cv: VariationCoefficient = 0.05
+    published_bands_percent: tuple[Percent, ...] = (9.5, 15.0, 27.0)
 
 
 class Protocol(_Rules):
@@ -208,7 +239,7 @@ class Protocol(_Rules):
     2.0
     """
 
-    name: str = "ivory_assumed_v1"
+    name: Name = "ivory_assumed_v1"
     conversion: ConversionRules = ConversionRules()
     region: RegionRules = RegionRules()
     spill_in: SpillInRules = SpillInRules()
@@ -280,19 +311,14 @@ def load_protocol(path: Path | None) -> Protocol:
     """
     if path is None:
         return Protocol()
-    import yaml
-
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise InputRefused.of(f"the protocol cannot be read ({first})", str(path), "name a YAML file") from None
+    where = calling(path, "the protocol")
+    document = read_yaml(path, where=where)
     if not isinstance(document, dict):
-        raise InputRefused.of("it is not a mapping of choices", str(path), "start from config/protocols/ivory.yaml")
+        raise InputRefused.of("it is not a mapping of choices", where, "start from config/protocols/ivory.yaml")
     try:
-        return Protocol.model_validate(document)
+        return Protocol.model_validate({str(key): value for key, value in document.items()})
     except ValidationError as error:
-        raise InputRefused(validation_faults(error, str(path))) from None
+        raise InputRefused(validation_faults(error, where)) from None
 
 
 def validation_faults(error: ValidationError, where: str) -> list[Fault]:
@@ -303,5 +329,7 @@ def validation_faults(error: ValidationError, where: str) -> list[Fault]:
         if item["type"] == "extra_forbidden":
             faults.append(Fault(f"the key `{key}` does not exist", where, "remove it or mend its spelling"))
         else:
-            faults.append(Fault(f"`{key}` = {item['input']!r}: {item['msg']}", where, "give a value the key allows"))
+            faults.append(
+                Fault(f"`{key}` = {brief(item['input'])}: {item['msg']}", where, "give a value the key allows")
+            )
     return faults

@@ -12,6 +12,8 @@ from petflame.folders import StudyOut, VisitFolder
 from petflame.protocol import Protocol
 from petflame.study import Study
 
+# Time at which events are counted, unless the verb is told otherwise.
+HORIZON_YEARS = 2.0
 STUDY_TABLES = ("participants", "visits", "outcomes")
 
 

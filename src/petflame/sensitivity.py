@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from petflame.anatomy import AORTA, CAROTIDS
+from petflame.bounds import Words
 
 VARIED_SECTIONS = ("region", "background", "spill_in", "summary")
 
@@ -19,8 +20,8 @@ class Variation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    about: str
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    about: Words
     measure: Literal["tbr_max", "tbr_mean", "tbr_peak", "csuv_max"] = "tbr_max"
     changes: dict[str, dict[str, Any]] = {}
 

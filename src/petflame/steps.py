@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petflame import __version__
-from petflame.errors import Fault, InputRefused, MachineFault, PetflameError, UpstreamRefused, machine_fault
+from petflame.errors import Fault, InputRefused, MachineFault, PetflameError, UpstreamRefused, capped, machine_fault
 from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import VisitFolder, key_folder
@@ -65,7 +65,7 @@ class Outcome:
 
     def end_without(self, status: str, faults: Iterable[Fault]) -> list[Fault]:
         """Keep why there are no products; return the faults as they are kept, without names."""
-        told = [without_identity(fault, self.private) for fault in faults]
+        told = capped(without_identity(fault, self.private) for fault in faults)
         self._write({"status": status, "reasons": [fault.as_dict() for fault in told], "products": {}})
         self.seen.save()
         return told

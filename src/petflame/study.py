@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import os
 import re
 import secrets
@@ -18,10 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petflame.errors import FaultList, InputRefused
+from petflame.outside import calling
+from petflame.privacy import named
+from petflame.tabletext import MISSING_NUMBERS
+from petflame.typed import brief
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# What every common file system allows at most.
+LONGEST_PATH, LONGEST_NAME = 4_095, 255
 VISITS = ("baseline", "followup")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -109,17 +116,22 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
     unknown = [str(c) for c in table.columns if c not in (*VISIT_TEXT, "comment")]
     if unknown:
         known = ", ".join((*VISIT_TEXT, "comment"))
-        faults.add(f"columns {', '.join(unknown)} are unknown", where, f"rename or remove them; it may have {known}")
+        faults.add(
+            f"columns {named(', '.join(unknown), 'of other names')} are unknown",
+            where,
+            f"rename or remove them; it may have {known}",
+        )
     used: dict[str, str] = {}
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        line = f"{where}, line {number}"
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        line = f"{where}, line {index + 2}"
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
         participant, visit, dicom_dir = (given.get(c, "") for c in ("participant_id", "visit", "dicom_dir"))
         if not IDENTIFIER.fullmatch(participant):
-            what = f"participant_id {participant!r} is not a name of letters, digits, '.', '_' and '-'"
+            given_id = named(brief(participant), "as given")
+            what = f"participant_id {given_id} is not a name of letters, digits, '.', '_' and '-'"
             faults.add(what, line, "use a study code")
         if visit not in VISITS:
-            faults.add(f"visit {visit!r} is unknown", line, "write baseline or followup")
+            faults.add(f"visit {named(brief(visit), 'as given')} is unknown", line, "write baseline or followup")
         if not dicom_dir:
             faults.add("dicom_dir is empty", line, "name the folder with this visit's DICOM files")
         if (participant, visit) in seen:
@@ -131,9 +143,12 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
             if "\0" in str(path):
                 faults.add("a path holds a null character", line, "save the table as plain UTF-8 text")
                 continue
+            if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(p)) > LONGEST_NAME for p in path.parts):
+                faults.add("a path is longer than any file's can be", line, "mend the path")
+                continue
             real = os.path.realpath(path)
             if dicom_dir and real in used:
-                what = f"{path.name} serves {used[real]} and {participant} {visit}"
+                what = f"{named(path.name, 'one folder or file')} serves {used[real]} and {participant} {visit}"
                 faults.add(what, line, "give each visit its own folder and files")
             used[real] = f"{participant} {visit}"
         visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
@@ -142,12 +157,16 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
 
 
 def _glucose(value: object, line: str, faults: FaultList) -> float | None:
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    if value is None or value != value or str(value).strip() in MISSING_NUMBERS:
         return None
     try:
         number = float(str(value))
     except ValueError:
-        faults.add(f"glucose_mmol_l {value!r} is not a number", line, "write mmol/L, or n/a")
+        what = f"glucose_mmol_l {named(brief(value), 'as given')} is not a number"
+        faults.add(what, line, "write mmol/L with a decimal point, or n/a")
+        return None
+    if not math.isfinite(number) or number > 1000:
+        faults.add("glucose_mmol_l is not possible", line, "write mmol/L, or n/a")
         return None
     if number > 30:
         faults.add(
@@ -185,8 +204,8 @@ def load_study(root: Path, out: Path, keep_key: bool = True) -> Study:
     path = root / "visits.tsv"
     table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
     if table.empty:
-        raise InputRefused.of("it has no rows", str(path), "add a row a visit, or draft it with `petflame init`")
-    study = Study(root, read_visits(table, root, str(path)), blinding_key(root, out))
+        raise InputRefused.of("it has no rows", calling(path), "add a row a visit, or draft it with `petflame init`")
+    study = Study(root, read_visits(table, root, calling(path)), blinding_key(root, out))
     if keep_key:
         keep_blinding_key(study, out)
     return study

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from petflame import __version__
-from petflame.errors import FaultList, InputRefused
+from petflame.errors import InputRefused
 from petflame.files import read_tsv
+from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
-from petflame.places import as_written, look_alike_faults, number_faults, place_faults
+from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
+from petflame.replan import Job, mark
+from petflame.requests import (
+    HORIZON_YEARS,
+    analyse_request,
+    collect_request,
+    convert_request,
+    identify_request,
+    measure_request,
+    outcomes_request,
+    pair_request,
+    report_request,
+    segment_request,
+)
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
+from petflame.study_tables import check_tables
 
 SIMULATED = "simulated"
-ARMS = ("active", "control")
 
 
 class Settings(BaseModel):
@@ -49,12 +63,15 @@ class Workflow:
     out : StudyOut
     simulated : bool
         Whether the study is the embedded trial, still to be written.
+    doubts : tuple of str
+        What the user must know before the run, though it stops nothing.
     """
 
     settings: Settings
     study: Study
     out: StudyOut
     simulated: bool
+    doubts: tuple[str, ...] = ()
 
     def table(self, name: str) -> Path | None:
         """Path of an optional table of the study, such as ``allocation.tsv``; None where there is none."""
@@ -67,46 +84,108 @@ class Workflow:
         return f"--protocol {shlex.quote(self.settings.protocol)}" if self.settings.protocol else ""
 
     @property
+    def _protocol_file(self) -> Path | None:
+        return Path(self.settings.protocol) if self.settings.protocol else None
+
+    @property
+    def _reliability(self) -> Path | None:
+        return Path(self.settings.reliability) if self.settings.reliability else None
+
+    @property
+    def _strata(self) -> tuple[str, ...]:
+        return tuple(c.strip() for c in self.settings.strata.split(",") if c.strip())
+
+    @property
+    def _study_id(self) -> str:
+        return self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name)
+
+    @property
     def analysis_options(self) -> str:
         """Options of the command line for the analysis: identifier of the study, strata, reliability."""
         given = {
-            "--study-id": self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name),
+            "--study-id": self._study_id,
             "--strata": self.settings.strata,
             "--reliability": self.settings.reliability,
         }
         return " ".join(f"{option} {shlex.quote(value)}" for option, value in given.items() if value)
 
-    @property
+    @cached_property
     def protocol(self) -> Protocol:
         """The configured protocol."""
-        return load_protocol(Path(self.settings.protocol) if self.settings.protocol else None)
+        return load_protocol(self._protocol_file)
 
-    @property
-    def choices(self) -> str:
-        """Version and protocol hash: what a change of either must make anew."""
-        return f"{__version__} {self.protocol.digest}"
+    def sources_of(self, visit: Visit) -> dict[str, Any]:
+        """Hashes of a visit's regions or seeds, with what lies beside them, and of a reader's edits."""
+        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), visit.edits)
+        return request.made_from(hash_file)["sources"]
 
-    def state_of(self, *paths: Path | None) -> str:
-        """Newest change and number of the files at or below some paths, so that changed input is taken anew.
+    def jobs(self) -> Iterator[Job]:
+        """Yield every step of the study in the order of the road, with what it is to be made from."""
+        study, out, protocol = self.study, self.out, self.protocol
+        for code, visit in sorted(study.by_code.items()):
+            folder = out.visit(code)
+            requests = (
+                convert_request(visit.dicom_dir, visit.overrides, protocol, self.settings.require_suv),
+                segment_request(folder.root, self.method_of(visit), self.source_of(visit), visit.edits),
+                measure_request(folder.root, protocol),
+            )
+            earlier = (study.root / "truth.json",) if self.simulated else ()
+            for request in requests:
+                record = folder.step(request.verb)
+                # A visit that was converted without a trace of whose scan it is has to be converted again.
+                traced = request.verb == "convert" and folder.pet.exists()
+                outputs = (record, out.identity_record(code)) if traced else (record,)
+                before = (*earlier, folder.step("identify")) if request.verb == "measure" else earlier
+                yield self._job(request, code, record, outputs, before)
+                earlier = (record,)
+        converted = tuple(out.visit(code).step("convert") for code in study.by_code)
+        record = out.step("identify")
+        yield self._job(identify_request(study, out), "trial", record, (record, out.identity), converted)
+        pairs = []
+        for code, visits in sorted(study.pairs.items()):
+            first, second = visits
+            if first is None or second is None:
+                continue
+            folders = [out.visit(study.code(v.participant_id, v.visit)) for v in (first, second)]
+            glucose = (first.glucose_mmol_l, second.glucose_mmol_l)
+            request = pair_request(folders[0].root, folders[1].root, first.participant_id, protocol, glucose)
+            record = out.pair(code).step("pair")
+            yield self._job(request, code, record, (record,), tuple(f.step("measure") for f in folders))
+            pairs.append(record)
+        tables = (out.patients, out.vessels, out.exclusions, out.variations)
+        measured = tuple(out.visit(code).step("measure") for code in study.by_code)
+        request = collect_request(study, out, protocol)
+        yield self._job(request, "trial", out.step("collect"), tables, (*measured, *pairs))
+        allocation, participants = self.table("allocation.tsv"), self.table("participants.tsv")
+        request = analyse_request(
+            tables, allocation, participants, self._reliability, protocol, self._strata, self._study_id
+        )
+        yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
+        made: tuple[Path, ...] = (out.arms,)
+        events = self.table("outcomes.tsv")
+        if events is not None and allocation is not None:
+            request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
+            yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
+            made += (out.step("outcomes"),)
+        request = report_request(out, study.root, protocol, self._protocol_file)
+        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), made)
 
-        The simulated trial's files are made by the workflow itself and need no watching.
-        """
-        if self.simulated:
-            return ""
-        times = []
-        for path in filter(None, paths):
-            files = [path, *path.rglob("*")] if path.is_dir() else [path]
-            times += [f.stat().st_mtime_ns for f in files if f.exists()]
-        return f"{len(times)} {max(times, default=0)}"
+    def _job(
+        self, request: Request, code: str, record: Path, outputs: tuple[Path, ...], earlier: tuple[Path, ...]
+    ) -> Job:
+        folder = record.parent.parent
+        seen = self.out.root / "key" / "seen" / f"{folder.name}.{request.verb}.json"
+        return Job(request, record, self.out.plan(request.verb, code), seen, outputs, earlier)
 
-    def sources_of(self, visit: Visit) -> str:
-        """State of a visit's label map or seeds, with the names beside a label map, and of a reader's edits."""
-        source = self.source_of(visit)
-        beside = None
-        if source is not None:
-            stem = source.name.removesuffix(".gz").removesuffix(".nii")
-            beside = source.with_name(f"{stem}.json")
-        return self.state_of(source, beside, visit.edits) if source is not None or visit.edits is not None else ""
+    def mark_stale(self) -> list[str]:
+        """Mark the steps that are to be made again; return a line a reason, for the user."""
+        reasons = mark(self.jobs(), self.settings.strict)
+        return [f"to be made again: {reason} ({count})" for reason, count in reasons.items()]
+
+    def stale(self, verb: str, code: str = "trial") -> list[Path]:
+        """Return the marker of a step that planning found to be made again, as one more input of its rule."""
+        marker = self.out.plan(verb, code)
+        return [marker] if marker.exists() else []
 
     def begin(self) -> None:
         """Make the folder of the results with its private one, and keep the key, once jobs are to run."""
@@ -175,54 +254,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
     if not root.is_dir():
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
-    check_tables(study)
-    return Workflow(settings, study, StudyOut(out), False)
-
-
-def check_tables(study: Study) -> None:
-    """Check that participants, visits and allocation agree.
-
-    Raises
-    ------
-    InputRefused
-        With every unknown arm, duplicate, participant with scans but without an arm, and unknown participant.
-    """
-    faults = FaultList()
-    scanned = {v.participant_id for v in study.visits}
-    known = _ids(study.root / "participants.tsv", faults)
-    if known is not None:
-        for participant in sorted(scanned - set(known)):
-            faults.add(f"{participant} has visits but no row", "participants.tsv", "add the participant")
-    allocation = study.root / "allocation.tsv"
-    arms = _ids(allocation, faults, ("arm",))
-    if arms is not None:
-        for participant in sorted(scanned - set(arms)):
-            faults.add(f"{participant} has visits but no arm", "allocation.tsv", "add the row, or remove the visits")
-        if not scanned & set(arms):
-            faults.add("no participant has both visits and an arm", "allocation.tsv", "use the same participant_id")
-        table = read_tsv(allocation, text=("participant_id", "arm"))
-        for row in table[~table["arm"].isin(ARMS)].to_dict("records"):
-            faults.add(
-                f"{row['participant_id']} has the arm {row['arm']!r}", "allocation.tsv", "write active or control"
-            )
-    followed = _ids(study.root / "outcomes.tsv", faults, ("time_years", "event"))
-    tables = {"visits": scanned, "participants": known, "allocation": arms, "outcomes": followed}
-    faults.extend(look_alike_faults({f"{name}.tsv": ids for name, ids in tables.items() if ids}))
-    faults.raise_if_any()
-
-
-def _ids(path: Path, faults: FaultList, columns: tuple[str, ...] = ()) -> list[str] | None:
-    if not path.exists():
-        return None
-    try:
-        table = read_tsv(path, required=("participant_id", *columns), text=("participant_id", *columns))
-    except InputRefused as error:
-        faults.extend(error.faults)
-        return None
-    ids = [str(p) for p in table["participant_id"]]
-    for participant in sorted({p for p in ids if ids.count(p) > 1}):
-        faults.add(f"{participant} stands twice", path.name, "keep one row a participant")
-    return ids
+    found = check_tables(study)
+    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in found.exploratory)]
+    doubts += [str(fault) for fault in found.unread]
+    return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
 
 
 def closing_summary(out: StudyOut) -> str:
@@ -241,13 +276,20 @@ def closing_summary(out: StudyOut) -> str:
             )
     if out.exclusions.exists():
         rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
-        refused: dict[str, list[str]] = {}
+        told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}
         for r in rows:
-            if r["kind"] == "refused":
-                refused.setdefault(f"{r['participant_id']} {r['visit']} ({r['step']})", []).append(r["what"])
+            if r["kind"] in told:
+                name = f"{r['participant_id']} {r['visit']} ({r['step']})"
+                told[r["kind"]].setdefault(name, []).append(r["what"])
         flagged = sum(r["kind"] == "flagged" for r in rows)
-        lines.append(f"refused: {len(refused)}; kept with a flag: {flagged} (see {out.exclusions})")
-        lines += [f"  refused {name}: {'; '.join(reasons)}" for name, reasons in refused.items()]
+        lines.append(f"refused: {len(told['refused'])}; kept with a flag: {flagged} (see {out.exclusions})")
+        if told["failed"]:
+            lines.append(
+                f"failed: {len(told['failed'])}, by a fault of petflame: run the same line again; if it comes again, "
+                f"report it with the file in {out.root / 'key' / 'failures'}, after a look that it names nobody"
+            )
+        for kind, names in told.items():
+            lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
         doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
         lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)

@@ -6,6 +6,8 @@ import copy
 
 import numpy as np
 import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from dicom.synthetic import CT_SHAPE, PET_SHAPE, ct_series, expected_suv, pet_series, stored, study, write
 from petflame.errors import InputRefused
@@ -86,6 +88,50 @@ def test_one_uid_at_two_places(convert, tmp_path):
     pet = pet_series()
     pet[3].SOPInstanceUID = pet[2].SOPInstanceUID
     refused(convert, study(tmp_path / "in", pet), "share one SOPInstanceUID")
+
+
+@pytest.mark.parametrize("how", ["rle", "decimals"])
+def test_one_image_stored_twice_in_another_form_is_one_image(convert, tmp_path, how):
+    pet = pet_series()
+    again = copy.deepcopy(pet)
+    for ds in again:
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        if how == "rle":
+            ds.compress(RLELossless, generate_instance_uid=False)
+        else:
+            ds.RescaleSlope, ds.AcquisitionTime = f"{float(ds.RescaleSlope):.8f}", "110000.00"
+    source = study(tmp_path / "in", pet)
+    for n, ds in enumerate(again):
+        ds.save_as(source / f"again{n}.dcm", enforce_file_format=True)
+    right(convert, source)
+    visit = convert(source)
+    assert visit.json()["duplicates_dropped"] == 6
+    assert visit.warnings == [
+        "6 images of PT series 4 (12 images) are stored a second time with the same values; one of each was used"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"RescaleSlope": "0.9"}, "rescale slope"), ({"AcquisitionTime": "120000"}, "acquisition time")],
+)
+def test_one_uid_with_two_contents_is_refused_for_what_differs(convert, tmp_path, changes, what):
+    pet = pet_series()
+    twin = copy.deepcopy(pet[2])
+    for keyword, value in changes.items():
+        setattr(twin, keyword, value)
+    told = refused(convert, study(tmp_path / "in", [*pet, twin]), "share one SOPInstanceUID", f"differ in {what}")
+    assert "dynamic" not in told
+
+
+def test_two_versions_of_one_image_are_not_called_dynamic(convert, tmp_path):
+    pet = pet_series()
+    twins = copy.deepcopy(pet)
+    for n, ds in enumerate(twins):
+        ds.SOPInstanceUID, ds.RescaleSlope = f"2.25.99.{n}", "0.7"
+    told = refused(convert, study(tmp_path / "in", [*pet, *twins]), "two versions of one", "rescale slope", "6 times")
+    assert "dynamic" not in told
 
 
 def test_two_frames(convert, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from dicom.synthetic import FACTOR, pet_series, study
 from petflame.dicom.overrides import load_overrides
 from petflame.errors import InputRefused
+from petflame.privacy import with_names
 
 HEAD = "key\tvalue\treason\twho\n"
 
@@ -43,9 +44,9 @@ def test_every_fault_is_listed(tmp_path):
     path.write_text(HEAD + "\n".join(rows) + "\n")
     with pytest.raises(InputRefused) as error:
         load_overrides(path)
-    told = str(error.value)
+    told = with_names(str(error.value))
     for word in (
-        "`height` does not exist",
+        "'height' does not exist",
         "outside 2 to 400",
         "not a number",
         "one of M, F, O",

@@ -10,6 +10,7 @@ import pytest
 from pydicom.uid import EnhancedPETImageStorage, SecondaryCaptureImageStorage
 
 from dicom.synthetic import ct_series, expected_suv, pet_series, study, write
+from petflame.dicom import listing
 from petflame.dicom.inspection import find_studies, inspect_study
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
@@ -151,7 +152,7 @@ def test_studies_below_an_archive(tmp_path):
     study(tmp_path / "P1" / "A")
     changed = {"StudyInstanceUID": "2.25.12", "StudyDate": "20250611"}
     study(tmp_path / "P1" / "B", pet_series(**changed), ct_series(**changed))
-    studies, faults = find_studies(tmp_path)
+    studies, faults, _ = find_studies(tmp_path)
     assert faults == []
     assert [(s.folder.name, s.study_date, s.pet_images, s.ct_images, s.shared) for s in studies] == [
         ("A", "20250311", 6, 5, False),
@@ -172,14 +173,13 @@ def test_a_damaged_file_of_a_series_not_taken_is_listed(convert, tmp_path):
     assert convert(source).warnings == []
     report = inspect_study(source, Protocol())
     assert report.faults == ()
-    told = "it ends inside its header (truncated); of a series that was not taken"
-    assert report.ignored == (("nac/IM0002.dcm", told),)
+    assert report.ignored == (("nac/IM0002.dcm", listing.NOT_TAKEN),)
 
 
 def test_a_damaged_file_that_might_be_meant_is_refused(convert, tmp_path):
     source = study(tmp_path / "chosen")
     damaged(source / "pet" / "IM0002.dcm")
-    with pytest.raises(InputRefused, match=r"pet/IM0002\.dcm: it ends inside its header"):
+    with pytest.raises(InputRefused, match=r"pet/IM0002\.dcm.: it ends inside its header"):
         convert(source)
     source = study(tmp_path / "unknown")
     write(pet_series(uid="2.25.4711.9", CorrectedImage=["DECY"])[:1], source / "alone")

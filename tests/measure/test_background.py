@@ -9,9 +9,9 @@ from scipy import ndimage
 import phantoms
 from petflame.grid import Grid, Volume
 from petflame.measure.background import standard_error
-from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
 from phantoms import CT, PEAKS, PET
 
 

@@ -15,9 +15,9 @@ from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
 from petflame.grid import Volume
 from petflame.measure.folder import measure_visit
-from petflame.measure.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery
 from petflame.segment.product import write_segmentation
 
 # A tube with a wall, and a vein, upright in cold surroundings: centre x, y; outer radius; wall. RAS mm.

@@ -35,7 +35,7 @@ def test_either_grid_is_recognised_and_kept(tmp_path):
 
 def test_another_grid_is_refused_and_both_are_named(tmp_path):
     other = phantoms.grid((1.5, 1.5, 2.5), low=(-70.0, -60.0, 1.0))
-    with pytest.raises(InputRefused, match=r"neither that of the CT.*CT: .* PET: "):
+    with pytest.raises(InputRefused, match=r"neither on the CT nor on the PET.*CT: .* PET: "):
         segmentation_from_labels(saved(tmp_path, phantoms.label_map(other)), GRIDS)
 
 

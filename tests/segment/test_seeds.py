@@ -84,14 +84,23 @@ def test_three_formats_say_the_same(tmp_path):
         ({"carotis": [[0, 0, 0], [0, 0, 9]]}, "is no vessel"),
         ({"carotid_left": [[0, 0, 0]]}, r"1 point"),
         ({"carotid_left": [[0, 0, 0], [0, 0, 60]]}, "gap of 60 mm"),
-        ({"carotid_left": [[0, 0, "x"], [0, 0, 9]]}, "not a point"),
+        ({"carotid_left": [[0, 0, "x"], [0, 0, 9]]}, "not a number"),
         ({}, "no vessel"),
         ({"aorta_arch": [[0, 0, 0], [0, 0, 9]]}, "no radius"),
         ({"carotid_bifurcation_left": [[0, 0, 0], [0, 0, 9]]}, "2 points"),
         ({"carotid_bifurcation_left": [[0, 0, 0]], "carotid_bifurcation_right": [[9, 0, 0]]}, "mirrored"),
         ({"landmarks_lps_mm": {"nose": [0, 0, 0]}}, "no landmark"),
         ({"carotid_left": [[0, 0, 0], [0, 0, 9]], "radius_mm": {"carotid_left": -1}}, "not above zero"),
-        ([1, 2], "cannot be read"),
+        ([1, 2], "not hold a JSON object"),
+        ({"carotid_left": [[0, 0, 5], [0, 0, 5]]}, "1 point"),
+        ({"carotid_left": [[0, 0, 5], [9, 0, 5]]}, "within 0.0 mm of height"),
+        ({"carotid_left": [[0, 0, 10**309], [0, 0, 5]]}, "not a finite number"),
+        ({"carotid_left": [[0, 0, 2e4], [0, 0, 5]]}, "not within -10000 to 10000 mm"),
+        ({"carotid_left": [[0, 0, 0], [0, 0, 9]], "radius_mm": {"carotid_left": 1e300}}, "cannot have"),
+        ({"carotid_left": 5}, "not a list"),
+        ({"markups": [5]}, "not a mapping"),
+        ({"markups": [{"controlPoints": [{"label": "svc-1"}]}]}, "not a point"),
+        ({"markups": [{"coordinateSystem": 5, "controlPoints": []}]}, "not LPS or RAS"),
     ],
 )
 def test_seeds_that_cannot_be_used_are_refused(tmp_path, document, words):
@@ -145,3 +154,25 @@ def test_mirrored_seeds_are_refused(tmp_path):
     )
     with pytest.raises(InputRefused, match="mirrored"):
         segment_automatically(bent_vessel(4.0), path, geometric=False)
+
+
+def test_a_point_that_was_clicked_twice_is_one_point(tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps({"carotid_left": [[1, 2, 9], [0, 0, 0], [1, 2, 9]]}))
+    np.testing.assert_array_equal(read_seeds(tmp_path / "s.json").points_lps_mm["carotid_left"], [[0, 0, 0], [1, 2, 9]])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("vessel,x_mm,y_mm\nsvc,1,2\n", "z_mm are missing"),
+        ("vessel;x_mm;y_mm;z_mm\nsvc;1;2;3\n", "separated by semicolons"),
+        ("vessel,x_mm,y_mm,z_mm\nsvc,1,2,x\n", "line 2 holds 'x'"),
+        ("vessel,x_mm,y_mm,z_mm\nsvc,1,2,1e400\n", "not a finite number"),
+        ('vessel,x_mm,y_mm,z_mm\n"' + "a" * 140_000, "longer than"),
+        ("vessel,x_mm,y_mm,z_mm,radius_mm\nsvc,1,2,3,5\nsvc,1,2,9,6\n", "another radius"),
+    ],
+)
+def test_a_table_of_seeds_says_which_line_is_at_fault(tmp_path, text, words):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(InputRefused, match=words):
+        read_seeds(tmp_path / "s.csv")

@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.requests import HORIZON_YEARS
 from petflame.steps import step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
@@ -61,7 +62,8 @@ def analyse(
         )
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
-            (out / "outcomes.json").unlink(missing_ok=True)
+            for path in (out / "outcomes.json", out / "steps" / "outcomes.json"):
+                path.unlink(missing_ok=True)
         result = run(
             patients,
             out,
@@ -96,7 +98,7 @@ def outcomes(
     table: Annotated[Path, typer.Argument(metavar="OUTCOMES.tsv", help="participant_id, time_years, event.")],
     allocation: Allocation,
     out: Out,
-    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = 2.0,
+    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = HORIZON_YEARS,
     patients: Annotated[
         Path | None,
         typer.Option(metavar="PATIENTS.tsv", help="Adds the association of each patient's change with events."),
@@ -114,6 +116,8 @@ def outcomes(
     console = Console(log_json, record)
     with step("outcomes", out, record, console) as outcome:
         outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
+        # One that no record of a step names may be an older one.
+        (out / "outcomes.json").unlink(missing_ok=True)
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
         events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
@@ -137,8 +141,10 @@ def reliability(
     console = Console(log_json, record)
     with step("reliability", out, record, console):
         result = run(readings, out, log=log)
+        agreement = result["icc"]["A,1"]
+        icc = "not estimable (" + result["icc"]["reason"] + ")" if agreement is None else f"{agreement['estimate']:.3f}"
         console.say(
-            f"ICC(A,1) {result['icc']['A,1']['estimate']:.3f}, repeatability coefficient "
+            f"ICC(A,1) {icc}, repeatability coefficient "
             f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
         )
 

@@ -9,6 +9,7 @@ from petflame.dicom import tags as t
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
+from petflame.privacy import named
 
 DECAY_CORRECTED = frozenset({"DECY", "DECAY"})
 PHILIPS_AGREEMENT = 0.01
@@ -46,7 +47,11 @@ def from_activity(work: Findings, header: PetHeader, subject: Subject, base: Suv
 def _decay_objections(work: Findings, decay: str, corrected: bool, header: PetHeader) -> None:
     where = t.name(t.DECAY_CORRECTION)
     if decay not in ("START", "ADMIN", "NONE"):
-        what = f"decay correction {decay[:16]!r} is not known" if decay else "the decay correction is missing"
+        what = (
+            f"decay correction {named(decay[:16], '(other)')} is not known"
+            if decay
+            else "the decay correction is missing"
+        )
         work.refuse(what, where, "")
     elif decay == "NONE" and corrected:
         work.refuse("decay correction is NONE while CorrectedImage lists DECY", where, "")

@@ -79,8 +79,8 @@ def assemble(series: Series, expected_slices: int | None = None) -> tuple[Stack 
         Everything that is wrong; empty when there is a stack.
     warnings : list of str
     """
-    members, dropped, faults = without_duplicates(without_localizers(series))
-    dropped += len(series.headers) - len(members) - dropped
+    members, repeated, faults = without_duplicates(without_localizers(series))
+    dropped = len(series.headers) - len(members)
     for header in members:
         faults.extend(pixel_faults(header))
     slices = []
@@ -94,7 +94,12 @@ def assemble(series: Series, expected_slices: int | None = None) -> tuple[Stack 
     faults = _mixture(series, slices)
     if faults:
         return None, faults, []
-    return _stack(series, slices, dropped, expected_slices)
+    stack, faults, warnings = _stack(series, slices, dropped, expected_slices)
+    if repeated:
+        warnings.append(
+            f"{repeated} images of {series.label} are stored a second time with the same values; one of each was used"
+        )
+    return stack, faults, warnings
 
 
 def _geometry(header: Header) -> tuple[_Slice | None, list[Fault]]:
@@ -104,25 +109,25 @@ def _geometry(header: Header) -> tuple[_Slice | None, list[Fault]]:
     for tag, count in ((t.IPP, 3), (t.IOP, 6), (t.PIXEL_SPACING, 2)):
         numbers = v.numbers(tag)
         if numbers is None or len(numbers) != count:
-            faults.append(Fault(f"{t.name(tag)} is missing or unreadable", header.name, again))
+            faults.append(Fault(f"{t.name(tag)} is missing or unreadable", header.told, again))
         else:
             values[tag] = np.asarray(numbers, float)
     rows, columns = v.integer(t.ROWS), v.integer(t.COLUMNS)
     for tag, side in ((t.ROWS, rows), (t.COLUMNS, columns)):
         if side is None or side < 1:
-            faults.append(Fault(f"{t.name(tag)} is missing or unreadable", header.name, again))
+            faults.append(Fault(f"{t.name(tag)} is missing or unreadable", header.told, again))
         elif side > LARGEST_SIDE:
-            faults.append(Fault(f"{t.name(tag)} = {side} is beyond {LARGEST_SIDE}", header.name, again))
+            faults.append(Fault(f"{t.name(tag)} = {side} is beyond {LARGEST_SIDE}", header.told, again))
     if faults or rows is None or columns is None:
         return None, faults
     row, column = values[t.IOP][:3], values[t.IOP][3:]
     off = max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column))
     if off > 2 * COSINE_TOLERANCE:
-        faults.append(Fault(f"{t.name(t.IOP)} does not hold two orthogonal unit vectors", header.name, again))
+        faults.append(Fault(f"{t.name(t.IOP)} does not hold two orthogonal unit vectors", header.told, again))
     if not (values[t.PIXEL_SPACING] > 0.01).all() or (values[t.PIXEL_SPACING] > 100).any():
-        faults.append(Fault(f"{t.name(t.PIXEL_SPACING)} is not a plausible distance in mm", header.name, again))
+        faults.append(Fault(f"{t.name(t.PIXEL_SPACING)} is not a plausible distance in mm", header.told, again))
     if np.abs(values[t.IPP]).max() > LARGEST_POSITION_MM:
-        faults.append(Fault(f"{t.name(t.IPP)} is not a plausible position in mm", header.name, again))
+        faults.append(Fault(f"{t.name(t.IPP)} is not a plausible position in mm", header.told, again))
     if faults:
         return None, faults
     frame = v.text(t.FRAME_OF_REFERENCE)
@@ -158,7 +163,7 @@ def _mixture(series: Series, slices: list[_Slice]) -> list[Fault]:
         faults.append(
             Fault(
                 f"its images differ in {what} ({rare} of {len(slices)} are unlike the others)",
-                f"{series.label}, {told.header.name}",
+                f"{series.label}, {told.header.told}",
                 "keep only the images of one reconstruction in the series",
             )
         )
@@ -204,7 +209,7 @@ def _stack(
     jitter = float(np.abs(along - np.arange(count) * along[-1] / (count - 1)).max())
     limit = max(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_FRACTION * median)
     if len(wide):
-        at = slices[int(wide[0])].header.name
+        at = slices[int(wide[0])].header.told
         missing = int(np.round(gaps[wide] / median - 1).sum())
         what = f"about {missing} slices are missing (a gap of {gaps[wide[0]]:.2f} mm where {median:.2f} mm is usual)"
         faults.append(Fault(what, f"{told}, after {at}", "fetch the complete series again"))

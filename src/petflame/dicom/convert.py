@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
 from petflame.dicom.identity import identity_of
+from petflame.dicom.judge import judge_image, refused_suv
 from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
@@ -77,7 +79,7 @@ def convert_visit(
     visit_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{visit_dir.name}.", suffix=TEMPORARY, dir=visit_dir.parent))
     try:
-        pixels = _write(plan, temporary, protocol)
+        plan, *pixels = _write(plan, temporary, protocol, require_suv)
         if kept is not None:
             write_record(kept, identity_of(plan, Hasher(identity_key(kept.parent)), *pixels))
         _publish(temporary, visit_dir)
@@ -86,11 +88,9 @@ def convert_visit(
     return list(plan.warnings)
 
 
-def _write(plan: Plan, folder: Path, protocol: Protocol) -> tuple[Array, Array | None]:
-    """Write the products; return the fingerprints of PET and CT."""
-    if plan.pet_stack is None or plan.suv is None:
-        raise ValueError("a plan without faults has a PET")
-    pet = read_pet(plan)
+def _write(plan: Plan, folder: Path, protocol: Protocol, require_suv: bool) -> tuple[Plan, Array, Array | None]:
+    """Write the products; return the plan with what the voxels added to it, and the fingerprints of PET and CT."""
+    plan, pet = judged(plan, read_pet(plan), require_suv)
     write_nifti(folder / "pet.nii.gz", pet, f"petflame PET, {voxel_unit(plan)}")
     write_json(folder / "pet.json", pet_document(plan, protocol.stamp))
     pet_pixels, ct_pixels = pet_fingerprint(pet.data), None
@@ -99,7 +99,25 @@ def _write(plan: Plan, folder: Path, protocol: Protocol) -> tuple[Array, Array |
         write_nifti(folder / "ct.nii.gz", ct, "petflame CT, HU")
         ct_pixels = ct_fingerprint(ct.data)
     write_json(folder / "ct.json", ct_document(plan, protocol.stamp))
-    return pet_pixels, ct_pixels
+    return plan, pet_pixels, ct_pixels
+
+
+def judged(plan: Plan, pet: Volume, require_suv: bool) -> tuple[Plan, Volume]:
+    """Hold a PET that was read against its headers; where the voxels refute SUV, return it without.
+
+    Raises
+    ------
+    InputRefused
+        When the slices are not on one scale, a constant was added, or SUV is refuted and required.
+    """
+    if plan.header is None or plan.suv is None:
+        raise ValueError("a plan without faults has a PET")
+    facts, findings = judge_image(pet, plan.header, plan.suv)
+    if findings.reasons and require_suv:
+        raise InputRefused(findings.reasons)
+    warnings = tuple(dict.fromkeys([*plan.warnings, *findings.warnings]))
+    plan = replace(plan, suv=refused_suv(plan.suv, findings), warnings=warnings, image=facts)
+    return plan, read_pet(plan) if findings.reasons else pet
 
 
 def _publish(temporary: Path, visit_dir: Path) -> None:

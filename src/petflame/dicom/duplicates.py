@@ -8,11 +8,31 @@ import numpy as np
 
 from petflame.dicom import tags as t
 from petflame.dicom.header import Header
-from petflame.dicom.pixels import stored_bytes
+from petflame.dicom.pixels import pixel_faults, read_stored, stored_bytes
 from petflame.dicom.series import Series
-from petflame.errors import Fault
+from petflame.errors import Fault, InputRefused
 
 MOST_NAMED = 3
+# Decimals may be written otherwise: the least that a PACS keeps of a decimal string is six digits.
+SAME_NUMBER = 1e-6
+SAME_PLACE = 1e-3
+TIMES = {
+    t.ACQUISITION_TIME: "acquisition time",
+    t.FRAME_REFERENCE_TIME: "frame reference time",
+    t.TEMPORAL_POSITION: "temporal position",
+}
+NUMBERS = {
+    t.IPP: "position",
+    t.IOP: "orientation",
+    t.PIXEL_SPACING: "pixel spacing",
+    t.ROWS: "matrix size",
+    t.COLUMNS: "matrix size",
+    t.SLOPE: "rescale slope",
+    t.INTERCEPT: "rescale intercept",
+    **TIMES,
+}
+WORDS = {t.FRAME_OF_REFERENCE: "frame of reference", t.UNITS: "units"}
+PIXELS = "pixel values"
 
 
 def gathered(faults: list[Fault]) -> list[Fault]:
@@ -40,33 +60,68 @@ def without_localizers(series: Series) -> list[Header]:
 
 
 def without_duplicates(headers: list[Header]) -> tuple[list[Header], int, list[Fault]]:
-    """Keep one of images that are the same in place and pixels; refuse those that differ."""
-    places: dict[bytes, list[Header]] = defaultdict(list)
+    """Keep one of images that are the same in place and values; refuse those that differ, and say in what.
+
+    Returns
+    -------
+    kept : list of Header
+    repeated : int
+        Images left out because another one has the same values.
+    faults : list of Fault
+    """
     uids: dict[str, list[Header]] = defaultdict(list)
     for h in headers:
+        uids[h.values.text(t.SOP_INSTANCE) or h.name].append(h)
+    kept, contradicted = _one_of_each(list(uids.values()))
+    faults = _gathered_differences(
+        contradicted,
+        "several files share one SOPInstanceUID and their content differs",
+        "find out which file is right, and keep that one",
+    )
+    places: dict[bytes, list[Header]] = defaultdict(list)
+    for h in kept:
         places[_place(h)].append(h)
-        uids[h.values.text(t.SOP_INSTANCE)].append(h)
-    faults, drop = [], set()
-    for uid, group in uids.items():
-        if uid and len({h.values.bytes_of(t.IPP).strip(b" \0") for h in group}) > 1:
-            names = ", ".join(h.name for h in group[:4])
-            faults.append(Fault("several images share one SOPInstanceUID and differ", names, "export the series again"))
-    for group in places.values():
-        for other in group[1:]:
-            if _same_image(group[0], other):
-                drop.add(other.name)
-            else:
-                faults.append(_two_frames(group[0], other, len(group)))
-                break
-    many = [f for f in faults if f.what.startswith("more than one image")]
-    if len(many) > 3:
-        faults = [f for f in faults if f not in many[1:]]
-        faults[faults.index(many[0])] = Fault(
-            f"more than one image lies at each of {len(many)} positions (dynamic, gated, or two reconstructions)",
-            many[0].where,
-            many[0].remedy,
-        )
-    return [h for h in headers if h.name not in drop], len(drop), faults
+    if not faults:
+        kept, contradicted = _one_of_each(list(places.values()))
+        for timed in (True, False):
+            group = [c for c in contradicted if bool(c[1] & set(TIMES.values())) is timed]
+            kind = "frames of a dynamic or gated series" if timed else "two reconstructions or two versions of one"
+            faults += _gathered_differences(
+                group,
+                f"more than one image lies at one position ({kind})",
+                "keep one static reconstruction in the series",
+            )
+    names = {h.name for h in kept}
+    return [h for h in headers if h.name in names], len(headers) - len(kept) if not faults else 0, faults
+
+
+def _one_of_each(groups: list[list[Header]]) -> tuple[list[Header], list[tuple[list[Header], set[str]]]]:
+    """Keep one image of each group whose members are alike; return the other groups with what differs.
+
+    An uncompressed copy is kept rather than a compressed one.
+    """
+    kept, contradicted = [], []
+    for group in groups:
+        first, *others = sorted(group, key=lambda h: (h.compressed, h.name))
+        differences: set[str] = set()
+        for other in others:
+            differences |= _differences(first, other)
+        if differences:
+            contradicted.append((group, differences))
+            kept += group
+        else:
+            kept.append(first)
+    return kept, contradicted
+
+
+def _gathered_differences(groups: list[tuple[list[Header], set[str]]], what: str, remedy: str) -> list[Fault]:
+    """Make one fault of all groups that contradict themselves."""
+    if not groups:
+        return []
+    differing = ", ".join(sorted(set().union(*(d for _, d in groups))))
+    many = f"; so it is {len(groups)} times" if len(groups) > 1 else ""
+    names = ", ".join(h.told for h in groups[0][0][:2])
+    return [Fault(f"{what}: they differ in {differing}{many}", names, remedy)]
 
 
 def _place(h: Header) -> bytes:
@@ -77,24 +132,33 @@ def _place(h: Header) -> bytes:
     return (np.asarray(position + orientation).round(2) + 0.0).tobytes()
 
 
-def _two_frames(first: Header, other: Header, count: int) -> Fault:
-    what = f"more than one image lies at one position ({count}; dynamic, gated, or two reconstructions)"
-    return Fault(what, f"{first.name}, {other.name}", "keep one static reconstruction in the series")
+def _differences(a: Header, b: Header) -> set[str]:
+    """Name in what two images differ: values and place, however they are written or compressed."""
+    found = set()
+    for tag, name in NUMBERS.items():
+        first, second = a.values.numbers(tag), b.values.numbers(tag)
+        if first is None or second is None:
+            alike = a.values.text(tag) == b.values.text(tag)
+        else:
+            near = SAME_PLACE if tag in (t.IPP, t.IOP) else 0.0
+            alike = len(first) == len(second) and bool(np.allclose(first, second, rtol=SAME_NUMBER, atol=near))
+        if not alike:
+            found.add(name)
+    found |= {name for tag, name in WORDS.items() if a.values.text(tag) != b.values.text(tag)}
+    return found if "matrix size" in found or _same_pixels(a, b) else found | {PIXELS}
 
 
-def _same_image(a: Header, b: Header) -> bool:
-    told = (
-        t.SLOPE,
-        t.INTERCEPT,
-        t.ROWS,
-        t.COLUMNS,
-        t.PIXEL_SPACING,
-        t.IOP,
-        t.FRAME_OF_REFERENCE,
-        t.ACQUISITION_TIME,
-        t.FRAME_REFERENCE_TIME,
-        t.UNITS,
-    )
-    if any(a.values.bytes_of(tag).strip(b" \0") != b.values.bytes_of(tag).strip(b" \0") for tag in told):
+def _same_pixels(a: Header, b: Header) -> bool:
+    """Compare stored values: as bytes where both are stored alike, else decoded."""
+    alike = (t.BITS_ALLOCATED, t.BITS_STORED, t.PIXEL_REPRESENTATION)
+    if a.syntax == b.syntax and all(a.values.integer(x) == b.values.integer(x) for x in alike):
+        if stored_bytes(a) == stored_bytes(b):
+            return True
+        if not a.compressed:
+            return False
+    if pixel_faults(a) or pixel_faults(b):
         return False
-    return stored_bytes(a) == stored_bytes(b)
+    try:
+        return bool(np.array_equal(read_stored(a), read_stored(b)))
+    except InputRefused:
+        return False

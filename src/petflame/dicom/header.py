@@ -15,6 +15,7 @@ from pydicom.valuerep import VR
 
 from petflame.dicom import tags as t
 from petflame.dicom.values import UNDEFINED, Values, quietly, wanted_tags
+from petflame.privacy import named
 
 DICOMDIR_CLASS = str(uid.MediaStorageDirectoryStorage)
 NATIVE = frozenset({str(uid.ImplicitVRLittleEndian), str(uid.ExplicitVRLittleEndian)})
@@ -77,6 +78,8 @@ class Header:
         Byte where the value of PixelData begins; 0 when there is none.
     pixel_length : int or None
         Length of that value; None when it is encapsulated (compressed).
+    number : int
+        The file's place among all files of the folder, by name; from 1.
     """
 
     name: str
@@ -86,6 +89,12 @@ class Header:
     values: Values
     pixel_offset: int
     pixel_length: int | None
+    number: int = 0
+
+    @property
+    def told(self) -> str:
+        """What messages call the file: its name at the screen, its number where results keep the message."""
+        return named(self.name, f"file {self.number}")
 
     @property
     def compressed(self) -> bool:

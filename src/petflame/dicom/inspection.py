@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from petflame.dicom import tags as t
-from petflame.dicom.convert import read_ct, read_pet
+from petflame.dicom.convert import judged, read_ct, read_pet
 from petflame.dicom.header import Header
 from petflame.dicom.identity import identity_of
 from petflame.dicom.plan import Plan, plan_visit
@@ -118,7 +118,9 @@ def inspect_study(
     suv = plan.suv
     prints: list[Array | None] = [None, None]
     if pixels and not plan.faults and plan.pet_stack is not None:
-        prints[0] = pet_fingerprint(read_pet(plan).data)
+        plan, pet = judged(plan, read_pet(plan), require_suv)
+        suv = plan.suv
+        prints[0] = pet_fingerprint(pet.data)
         prints[1] = ct_fingerprint(read_ct(plan.ct_stack).data) if plan.ct_stack is not None else None
     return StudyReport(
         series=_series(plan),
@@ -169,7 +171,7 @@ class StudyFolder:
     ct_images: int
 
 
-def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
+def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault], list[str]]:
     """List the studies with PET or CT below a folder, by patient and date, from headers alone.
 
     Returns
@@ -178,6 +180,8 @@ def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
         Sorted by patient identifier, study date and folder.
     faults : list of Fault
         Files that claim to be DICOM and cannot be read.
+    doubts : list of str
+        What was left aside although images may be among it.
 
     Raises
     ------
@@ -208,4 +212,4 @@ def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault]]:
             )
         )
     studies.sort(key=lambda s: (s.patient_id, s.study_date, str(s.folder)))
-    return studies, list(scan.faults)
+    return studies, [*scan.faults, *scan.unread], scan.doubts()

@@ -8,6 +8,10 @@ from typing import Any
 
 from petflame.dicom import clock
 from petflame.errors import Fault, FaultList, InputRefused
+from petflame.outside import calling, read_yaml
+from petflame.privacy import named
+from petflame.tabletext import read_rows
+from petflame.typed import brief
 
 COLUMNS = ("key", "value", "reason", "who")
 # Key to the plausible range of its value.
@@ -96,12 +100,17 @@ def load_overrides(path: Path | None) -> Overrides:
         return Overrides()
     faults = FaultList()
     entries: dict[str, Override] = {}
-    for number, row in enumerate(_rows(path), start=1):
-        where = f"{path}, entry {number}"
+    file = calling(path, "the overrides")
+    for number, row in enumerate(_rows(path, file), start=1):
+        where = f"{file}, entry {number}"
         unknown = [k for k in row if k not in COLUMNS]
         if unknown:
-            faults.add(f"unknown columns {', '.join(sorted(unknown))}", where, f"use {', '.join(COLUMNS)}")
-        entry = Override(*(str(row.get(c) or "").strip() for c in COLUMNS))
+            faults.add(
+                f"unknown columns {named(', '.join(sorted(unknown)), 'of other names')}",
+                where,
+                f"use {', '.join(COLUMNS)}",
+            )
+        entry = Override(*("" if row.get(c) is None else str(row[c]).strip() for c in COLUMNS))
         if entry.key in entries:
             faults.add(f"`{entry.key}` is given twice", where, "keep one")
         objection = _objection(entry)
@@ -112,9 +121,9 @@ def load_overrides(path: Path | None) -> Overrides:
                 faults.add(f"`{entry.key}` has no {column}", where, f"say the {column}, without names of patients")
         entries[entry.key] = entry
     if "dose_bq" in entries and "dose_mbq" in entries:
-        faults.add("the dose is given in Bq and in MBq", str(path), "keep one")
+        faults.add("the dose is given in Bq and in MBq", file, "keep one")
     if "uptake_min" in entries and "injection_time" in entries:
-        faults.add("both the uptake and the injection time are given", str(path), "keep one")
+        faults.add("both the uptake and the injection time are given", file, "keep one")
     faults.raise_if_any()
     return Overrides(entries)
 
@@ -125,7 +134,7 @@ def _objection(entry: Override) -> str:
         try:
             value = float(entry.value)
         except ValueError:
-            return f"`{entry.key}` = {entry.value!r} is not a number"
+            return f"`{entry.key}` = {named(brief(entry.value), 'something')} is not a number"
         if not low <= value <= high:
             return f"`{entry.key}` = {value:g} is outside {low:g} to {high:g}"
         if entry.key == "number_of_slices" and value != int(value):
@@ -134,36 +143,26 @@ def _objection(entry: Override) -> str:
     if entry.key in MOMENTS:
         text = entry.value.replace("T", " ")
         readable = clock.parse_time(text) is not None or clock.parse_datetime(text) is not None
-        return "" if readable else f"`{entry.key}` = {entry.value!r} is neither HH:MM:SS nor YYYY-MM-DD HH:MM:SS"
+        return (
+            ""
+            if readable
+            else f"`{entry.key}` = {named(brief(entry.value), 'something')} is neither HH:MM:SS nor YYYY-MM-DD HH:MM:SS"
+        )
     if entry.key in WORDS:
         return "" if entry.value in WORDS[entry.key] else f"`{entry.key}` must be one of {', '.join(WORDS[entry.key])}"
-    return f"the key `{entry.key}` does not exist; keys are {', '.join(KEYS)}"
+    return f"the key {named(brief(entry.key), 'of another name')} does not exist; keys are {', '.join(KEYS)}"
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path, where: str) -> list[dict[str, Any]]:
     remedy = "give a TSV with the columns key, value, reason, who, or a YAML list of such entries"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError):
-        raise InputRefused.of("the overrides cannot be read", str(path), remedy) from None
     if path.suffix.lower() in (".yaml", ".yml"):
-        import yaml
-
-        try:
-            document = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise InputRefused.of("the overrides are no YAML", str(path), remedy) from None
-        rows = document if isinstance(document, list) else [document]
-        if document is None or not all(isinstance(row, dict) for row in rows):
-            raise InputRefused.of("the overrides are no list of entries", str(path), remedy)
-        return [{str(k): v for k, v in row.items()} for row in rows]
-    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
-    if not lines or "key" not in [c.strip() for c in lines[0]]:
-        raise InputRefused.of("the overrides table has no column `key`", str(path), remedy)
-    columns = [c.strip() for c in lines[0]]
-    if any(len(line) > len(columns) for line in lines):
-        raise InputRefused.of("a row has more cells than the header", str(path), remedy)
-    return [dict(zip(columns, line, strict=False)) for line in lines[1:]]
+        document = read_yaml(path, where=where, remedy=remedy)
+        entries = document if isinstance(document, list) else [document]
+        if document is None or not all(isinstance(row, dict) for row in entries):
+            raise InputRefused.of("the overrides are no list of entries", where, remedy)
+        return [{str(k): v for k, v in row.items()} for row in entries]
+    rows = read_rows(path, ("key",), where=where)
+    return [dict(zip(rows.columns, cells, strict=True)) for cells in rows.cells]
 
 
 def identity_faults(overrides: Overrides, secrets: set[str], where: str) -> list[Fault]:

@@ -12,6 +12,7 @@ from petflame.dicom.header import Header
 from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
 from petflame.grid import Array
+from petflame.privacy import named
 
 DECODED_SYNTAXES = {
     "1.2.840.10008.1.2.5": "RLE",
@@ -33,14 +34,17 @@ def pixel_faults(header: Header) -> list[Fault]:
 
     Nothing is allocated or decoded: sizes that the file cannot hold are refused here.
     """
-    v, where = header.values, header.name
+    v, where = header.values, header.told
     faults: list[Fault] = []
 
     def add(what: str, remedy: str = FETCH_AGAIN) -> None:
         faults.append(Fault(what, where, remedy))
 
     if header.compressed and header.syntax not in DECODED_SYNTAXES:
-        add(f"its transfer syntax {header.syntax} is not read", "convert it to an uncompressed transfer syntax")
+        add(
+            f"its transfer syntax {named(header.syntax, '(another)')} is not read",
+            "convert it to an uncompressed transfer syntax",
+        )
         return faults
     allocated, stored, high = (v.integer(x) for x in (t.BITS_ALLOCATED, t.BITS_STORED, t.HIGH_BIT))
     if allocated not in (8, 16, 32):
@@ -173,7 +177,7 @@ def read_stored(header: Header) -> Array:
             stream.seek(header.pixel_offset)
             data = stream.read(shape[0] * shape[1] * dtype.itemsize)
         if len(data) != shape[0] * shape[1] * dtype.itemsize:
-            raise InputRefused.of("its pixel data is truncated", header.name, FETCH_AGAIN)
+            raise InputRefused.of("its pixel data is truncated", header.told, FETCH_AGAIN)
         image = np.frombuffer(data, dtype).reshape(shape)
     stored, allocated = v.integer(t.BITS_STORED) or 16, v.integer(t.BITS_ALLOCATED) or 16
     if stored < allocated:
@@ -195,7 +199,7 @@ def _within_stored_bits(image: Array, stored: int, header: Header) -> Array:
         return (image << shift) >> shift
     raise InputRefused.of(
         f"values exceed the {stored} bits that {t.name(t.BITS_STORED)} declares (an overlay in the high bits?)",
-        header.name,
+        header.told,
         "export it again without overlays",
     )
 
@@ -214,11 +218,11 @@ def _decode(header: Header, shape: tuple[int, int]) -> Array:
         with quietly():
             image = np.asarray(dcmread(header.path, force=True).pixel_array)
     except Exception as error:
-        kind = DECODED_SYNTAXES.get(header.syntax, header.syntax)
+        kind = DECODED_SYNTAXES.get(header.syntax, "compressed")
         what = f"its {kind} pixels cannot be decoded ({type(error).__name__})"
-        raise InputRefused.of(what, header.name, "fetch it again, or convert it to an uncompressed syntax") from None
+        raise InputRefused.of(what, header.told, "fetch it again, or convert it to an uncompressed syntax") from None
     if image.shape != shape:
-        raise InputRefused.of(f"its decoded image has shape {image.shape}, not {shape}", header.name, FETCH_AGAIN)
+        raise InputRefused.of(f"its decoded image has shape {image.shape}, not {shape}", header.told, FETCH_AGAIN)
     return image
 
 

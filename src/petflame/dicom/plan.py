@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from petflame.dicom import listing
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack, assemble
+from petflame.dicom.duplicates import gathered
+from petflame.dicom.judge import ImageFacts
 from petflame.dicom.overrides import Overrides, identity_faults, load_overrides
 from petflame.dicom.petheader import PetHeader, read_pet_header
 from petflame.dicom.result import SuvResult
@@ -17,6 +20,7 @@ from petflame.dicom.tracer import tracer_faults
 from petflame.dicom.values import quietly
 from petflame.errors import Fault
 from petflame.grid import Grid
+from petflame.privacy import with_names
 from petflame.protocol import Protocol
 
 
@@ -37,6 +41,8 @@ class Plan:
     faults : tuple of Fault
         Why the visit is refused; empty when it can be converted.
     warnings : tuple of str
+    image : ImageFacts or None
+        What the voxels say, once they are read.
     """
 
     scan: Scan
@@ -50,6 +56,7 @@ class Plan:
     overrides: Overrides = field(default_factory=Overrides)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    image: ImageFacts | None = None
 
     def fate(self, series: Series) -> tuple[str, str]:
         """Return what a series was taken as ('pet', 'ct', or empty), and why."""
@@ -57,7 +64,7 @@ class Plan:
             if choice.taken is series:
                 return role, choice.reason
         key = (series.uid, series.sop_class)
-        unused = f"modality {series.modality or '(none)'} is neither PET nor CT"
+        unused = f"modality {series.kind} is neither PET nor CT"
         return "", self.pet.left.get(key) or self.ct.left.get(key) or unused
 
 
@@ -83,6 +90,7 @@ def plan_visit(
     pet = choose_pet(series, rules.pet_series)
     ct = choose_ct(series, rules.ct_series, pet.taken)
     scan = _without_damage_elsewhere(scan, series, (pet, ct))
+    pet, ct = _with_left_aside(pet, scan), _with_left_aside(ct, scan)
     faults += scan.faults
     faults += [*pet.faults, *ct.faults]
     if pet.taken is None and ct.taken is None and not ct.faults and ct.left:
@@ -92,7 +100,7 @@ def plan_visit(
         )
     faults += _one_patient(pet.taken, ct.taken)
     faults += identity_faults(given, _secrets(series), "the overrides")
-    warnings: list[str] = []
+    warnings = scan.doubts()
     pet_stack = ct_stack = header = suv = None
     if pet.taken:
         slices = given.number("number_of_slices")
@@ -100,6 +108,8 @@ def plan_visit(
         faults += objections
         faults += _pet_values(pet.taken)
         warnings += doubts
+        if slices is None and not _complete(pet_stack):
+            faults += gathered(list(scan.unread))
         if any("DYNAMIC" in h.values.text(t.SERIES_TYPE).upper() for h in pet.taken.headers):
             warnings.append("the PET is declared dynamic and has a single frame; it was taken as static")
         header = read_pet_header(pet_stack.headers if pet_stack else pet.taken.headers)
@@ -149,9 +159,25 @@ def _without_damage_elsewhere(scan: Scan, series: list[Series], choices: tuple[C
         and "one position" not in reasons.get((s.uid, s.sop_class), "")
     } - {s.uid for s in taken}
     spared = [f for f in scan.faults if scan.series_of.get(f, "") in sparable]
-    ignored = [(f.where, f"{f.what}; of a series that was not taken") for f in spared]
+    ignored = [(with_names(f.where), listing.NOT_TAKEN) for f in spared]
     kept = tuple(f for f in scan.faults if f not in spared)
     return replace(scan, ignored=tuple(sorted([*scan.ignored, *ignored])), faults=kept)
+
+
+def _with_left_aside(choice: Choice, scan: Scan) -> Choice:
+    """Name what was left aside where a series is missing: it may lie there."""
+    told = listing.counted(scan.left_aside)
+    if choice.taken is not None or not told:
+        return choice
+    faults = tuple(Fault(f"{f.what}; left aside: {told}", f.where, f.remedy) for f in choice.faults)
+    reason = f"{choice.reason}; left aside: {told}" if choice.reason else ""
+    return replace(choice, reason=reason, faults=faults)
+
+
+def _complete(stack: Stack | None) -> bool:
+    """Tell whether every image says how many there are, and there are as many."""
+    counts = {h.values.integer(t.NUMBER_OF_SLICES) for h in stack.headers} if stack else set()
+    return stack is not None and counts == {len(stack.headers)}
 
 
 def _conflict(tag: int) -> Fault:
@@ -165,7 +191,7 @@ def _pet_values(series: Series) -> list[Fault]:
     odd = [h for h in series.headers if h.values.number(t.INTERCEPT) not in (0.0, None)]
     if odd:
         what = f"{t.name(t.INTERCEPT)} is not 0 in {len(odd)} slices, which PET does not allow"
-        faults.append(Fault(what, odd[0].name, "export the scanner's original series"))
+        faults.append(Fault(what, odd[0].told, "export the scanner's original series"))
     states = {is_attenuation_corrected(h) for h in series.headers}
     if states != {True}:
         what = "the headers do not say whether it is attenuation corrected"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from petflame.dicom import listing
 from petflame.dicom.header import Header, HeaderUnreadable, looks_like_dicom, read_header
 from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
+from petflame.privacy import named
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-DEEPEST_FOLDER = 32
 MOST_FILES = 200_000
 FETCH_AGAIN = "fetch the file again from the archive"
+POINTER_START = b"/annex/objects/"
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Scan:
     root : Path
         The folder, resolved.
     headers : tuple of Header
-        Every readable DICOM header, sorted by name.
+        Every readable DICOM header, sorted by name; each has the number of its file among all files.
     ignored : tuple of (str, str)
-        Files that were left, with the reason.
+        Files that were left, with the reason (`petflame.dicom.listing`).
     faults : tuple of Fault
         Files that claim to be DICOM and cannot be read: a slice may be among them, so none is skipped in silence.
+    unread : tuple of Fault
+        Folders that cannot be opened and images whose content is not here: as grave, unless the PET is known to be
+        complete without them.
     series_of : mapping of Fault to str
         The series that a damaged file still named.
     """
@@ -39,15 +45,28 @@ class Scan:
     headers: tuple[Header, ...]
     ignored: tuple[tuple[str, str], ...]
     faults: tuple[Fault, ...]
+    unread: tuple[Fault, ...] = ()
     series_of: Mapping[Fault, str] = field(default_factory=dict)
+
+    @property
+    def left_aside(self) -> dict[str, int]:
+        """How many files were left aside, by reason."""
+        return dict(sorted(Counter(reason for _, reason in self.ignored).items()))
+
+    def doubts(self) -> list[str]:
+        """Say what was left aside although images may be among it, with what to do; a warning a reason."""
+        return [
+            f"left aside: {listing.counted({reason: count})}; {listing.REMEDIES[reason]}"
+            for reason, count in self.left_aside.items()
+            if reason in listing.REMEDIES
+        ]
 
 
 @quietly()
 def scan_folder(folder: Path) -> Scan:
     """Read the header of every DICOM file below a folder.
 
-    Extensions do not matter and folders may be nested. DICOMDIR is never followed, nor is a link that leaves the
-    folder; linked folders are not entered at all.
+    Extensions do not matter and folders may be nested. DICOMDIR is never followed; links are, inside the study.
 
     Raises
     ------
@@ -61,35 +80,57 @@ def scan_folder(folder: Path) -> Scan:
     headers: list[Header] = []
     ignored: list[tuple[str, str]] = []
     faults: list[Fault] = []
+    unread: list[Fault] = []
     series_of: dict[Fault, str] = {}
-    for number, (path, name, objection) in enumerate(files_below(root)):
-        if number >= MOST_FILES:
-            raise InputRefused.of(
-                f"it holds more than {MOST_FILES} files",
-                str(folder),
-                "name the folder of one visit, not of the archive",
-            )
-        if objection:
-            ignored.append((name, objection))
+    for number, (path, name, aside) in enumerate(files_below(root), start=1):
+        if number > MOST_FILES:
+            what = f"it holds more than {MOST_FILES} files"
+            raise InputRefused.of(what, str(folder), "name the folder of one visit, not of the archive")
+        told = named(name, f"file {number}")
+        if aside:
+            if aside == listing.CLOSED:
+                told = named(name, f"folder {number}")
+                unread.append(Fault("the folder cannot be opened", told, listing.REMEDIES[aside]))
+            elif aside == listing.HIDDEN and _holds_dicom(path):
+                aside = listing.HIDDEN_IMAGE
+            ignored.append((name, aside))
             continue
         try:
             header = _read(path, name)
         except (HeaderUnreadable, OSError) as error:
             if str(error) == "DICOMDIR":
-                ignored.append((name, "a DICOMDIR is an index, not an image"))
+                ignored.append((name, listing.INDEX))
+                continue
+            if str(error) == listing.NOT_FETCHED:
+                ignored.append((name, listing.NOT_FETCHED))
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    unread.append(Fault("its content is not here", told, listing.REMEDIES[listing.NOT_FETCHED]))
                 continue
             what = str(error) if isinstance(error, HeaderUnreadable) else "it cannot be read"
-            fault = Fault(what, name, FETCH_AGAIN)
+            fault = Fault(what, told, FETCH_AGAIN)
             faults.append(fault)
             if isinstance(error, HeaderUnreadable) and error.series_uid:
                 series_of[fault] = error.series_uid
             continue
         if header is None:
-            ignored.append((name, "not DICOM"))
+            ignored.append((name, listing.NOT_DICOM))
         else:
-            headers.append(header)
-    headers.sort(key=lambda h: h.name)
-    return Scan(root, tuple(headers), tuple(sorted(ignored)), tuple(sorted(faults)), series_of)
+            headers.append(replace(header, number=number))
+    return Scan(root, tuple(headers), tuple(sorted(ignored)), tuple(sorted(faults)), tuple(sorted(unread)), series_of)
+
+
+def files_below(root: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield (path, name below the root, why it is left aside or an empty text) of every file, sorted by name."""
+    for entry in sorted(listing.entries_below(root), key=lambda entry: entry.name):
+        yield entry.path, entry.name, entry.aside
+
+
+def _holds_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb", buffering=0) as stream:
+            return looks_like_dicom(stream.read(132))
+    except OSError:
+        return False
 
 
 def _read(path: Path, name: str) -> Header | None:
@@ -97,41 +138,9 @@ def _read(path: Path, name: str) -> Header | None:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(132)
         if not looks_like_dicom(start):
+            if start.startswith(POINTER_START):
+                raise HeaderUnreadable(listing.NOT_FETCHED)
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 raise HeaderUnreadable("it is named like a DICOM file and holds none (damaged or truncated)")
             return None
         return read_header(path, name, stream, size)
-
-
-def files_below(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Yield (path, name below the root, objection) of every file, without leaving the root."""
-    pending = [(root, "", 0)]
-    while pending:
-        folder, prefix, depth = pending.pop()
-        try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda e: e.name)
-        except OSError:
-            yield folder, prefix or ".", "the folder cannot be opened"
-            continue
-        for entry in entries:
-            name = prefix + os.fsencode(entry.name).decode("utf-8", "replace")
-            path = Path(entry.path)
-            if entry.is_symlink():
-                target = path.resolve()
-                inside = target.is_relative_to(root)
-                if inside and target.is_file():
-                    yield path, name, ""
-                else:
-                    yield path, name, "a linked folder" if inside else "a link that leaves the folder"
-            elif entry.is_dir(follow_symlinks=False):
-                if depth < DEEPEST_FOLDER:
-                    pending.append((path, name + "/", depth + 1))
-                else:
-                    yield path, name, "a folder nested too deep"
-            elif entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
-                yield path, name, "a hidden or special file"
-            elif entry.name.upper() == "DICOMDIR":
-                yield path, name, "a DICOMDIR is an index, not an image"
-            else:
-                yield path, name, ""

@@ -11,12 +11,15 @@ from typing import Literal
 from petflame.dicom import tags as t
 from petflame.dicom.header import Header
 from petflame.errors import Fault
+from petflame.privacy import named
 
 Role = Literal["pet", "ct"]
 KEYS: dict[Role, str] = {"pet": "conversion.pet_series", "ct": "conversion.ct_series"}
 CLASSES: dict[Role, str] = {"pet": t.PET_CLASS, "ct": t.CT_CLASS}
 MODALITIES: dict[Role, str] = {"pet": "PT", "ct": "CT"}
 NONE = "none"
+# What tells two series of a kind apart at the screen; results keep only what kind of value it was.
+TELLING = {t.UNITS: "its units", t.RECONSTRUCTION_METHOD: "its reconstruction", t.KERNEL: "its kernel"}
 
 QUANTITATIVE_UNITS = frozenset({"BQML", "GML", "CM2ML", "CNTS"})
 REFORMATTED = frozenset(
@@ -52,10 +55,15 @@ class Series:
         return self.first.values.integer(t.SERIES_NUMBER)
 
     @property
+    def kind(self) -> str:
+        """The modality where it is one of the standard's; whatever else stands there may be anything."""
+        return self.modality if self.modality in t.MODALITIES else "(other)" if self.modality else "(none)"
+
+    @property
     def label(self) -> str:
         """What messages call the series: no free text, no identifier."""
         number = f"series {self.number}" if self.number is not None else "series without a number"
-        return f"{self.modality or 'unknown'} {number} ({len(self.headers)} images)"
+        return f"{self.kind} {number} ({len(self.headers)} images)"
 
     @property
     def details(self) -> str:
@@ -66,7 +74,7 @@ class Series:
         parts += [f"{spacing[0]:.3g} mm"] if spacing else []
         thickness = v.number(t.SLICE_THICKNESS)
         parts += [f"{thickness:.3g} mm slices"] if thickness else []
-        parts += [text for tag in (t.UNITS, t.RECONSTRUCTION_METHOD, t.KERNEL) if (text := v.text(tag))]
+        parts += [named(text, what) for tag, what in TELLING.items() if (text := v.text(tag))]
         return f"{self.label}: {', '.join(parts)}"
 
 
@@ -99,7 +107,7 @@ def group_series(headers: Iterable[Header]) -> tuple[list[Series], list[Fault]]:
         uid, sop_class = header.values.text(t.SERIES_UID), header.values.text(t.SOP_CLASS)
         if sop_class in CLASSES.values() and not uid:
             faults.append(
-                Fault(f"{t.name(t.SERIES_UID)} is missing", header.name, "export the series again with its identifiers")
+                Fault(f"{t.name(t.SERIES_UID)} is missing", header.told, "export the series again with its identifiers")
             )
             continue
         groups[uid, sop_class].append(header)
@@ -240,7 +248,7 @@ def _pet_objection(series: Series) -> str:
         return "not attenuation corrected"
     units = v.text(t.UNITS).upper()
     if units not in QUANTITATIVE_UNITS:
-        return f"its units {units or '(none given)'} are not quantitative"
+        return f"its units {t.units_told(units)} are not quantitative"
     if units == "CNTS" and not any(
         v.private(t.PHILIPS_PET, b) for b in (t.PHILIPS_SUV_FACTOR, t.PHILIPS_ACTIVITY_FACTOR)
     ):

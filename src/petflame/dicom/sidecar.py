@@ -14,8 +14,10 @@ import numpy as np
 from petflame import __version__
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
+from petflame.dicom.bodysize import MASSES_KG
 from petflame.dicom.decay import OVERRIDE
 from petflame.dicom.header import Header
+from petflame.dicom.judge import as_document
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plan import Plan
 from petflame.dicom.result import Times
@@ -24,6 +26,7 @@ from petflame.dicom.values import Values
 
 LONGEST_TEXT = 80
 MOST_BEDS = 64  # continuous bed motion gives every slice a time of its own
+SUV_TYPES = frozenset({"BW", "BSA", *MASSES_KG})
 _DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
 
 
@@ -48,9 +51,9 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "uptake_min": suv.uptake_min,
         **_uptake(suv.times, header),
         "half_life_s": suv.half_life_s,
-        "decay_correction": header.decay_correction or None,
-        "units": header.units,
-        "stored_suv_type": header.suv_type or None,
+        "decay_correction": _term(header.decay_correction, t.DECAY_CORRECTIONS),
+        "units": _term(header.units, t.UNIT_TERMS),
+        "stored_suv_type": _term(header.suv_type, SUV_TYPES),
         "reference_time_source": suv.times.reference.source or None,
         "injection_time_source": suv.times.injection.source or None,
         "injection_time_s": _relative(suv.times.injection.moment_s, reference),
@@ -62,10 +65,12 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "other_normalisations": suv.other_normalisations or None,
         "overrides": plan.overrides.as_records(moments, reference),
         "warnings": list(plan.warnings),
+        **as_document(plan.image),
+        "files_left_aside": plan.scan.left_aside,
         **_scanner(first),
         "reconstruction_method": _safe(first, t.RECONSTRUCTION_METHOD),
         "convolution_kernel": _safe(first, t.KERNEL),
-        "corrections": list(header.corrections),
+        "corrections": [_term(c, t.CORRECTIONS) for c in header.corrections],
         "attenuation_method": _safe(first, t.ATTENUATION_METHOD),
         "scatter_method": _safe(first, t.SCATTER_METHOD),
         "randoms_method": _safe(first, t.RANDOMS_METHOD),
@@ -100,7 +105,13 @@ def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
     """Return ``ct.json``; without a CT it says so, and why."""
     stack = plan.ct_stack
     if stack is None:
-        return {"present": False, "reason": plan.ct.reason, "series": _listing(plan), **_provenance(protocol_stamp)}
+        return {
+            "present": False,
+            "reason": plan.ct.reason,
+            "files_left_aside": plan.scan.left_aside,
+            "series": _listing(plan),
+            **_provenance(protocol_stamp),
+        }
     first = stack.headers[0].values
     return {
         "present": True,
@@ -122,7 +133,9 @@ def voxel_unit(plan: Plan) -> str:
         return ""
     if plan.suv.factor is not None:
         return "SUVbw g/mL"
-    return "Bq/mL" if plan.suv.activity_factor is not None else f"stored units ({plan.header.units})"
+    return (
+        "Bq/mL" if plan.suv.activity_factor is not None else f"stored units ({_term(plan.header.units, t.UNIT_TERMS)})"
+    )
 
 
 def _relative(moment: float | None, reference: float | None) -> float | None:
@@ -135,6 +148,11 @@ def _safe(values: Values, tag: int) -> str | None:
     if not text:
         return None
     return "(withheld)" if len(text) > LONGEST_TEXT or _DATED.search(text) else text
+
+
+def _term(text: str, known: frozenset[str]) -> str | None:
+    """Return one of the standard's terms; whatever else stands in its place may be anything and is withheld."""
+    return (text if text in known else "(other)") if text else None
 
 
 def _scanner(first: Values) -> dict[str, Any]:
@@ -162,7 +180,7 @@ def _listing(plan: Plan) -> list[dict[str, Any]]:
         taken, reason = plan.fate(series)
         rows.append(
             {
-                "modality": series.modality,
+                "modality": series.kind,
                 "series_number": series.number,
                 "images": len(series.headers),
                 "taken_as": taken or None,

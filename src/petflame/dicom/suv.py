@@ -13,10 +13,12 @@ from petflame.dicom.activity import from_activity, from_philips_counts
 from petflame.dicom.bodysize import MASSES_KG, body_surface_area_m2
 from petflame.dicom.overrides import Overrides
 from petflame.dicom.petheader import PetHeader
+from petflame.dicom.plausible import check_build
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
 from petflame.dicom.timing import gate_decay, gate_uptake, times_of
 from petflame.dicom.tracer import half_life
+from petflame.privacy import named
 
 DOSE_MBQ_LIMITS = (1.0, 1e4)
 DOSE_BQ_LIMITS = (1e6, 1e10)
@@ -74,6 +76,11 @@ def suv_of(
         times=times,
         other_normalisations=subject.ratios(),
     )
+    build = work if needs_time else Findings()
+    check_build(build, header, given, base)
+    if build is not work:
+        # The scanner's own SUV does not depend on these; the comparison of the visits' doses does.
+        work.warnings += [*build.warnings, *(f.what for f in build.reasons)]
     if header.units == "GML":
         result = _from_suv(work, header, subject, base)
     elif header.units == "CM2ML":
@@ -83,7 +90,11 @@ def suv_of(
     elif header.units == "BQML":
         result = from_activity(work, header, subject, base)
     else:
-        work.refuse(f"units {header.units or '(none)'} are not quantitative", t.name(t.UNITS), "")
+        work.refuse(
+            f"units {named(header.units, '(other)') if header.units else '(none)'} are not quantitative",
+            t.name(t.UNITS),
+            "",
+        )
         result = base
     factor = result.factor if not work.reasons else None
     if factor is not None and not (math.isfinite(factor) and factor > 0):
@@ -119,7 +130,7 @@ def _from_suv(work: Findings, header: PetHeader, subject: Subject, base: SuvResu
         return _from_surface_suv(work, subject, base)
     mass = MASSES_KG.get(kind)
     if mass is None:
-        work.refuse(f"the kind of SUV {kind[:16]!r} is not known", t.name(t.SUV_TYPE), "")
+        work.refuse(f"the kind of SUV {named(kind[:16], '(other)')} is not known", t.name(t.SUV_TYPE), "")
         return base
     weight, height = subject.require_weight(), subject.require_height()
     if not subject.sex:

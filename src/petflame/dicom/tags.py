@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from petflame.privacy import named
+
 IMAGE_TYPE = 0x00080008
 SOP_CLASS = 0x00080016
 SOP_INSTANCE = 0x00080018
@@ -112,6 +114,26 @@ KEPT = frozenset(v for k, v in list(globals().items()) if k.isupper() and isinst
 SEQUENCES = frozenset({RADIOPHARMACEUTICALS, NUCLIDE_CODES, TRACER_CODES})
 SIGN_DEPENDS = frozenset({PADDING, PADDING_LIMIT})
 
+# Modality (0008,0060) and CorrectedImage (0028,0051): the defined terms that can occur beside a PET/CT.
+# fmt: off
+MODALITIES = frozenset({
+    "PT", "CT", "NM", "MR", "SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "RTIMAGE", "RTRECORD", "REG", "FID", "SR",
+    "KO", "PR", "OT", "SC", "US", "XA", "RF", "CR", "DX", "MG", "ES", "XC", "DOC", "PLAN", "ECG", "RWV", "RESP",
+    "SM",
+})
+CORRECTIONS = frozenset({
+    "DECY", "DECAY", "RADL", "ATTN", "SCAT", "DTIM", "MOTN", "PMOT", "CLN", "RAN", "RANSM", "DCAL", "NORM",
+    "NONUNIF", "UNIF", "3SCAT", "COMP", "SLSENS", "COUR", "EXTR", "ZERO", "LIN", "ENER", "FILT", "PSF", "TOF",
+    "2SCAT",
+})
+# fmt: on
+# Units (0054,1001), as PS3.3 C.8.9.1.1.3 lists them.
+UNIT_TERMS = frozenset(
+    {"CNTS", "NONE", "CM2", "CM2ML", "PCNT", "CPS", "BQML", "MGMINML", "UMOLMINML", "MLMING", "MLG", "1CM"}
+    | {"UMOLML", "PROPCNTS", "PROPCPS", "MLMINML", "MLML", "GML", "STDDEV"}
+)
+DECAY_CORRECTIONS = frozenset({"START", "ADMIN", "NONE"})
+
 NAMES = {
     IMAGE_TYPE: "ImageType (0008,0008)",
     SOP_CLASS: "SOPClassUID (0008,0016)",
@@ -163,3 +185,8 @@ def name(tag: int) -> str:
     'PatientWeight (0010,1030)'
     """
     return NAMES.get(tag, f"({tag >> 16:04X},{tag & 0xFFFF:04X})")
+
+
+def units_told(units: str) -> str:
+    """Return units as messages may hold them: the standard's terms as they are, whatever else with a stand-in."""
+    return units if units in UNIT_TERMS else named(units, "(other)") if units else "(none given)"

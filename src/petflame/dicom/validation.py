@@ -19,6 +19,7 @@ from petflame.dicom.reference_objects import write_object
 from petflame.errors import InputRefused, PetflameError
 from petflame.files import read_nifti
 from petflame.grid import Array
+from petflame.privacy import with_names
 from petflame.protocol import ConversionRules, Protocol
 
 EXPECTED = ((0.20, 1.00, 4.00), 0.005)
@@ -90,7 +91,7 @@ def _check(folder: Path, must_be_refused: bool = False) -> ReferenceCheck:
     try:
         inside = _suv_inside(folder)
     except PetflameError as error:
-        return ReferenceCheck(folder.name, expected, None, must_be_refused, str(error))
+        return ReferenceCheck(folder.name, expected, None, must_be_refused, with_names(str(error)))
     found = (float(inside.min()), float(np.median(inside)), float(inside.max()))
     right = expected is not None and all(abs(a - b) <= tolerance for a, b in zip(found, expected, strict=True))
     return ReferenceCheck(folder.name, expected, found, right)

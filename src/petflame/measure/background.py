@@ -8,9 +8,9 @@ import numpy as np
 
 from petflame.errors import FaultList
 from petflame.grid import Array, Volume, ras_to_lps
-from petflame.measure.recovery import core_recovery, effective_voxels
 from petflame.measure.sections import Section
 from petflame.protocol import BackgroundRules
+from petflame.recovery import core_recovery, effective_voxels
 
 # Two veins disagree beyond doubt when their ranges still lie apart with this many standard errors allowed to each.
 CERTAINTY = 2.0

@@ -13,6 +13,9 @@ from petflame.errors import FaultList
 from petflame.files import read_tsv
 from petflame.grid import Array
 from petflame.measure.sections import Section
+from petflame.outside import calling
+from petflame.privacy import named
+from petflame.typed import brief
 
 COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
 CODES = ("reader_exclusion", "metal", "pet_ct_mismatch")
@@ -59,20 +62,26 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
         both.
     """
     table = read_tsv(path, required=("vessel", "words"), text=COLUMNS)
-    faults, found = FaultList(), []
+    faults, found, file = FaultList(), [], calling(path)
     unknown = [str(c) for c in table.columns if c not in COLUMNS]
     if unknown:
-        faults.add(f"columns {', '.join(unknown)} are unknown", path.name, f"use {', '.join(COLUMNS)}")
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        where = f"{path.name}, line {number}"
+        faults.add(
+            f"columns {named(', '.join(unknown), 'of other names')} are unknown", file, f"use {', '.join(COLUMNS)}"
+        )
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        where = f"{file}, line {index + 2}"
         given = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
         vessel, words, code = given.get("vessel", ""), given.get("words", ""), given.get("code", CODES[0])
         if vessel not in ARTERIES:
-            faults.add(f"vessel {vessel!r} is unknown", where, f"use one of {', '.join(ARTERIES)}")
+            faults.add(f"vessel {named(brief(vessel), 'given')} is unknown", where, f"use one of {', '.join(ARTERIES)}")
         if not words:
             faults.add("words is empty", where, "say why the section is left out")
         if code not in CODES:
-            faults.add(f"code {code!r} is unknown", where, f"use one of {', '.join(CODES)}, or leave it empty")
+            faults.add(
+                f"code {named(brief(code), 'given')} is unknown",
+                where,
+                f"use one of {', '.join(CODES)}, or leave it empty",
+            )
         has_section, has_range = "section" in given, "z_min_mm" in given or "z_max_mm" in given
         if has_section == has_range:
             what = "it names " + ("a section and a range" if has_section else "neither a section nor a range")
@@ -87,8 +96,12 @@ def _section(given: dict[str, str], where: str, faults: FaultList) -> int | None
     text = given.get("section")
     if text is None:
         return None
-    if not text.isdecimal():
-        faults.add(f"section {text!r} is not a whole number from 0", where, "give its number in slices.tsv")
+    if not text.isdecimal() or len(text) > 6:
+        faults.add(
+            f"section {named(brief(text), 'given')} is not a whole number from 0",
+            where,
+            "give its number in slices.tsv",
+        )
         return None
     return int(text)
 
@@ -102,11 +115,15 @@ def _range(given: dict[str, str], where: str, faults: FaultList) -> tuple[float,
         try:
             numbers.append(float(text if text is not None else "missing"))
         except ValueError:
-            faults.add(f"{name} {text!r} is not a number", where, "give both ends of the range, LPS z in mm")
+            faults.add(
+                f"{name} {named(brief(text), 'given')} is not a number",
+                where,
+                "give both ends of the range, LPS z in mm",
+            )
     if len(numbers) < 2:
         return None
     if not np.isfinite(numbers).all() or numbers[0] > numbers[1]:
-        faults.add(f"the range {texts[0]} to {texts[1]} is no range", where, "give the lower end first")
+        faults.add("the range is no range", where, "give the lower end first")
         return None
     return numbers[0], numbers[1]
 

@@ -15,7 +15,7 @@ from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
 from petflame.grid import Array, Grid, Volume
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import signed_distance
-from petflame.measure.recovery import FWHM_PER_SIGMA
+from petflame.recovery import FWHM_PER_SIGMA
 
 STEP_MM = 1.0
 # Beyond two widths of the resolution nothing is mixed in any more.

@@ -12,11 +12,11 @@ from petflame.measure.background import BloodPool
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.images import VisitImages
 from petflame.measure.partial_volume import COLUMNS, corrected_row
-from petflame.measure.recovery import wall_recovery
 from petflame.measure.summary import vessel_measures
 from petflame.measure.uptake import Uptake
 from petflame.measure.validity import SPILL_IN, Verdict
 from petflame.protocol import PartialVolumeRules, Protocol
+from petflame.recovery import wall_recovery
 from petflame.segment.product import Segmentation, VesselFinding
 
 if TYPE_CHECKING:

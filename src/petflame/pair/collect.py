@@ -19,7 +19,11 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
     "visit": ("baseline, followup or pair", ""),
     "step": ("step that refused or doubted", ""),
-    "kind": ("refused: no result; flagged: kept, with this doubt", ""),
+    "kind": (
+        "refused: no result; flagged: kept, with this doubt; failed: no result by a fault of petflame, made again at "
+        "the next run",
+        "",
+    ),
     "what": ("what is wrong", ""),
     "where": ("file, tag or table row that holds it", ""),
     "remedy": ("what can be done about it", ""),
@@ -32,6 +36,7 @@ KEY_COLUMNS: dict[str, tuple[str, str]] = {
 STEPS = ("convert", "identify", "segment", "measure")
 # Flags of identity count among what makes two scans comparable.
 GRADES = ("unknown", "pass", "warn", "fail")
+NO_RESULT = ("refused", "failed")
 
 
 def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
@@ -64,7 +69,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     variations: list[pd.DataFrame] = []
     for code, visits in study.pairs.items():
         participant = study.participant_of(code)
-        refused = []
+        refused, failed = [], False
         for name, visit in zip(VISITS, visits, strict=True):
             if visit is None:
                 fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
@@ -73,8 +78,9 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
                 continue
             found = _visit_faults(results, study.code(participant, name), identity, study)
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
-            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
-        row, change, pair_faults = _pair_results(results, code, study, refused, protocol)
+            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
+            failed |= any(kind == "failed" for _, kind, _ in found)
+        row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)
         for visit_name, finding in _identity_flags(participant, identity, study):
             fault = _shown(finding, study)
             exclusions.append(_exclusion(participant, visit_name, "identify", "flagged", fault))
@@ -103,6 +109,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
         "measured": int((table["status"] == "measured").sum()),
         "refused": sum(e["kind"] == "refused" for e in exclusions),
         "flagged": sum(e["kind"] == "flagged" for e in exclusions),
+        "failed": sum(e["kind"] == "failed" for e in exclusions),
     }
 
 
@@ -140,6 +147,10 @@ def _with_doubt(row: dict[str, Any], finding: Finding, what: str) -> dict[str, A
     }
 
 
+def _kind(outcome: dict[str, Any]) -> str:
+    return "failed" if outcome.get("status") == "failed" else "refused"
+
+
 def _visit_faults(
     results: StudyOut, code: str, identity: list[Finding], study: Study
 ) -> list[tuple[str, str, dict[str, str]]]:
@@ -156,7 +167,7 @@ def _visit_faults(
             return [*found, (step, "refused", fault)]
         outcome = read_json(folder.step(step))
         if outcome["status"] != "ok":
-            return [*found, *((step, "refused", reason) for reason in outcome["reasons"])]
+            return [*found, *((step, _kind(outcome), reason) for reason in outcome["reasons"])]
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
@@ -172,16 +183,23 @@ def _visit_faults(
 
 
 def _pair_results(
-    results: StudyOut, code: str, study: Study, refused: list[str], protocol: Protocol
+    results: StudyOut, code: str, study: Study, refused: list[str], failed: bool, protocol: Protocol
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if refused or not folder.status.exists() or read_json(folder.status)["status"] != "ok":
+    if refused or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
         # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
-        reasons = read_json(folder.status)["reasons"] if None not in visits and folder.status.exists() else []
+        outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
+        reasons = outcome["reasons"]
         # A refusal that a visit already gave is listed once, with the visit.
-        own = [] if refused else [("refused", reason) for reason in reasons]
-        status = "missing_visit" if None in visits else "refused"
+        own = [] if refused else [(_kind(outcome), reason) for reason in reasons]
+        status = (
+            "missing_visit"
+            if None in visits
+            else "failed"
+            if failed or any(k == "failed" for k, _ in own)
+            else "refused"
+        )
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
         if visits[0] is not None and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
             kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)

@@ -180,6 +180,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "stations": (arms.get("consort") or {}).get("stations") or [],
         "flow": panels.flow((arms.get("consort") or {}).get("stations") or []),
         "outcomes": None if outcomes is None else {**dict.fromkeys(OPTIONAL_OUTCOMES), **outcomes},
+        "outcomes_refused": results.outcomes_refused,
         "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes.get("horizon_years"))
         if outcomes and outcomes.get("kaplan_meier_curves")
         else "",
@@ -216,7 +217,8 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
         "linked": {p["id"] for p in shown},
         "any_pictures": any(pictures for pictures, _ in drawn),
         "refused": [e for e in results.exclusions if e["kind"] == "refused"],
-        "flagged": [e for e in results.exclusions if e["kind"] != "refused"],
+        "failed": [e for e in results.exclusions if e["kind"] == "failed"],
+        "flagged": [e for e in results.exclusions if e["kind"] not in ("refused", "failed")],
         "grades": _grades(results),
         "colours": colour_stops(),
         "top_tbr": top_tbr,

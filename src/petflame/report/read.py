@@ -124,7 +124,9 @@ class Results:
     arms : mapping
         ``arms.json``.
     outcomes : mapping or None
-        ``outcomes.json``.
+        ``outcomes.json``; None where there is no table of events.
+    outcomes_refused : tuple of mapping
+        Why there is no comparison of events although there is a table: {what, where, remedy} each.
     participants : tuple of Participant
         Sorted by id; randomised participants without scans too.
     exclusions : tuple of mapping
@@ -135,6 +137,7 @@ class Results:
     out: StudyOut
     arms: Row
     outcomes: Row | None
+    outcomes_refused: tuple[Row, ...]
     participants: tuple[Participant, ...]
     exclusions: tuple[Row, ...]
     simulated: bool
@@ -216,10 +219,25 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     return Results(
         results,
         arms,
-        _json(results.outcomes) or None,
+        *_events(results, study),
         tuple(participants),
         exclusions,
         _is_simulated(study),
+    )
+
+
+def _events(results: StudyOut, study: Path | None) -> tuple[Row | None, tuple[Row, ...]]:
+    """Return the comparison of events, and why there is none although there is a table."""
+    if study is not None and not (study / "outcomes.tsv").exists():
+        return None, ()
+    outcome = _json(results.step("outcomes"))
+    if outcome.get("status", "ok") == "ok":
+        return _json(results.outcomes) or None, ()
+    reasons = outcome.get("reasons")
+    told = [r for r in reasons if isinstance(r, dict)] if isinstance(reasons, list) else []
+    keys = ("what", "where", "remedy")
+    return None, tuple({k: str(r.get(k, "")) for k in keys} for r in told) or (
+        dict(zip(keys, ("it was refused", "outcomes.tsv", "run `petflame outcomes` again"), strict=True)),
     )
 
 

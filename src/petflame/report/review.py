@@ -25,6 +25,7 @@ from petflame.report.raster import Canvas, fuse
 from petflame.report.views import axial_view, cut_region, sample
 from petflame.segment.edits import COLUMNS, DECISIONS, IMAGES
 from petflame.segment.product import VesselFinding
+from petflame.segment.verdict import Verdict, verdict
 
 SECTIONS = 6
 WIDTH_MM = {"aorta": 130.0, "neck": 90.0}
@@ -37,6 +38,7 @@ class _Vessel:
     name: str
     title: str
     finding: VesselFinding
+    verdict: Verdict
     pictures: list[Markup]
 
 
@@ -84,22 +86,16 @@ def _write_form(folder: Path, scene: Scene) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
-        {"vessel": name, "decision": "", "words": "", "method": finding.method, "state": _state(finding)}
+        {"vessel": name, "decision": "", "words": "", "method": finding.method, "state": verdict(finding).words}
         for name, finding in scene.segmentation.vessels.items()
     ]
     write_tsv(folder / DECISIONS, pd.DataFrame(rows, columns=list(COLUMNS)), COLUMNS)
 
 
-def _state(finding: VesselFinding) -> str:
-    if not len(finding.centreline_lps_mm):
-        return f"not found: {finding.reason}"
-    return f"needs a reader: {finding.reason}" if finding.withheld else "all checks passed"
-
-
 def _vessels(scene: Scene) -> list[_Vessel]:
     vessels = scene.segmentation.vessels
     return [
-        _Vessel(name, title(name), vessels[name], draw_sections(scene, name))
+        _Vessel(name, title(name), vessels[name], verdict(vessels[name]), draw_sections(scene, name))
         for name in (*ARTERIES, *VEINS)
         if name in vessels
     ]

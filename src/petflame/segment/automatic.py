@@ -14,8 +14,8 @@ from petflame.grid import Array, Volume
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.proposals import draw_proposals
+from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import Seeds, read_seeds
-from petflame.segment.seeds import vessels_from_seeds
 
 if TYPE_CHECKING:
     from petflame.segment.geometric import Proposal
@@ -74,7 +74,7 @@ def segment_automatically(
         landmarks |= learned.landmarks_lps_mm
         provenance["totalsegmentator"] = {k: v for k, v in learned.provenance.items() if k != "method"}
     if seeds is not None:
-        drawn, from_seeds = vessels_from_seeds(seeds, ct)
+        drawn, from_seeds = checked_vessels_from_seeds(seeds, ct, Volume(labels, ct.grid), findings, landmarks)
         for name in from_seeds:
             labels[labels == BY_NAME[name].label] = 0
         # Seeds are set on purpose; a neighbour found by rule gives way, a vessel does not.

@@ -13,11 +13,14 @@ from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
 from petflame.grid import Array, Grid, Volume
+from petflame.outside import calling
+from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seeds import vessels_from_seeds
+from petflame.typed import brief
 
 DECISIONS = "decisions.tsv"
 # What a reader pack brings to be looked at.
@@ -73,8 +76,9 @@ def read_edits(path: Path) -> Edits:
     InputRefused
         With every row that cannot be understood and every file too many, or when there is nothing in it.
     """
+    where = calling(path, "the edits")
     if not path.exists():
-        raise InputRefused.of("the edits are missing", str(path), "name a folder or file that exists")
+        raise InputRefused.of("the edits are missing", where, "name a folder or file that exists")
     entries = sorted(path.iterdir()) if path.is_dir() and not is_regions(path) else [path]
     faults = FaultList()
     decisions: dict[str, Decision] = {}
@@ -90,10 +94,10 @@ def read_edits(path: Path) -> Edits:
             seeds.append(entry)
     for found, what in ((regions, "regions"), (seeds, "seeds")):
         if len(found) > 1:
-            names = ", ".join(f.name for f in found)
-            faults.add(f"it holds several files of {what}: {names}", path.name, "keep the one that counts")
+            names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
+            faults.add(f"it holds several files of {what}: {names}", where, "keep the one that counts")
     if not faults and not decisions and not regions and not seeds:
-        faults.add("it holds no edit", path.name, f"write {DECISIONS}, or put regions or seeds there")
+        faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
     return Edits(decisions, regions[0] if regions else None, seeds[0] if seeds else None)
 
@@ -106,16 +110,20 @@ def _is_sidecar(path: Path) -> bool:
 def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
     table = read_tsv(path, required=("vessel", "decision"), text=("vessel", "decision", "words", "method", "state"))
     found: dict[str, Decision] = {}
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        line = f"{path.name}, line {number}"
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        line = f"{path.name}, line {index + 2}"
         given = {k: v.strip() for k, v in row.items() if isinstance(v, str)}
         vessel, choice, words = given.get("vessel", ""), given.get("decision", "").lower(), given.get("words", "")
         if not choice:
             continue
         if vessel not in VESSELS:
-            faults.add(f"{vessel!r} is no vessel", line, f"use the names {', '.join(VESSELS)}")
+            faults.add(f"{named(brief(vessel), 'a name')} is no vessel", line, f"use the names {', '.join(VESSELS)}")
         elif choice not in CHOICES:
-            faults.add(f"the decision {choice!r} is unknown", line, f"write {' or '.join(CHOICES)}, or leave it empty")
+            faults.add(
+                f"the decision {named(brief(choice), 'given')} is unknown",
+                line,
+                f"write {' or '.join(CHOICES)}, or leave it empty",
+            )
         elif vessel in found:
             faults.add(f"{vessel} stands twice", line, "keep one row a vessel")
         elif choice == "reject" and not words:
@@ -162,7 +170,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
             what = "vessels redrawn by seeds need labels on the CT grid"
             raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
         seeds = read_seeds(edits.seeds)
-        drawn_labels, redrawn = vessels_from_seeds(seeds, ct)
+        present = Volume(labels, segmentation.labels.grid)
+        drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
         _replace(labels, drawn_labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +12,19 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, ras_to_lps
+from petflame.outside import NOTES, calling, read_json_object
+from petflame.privacy import named
+from petflame.segment.anatomy_limits import ANATOMY
+from petflame.tabletext import read_rows
+from petflame.typed import Misshapen, brief, mapping, number, point_mm, sequence
 
 FARTHEST_APART_MM = 20.0
 # A reader clicks whole slices: 20 mm apart can come out a slice more.
 GAP_TOLERANCE_MM = 5.0
+# Less than the distance of two slices of any scan is no course along the body.
+LEAST_LENGTH_MM = 1.0
 NAMES = (*ARTERIES, *VEINS)
+SAME_POINT_MM = 1e-3
 LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "carina", "right_pulmonary_artery")
 
 
@@ -56,52 +61,76 @@ def read_seeds(path: Path) -> Seeds:
         With every unknown vessel, point that is no point, vessel with fewer than two points, gap of more than 20 mm
         between neighbouring points, part of the aorta without a radius, and landmark that is not one point.
     """
+    where = calling(path, "the seeds")
+    remedy = 'write {"carotid_right": [[x, y, z], ...]} in LPS mm, a CSV, or a Slicer markups file'
     try:
-        text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
-            raw, radius, landmarks = _from_csv(text)
+            raw, radius, landmarks = _from_csv(path, where)
         else:
-            document = json.loads(text)
+            document = read_json_object(path, NOTES, where, remedy)
             raw, radius, landmarks = _from_slicer(document, path) if "markups" in document else _from_json(document)
-    except FileNotFoundError:
-        raise InputRefused.of("the seeds file is missing", str(path), "name a file that exists") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        what = f"it cannot be read as seeds ({type(error).__name__}: {error})"
-        remedy = 'write {"carotid_right": [[x, y, z], ...]} in LPS mm, a CSV, or a Slicer markups file'
-        raise InputRefused.of(what, path.name, remedy) from None
-    return _checked(raw, radius, landmarks, path.name)
+    except Misshapen as error:
+        raise InputRefused.of(f"it cannot be read as seeds ({error})", where, remedy) from None
+    return _checked(raw, radius, landmarks, where)
 
 
 _Parts = tuple[dict[str, list[Any]], dict[str, float], dict[str, list[Any]]]
 
 
 def _from_json(document: dict[str, Any]) -> _Parts:
-    radius = {str(k): float(v) for k, v in document.get("radius_mm", {}).items()}
-    landmarks = {str(k): [list(v)] for k, v in document.get("landmarks_lps_mm", {}).items()}
-    points = {k: list(v) for k, v in document.items() if k not in ("radius_mm", "landmarks_lps_mm")}
+    given = mapping(document.get("radius_mm"), "radius_mm")
+    radius = {k: number(v, f"radius_mm of {_called(k)}") for k, v in given.items()}
+    landmarks = {k: [v] for k, v in mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm").items()}
+    rest = ((k, v) for k, v in document.items() if k not in ("radius_mm", "landmarks_lps_mm"))
+    points = {k: sequence(v, _called(k)) for k, v in rest}
+    # A landmark may be written as the point itself.
+    points |= {k: [v] for k, v in points.items() if k in LANDMARKS and v and not isinstance(v[0], list)}
     return points, radius, landmarks
 
 
-def _from_csv(text: str) -> _Parts:
+def _from_csv(path: Path, where: str) -> _Parts:
     points: dict[str, list[Any]] = {}
     radius: dict[str, float] = {}
-    for row in csv.DictReader(text.splitlines()):
-        name = row["vessel"].strip()
-        points.setdefault(name, []).append([float(row[f"{axis}_mm"]) for axis in "xyz"])
+    rows = read_rows(path, ("vessel", "x_mm", "y_mm", "z_mm"), ",", where)
+    for line, cells in zip(rows.lines, rows.cells, strict=True):
+        row = dict(zip(rows.columns, (cell.strip() for cell in cells), strict=True))
+        points.setdefault(row["vessel"], []).append([_number(row[f"{axis}_mm"], line) for axis in "xyz"])
         if row.get("radius_mm"):
-            radius[name] = float(row["radius_mm"])
+            given = _number(row["radius_mm"], line)
+            if radius.setdefault(row["vessel"], given) != given:
+                raise Misshapen(f"line {line} gives {_called(row['vessel'])} another radius than before")
     return points, radius, {}
+
+
+def _number(text: str, line: int) -> float:
+    try:
+        return number(float(text), f"line {line}")
+    except ValueError as error:
+        if isinstance(error, Misshapen):
+            raise
+        raise Misshapen(f"line {line} holds {brief(text)}, not a number with a decimal point") from None
 
 
 def _from_slicer(document: dict[str, Any], path: Path) -> _Parts:
     points: dict[str, list[Any]] = {}
-    for markup in document["markups"]:
-        to_lps = ras_to_lps if markup.get("coordinateSystem", "LPS") == "RAS" else np.asarray
-        for control in markup["controlPoints"]:
+    for m, given in enumerate(sequence(document["markups"], "markups"), start=1):
+        markup = mapping(given, f"markup {m}")
+        system = markup.get("coordinateSystem", "LPS")
+        if system not in ("LPS", "RAS"):
+            raise Misshapen(f"coordinateSystem of markup {m} is {brief(system)}, not LPS or RAS")
+        for n, item in enumerate(sequence(markup.get("controlPoints"), f"controlPoints of markup {m}"), start=1):
+            control = mapping(item, f"control point {n} of markup {m}")
             label = re.sub(r"[-_ ]?\d+$", "", str(control.get("label", "")))
             name = label if label in (*NAMES, *LANDMARKS) else path.name.split(".")[0]
-            points.setdefault(name, []).append(to_lps(np.asarray(control["position"], float)).tolist())
+            point = point_mm(control.get("position"), f"position of control point {n} of markup {m}")
+            lps = ras_to_lps(np.array(point)).tolist() if system == "RAS" else list(point)
+            points.setdefault(name, []).append(lps)
     return points, {}, {}
+
+
+def _called(name: str) -> str:
+    """How messages call a vessel: a word that is none may be anything, a name too."""
+    return name if name in (*NAMES, *LANDMARKS) else named(brief(name), "an unknown name")
 
 
 def _checked(
@@ -113,17 +142,22 @@ def _checked(
     for name, values in [*landmarks.items(), *raw.items()]:
         is_landmark = name in LANDMARKS or name in landmarks
         if name not in (*NAMES, *LANDMARKS):
-            what = f"{name!r} is no landmark" if is_landmark else f"{name!r} is no vessel"
+            what = f"{_called(name)} is no landmark" if is_landmark else f"{_called(name)} is no vessel"
             faults.add(what, where, f"use the names {', '.join(LANDMARKS if is_landmark else NAMES)}")
             continue
-        array = _points(values)
-        if array is None:
-            faults.add(f"{name} holds something that is not a point", where, "give x, y, z in mm for each")
-        elif is_landmark and len(array) != 1:
+        try:
+            array = np.array([point_mm(v, f"{name}, point {n}") for n, v in enumerate(values, start=1)]).reshape(-1, 3)
+        except Misshapen as error:
+            faults.add(str(error), where, "give x, y, z in mm for each")
+            continue
+        if is_landmark and len(array) != 1:
             faults.add(f"{name} has {len(array)} points", where, "a landmark is one point")
         elif is_landmark:
             found[name] = (float(array[0, 0]), float(array[0, 1]), float(array[0, 2]))
         else:
+            # A point that was clicked twice is one point.
+            first = [n for n, point in enumerate(array) if not (np.abs(array[:n] - point) < SAME_POINT_MM).all(1).any()]
+            array = array[first]
             points[name] = array[np.argsort(array[:, 2], kind="stable")]
             faults.extend(_line_faults(name, points[name], radius_mm, where))
     if not raw and not landmarks:
@@ -131,19 +165,20 @@ def _checked(
     sides = [found.get(f"carotid_bifurcation_{side}") for side in ("right", "left")]
     if sides[0] is not None and sides[1] is not None and sides[0][0] >= sides[1][0]:
         faults.add("the carotid bifurcations are mirrored", where, "exchange right and left; x grows to the left (LPS)")
-    bad = [name for name, value in radius_mm.items() if not 0 < value < math.inf]
+    bad = [name for name, value in radius_mm.items() if value <= 0]
     if bad:
-        faults.add(f"the radius of {', '.join(bad)} is not above zero", where, "give it in mm")
+        faults.add(f"the radius of {', '.join(map(_called, bad))} is not above zero", where, "give it in mm")
+    for name, value in radius_mm.items():
+        if name not in ANATOMY:
+            remedy = f"use the names {', '.join(NAMES)}"
+            faults.add(f"{_called(name)} has a radius and is no vessel", where, remedy)
+            continue
+        least, most = ANATOMY[name].possible_radius_mm
+        if name not in bad and not least <= value <= most:
+            what = f"{name} has a radius of {value:g} mm, which it cannot have ({least:g} to {most:g} mm)"
+            faults.add(what, where, "give the radius, not the diameter, in mm")
     faults.raise_if_any()
     return Seeds(points, radius_mm, found)
-
-
-def _points(values: list[Any]) -> Array | None:
-    try:
-        array = np.asarray(values, float).reshape(-1, 3)
-    except (ValueError, TypeError):
-        return None
-    return array if np.isfinite(array).all() else None
 
 
 def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: str) -> FaultList:
@@ -153,6 +188,10 @@ def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: st
         faults.add(what, where, f'give it under "radius_mm", or label the vessel; {name} is also found automatically')
     if len(array) < 2:
         faults.add(f"{name} has {len(array)} point(s)", where, "set at least two, and one every 20 mm")
+        return faults
+    if np.ptp(array[:, 2]) < LEAST_LENGTH_MM:
+        what = f"the points of {name} lie within {np.ptp(array[:, 2]):.1f} mm of height"
+        faults.add(what, where, "set points at its lower and its upper end")
         return faults
     gaps = np.linalg.norm(np.diff(array, axis=0), axis=1)
     if gaps.max() > FARTHEST_APART_MM + GAP_TOLERANCE_MM:

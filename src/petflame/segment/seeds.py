@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME, CAROTIDS
 from petflame.grid import Array, Grid, Volume, ras_to_lps
+from petflame.segment.anatomy_checks import VesselShape
 from petflame.segment.orientation import canonical_grid, to_canonical
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
@@ -189,7 +190,7 @@ def _slope(line_lps_mm: Array, z_mm: float) -> Array:
     return direction / length
 
 
-def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, VesselFinding]]:
+def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, VesselFinding], dict[str, VesselShape]]:
     """Draw every seeded vessel on the CT.
 
     Parameters
@@ -204,6 +205,8 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
         Numbers of `petflame.anatomy`, on the grid of `ct`.
     findings : dict
         One for each seeded vessel.
+    shapes : dict
+        Of those that lie in the CT, for `petflame.segment.anatomy_checks`.
     """
     canonical = to_canonical(ct)
     drawn = {
@@ -218,7 +221,8 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
         if not voxels[name]:
             reason = "its seeds lie outside the CT"
             findings[name] = VesselFinding("seeds", None, (), np.zeros((0, 3)), True, reason)
-    return labels, findings
+    shapes = {n: VesselShape(v.line_lps_mm, v.radius_mm) for n, v in drawn.items() if voxels[n]}
+    return labels, findings, shapes
 
 
 def label_vessels(vessels: dict[str, SeededVessel], grid: Grid) -> tuple[Array, dict[str, int]]:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from petflame.errors import FaultList
+from petflame.outside import calling
 from petflame.trial.estimates import NotEstimable, attempt
 from petflame.trial.firth import firth_cox
 from petflame.trial.tables import read_patients
@@ -47,7 +48,9 @@ def read_change(patients: Path, followed: pd.Series) -> pd.DataFrame:
     measured = read_patients(patients, faults)
     if measured is not None and not measured["participant_id"].isin(followed).any():
         faults.add(
-            "no participant_id in common with the outcomes", str(patients), "use the same identifiers in both tables"
+            "no participant_id in common with the outcomes",
+            calling(patients),
+            "use the same identifiers in both tables",
         )
     faults.raise_if_any()
     if measured is None:

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from petflame.errors import FaultList
+from petflame.outside import calling
 from petflame.trial.tables import (
     ARMS,
+    few,
     read_allocation,
     read_exclusions,
     read_participants,
@@ -93,14 +95,18 @@ def load_cohort(
         raise AssertionError("a table that cannot be read leaves a fault")
     if analysis_set == "comparable" and "comparability" not in main.columns:
         faults.add(
-            "the column `comparability` is missing", str(patients), "use the set all_measured, or pair the visits again"
+            "the column `comparability` is missing",
+            calling(patients),
+            "use the set all_measured, or pair the visits again",
         )
     table = _join_strata(main, people, strata, patients, participants, faults)
     table = _join_arms(table, arms, patients, allocation, faults)
     if parts is not None and vessels is not None:
         strangers = sorted(set(parts["participant_id"]) - set(main["participant_id"]))
         if strangers:
-            faults.add(f"{_names(strangers)} not in {patients}", str(vessels), "give both tables of the same run")
+            faults.add(
+                f"{_names(strangers)} not in {calling(patients)}", calling(vessels), "give both tables of the same run"
+            )
     faults.raise_if_any()
     table = _place(table, analysis_set)
     notes: list[str] = []
@@ -114,8 +120,7 @@ def load_cohort(
 
 
 def _names(ids: list[str]) -> str:
-    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
-    return f"participant{'s' if len(ids) > 1 else ''} {shown}"
+    return f"participant{'s' if len(ids) > 1 else ''} {few(ids)}"
 
 
 def _join_strata(
@@ -128,7 +133,7 @@ def _join_strata(
 ) -> pd.DataFrame:
     """Add the strata columns, from PARTICIPANTS where given, else from PATIENTS."""
     source = main if people is None else people
-    where = str(participants or patients)
+    where = calling(participants or patients)
     unknown = [s for s in strata if s not in source.columns]
     if unknown:
         faults.add(
@@ -145,7 +150,7 @@ def _join_strata(
         table = main.drop(columns=[s for s in strata if s in main.columns])
         table = table.merge(people[["participant_id", *strata]], on="participant_id", how="left")
     if people is not None and "bmi" in people.columns and "bmi" not in (*table.columns, *strata):
-        numbers = to_numbers(people, "bmi", Path(where), faults, least=0.0)
+        numbers = to_numbers(people, "bmi", participants or patients, faults, least=0.0)
         table = table.merge(people[["participant_id"]].assign(bmi=numbers), on="participant_id", how="left")
     measured = table["tbr_max_baseline"].notna() & table["tbr_max_followup"].notna()
     for stratum in strata:
@@ -165,14 +170,16 @@ def _join_arms(
     """Add ``arm`` and ``allocated``; participants of the allocation without scans become rows without values."""
     if arms is None:
         return table.assign(arm=None, allocated=False, listed=True)
-    where = str(allocation)
+    where = calling(allocation or patients)
     joined = table.drop(columns=[c for c in ("arm", "allocated", "listed") if c in table.columns])
     joined = joined.merge(arms, on="participant_id", how="outer", indicator="_side")
     measured = joined["tbr_max_baseline"].notna() | joined["tbr_max_followup"].notna()
     orphans = sorted(joined.loc[(joined["_side"] == "left_only") & measured, "participant_id"])
     if not (joined["_side"] == "both").any():
         faults.add(
-            f"no participant_id in common with {patients}", where, "check that both tables use the same identifiers"
+            f"no participant_id in common with {calling(patients)}",
+            where,
+            "check that both tables use the same identifiers",
         )
     elif orphans:
         verb = "were measured but have" if len(orphans) > 1 else "was measured but has"

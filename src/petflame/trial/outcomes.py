@@ -11,11 +11,12 @@ import pandas as pd
 from petflame import __version__
 from petflame.errors import FaultList
 from petflame.files import sha256, write_json
+from petflame.outside import calling
 from petflame.trial import events as ev
 from petflame.trial import firth
 from petflame.trial.association import change_and_events, read_change
 from petflame.trial.estimates import attempt
-from petflame.trial.tables import ARMS, read_allocation, read_outcomes
+from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
@@ -100,25 +101,43 @@ def outcomes(
 
 def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:
     faults = FaultList()
-    if not (np.isfinite(horizon_years) and horizon_years > 0):
-        faults.add(f"the horizon {horizon_years} is not positive", "horizon_years", "give years above 0")
-    table, arms = read_outcomes(outcomes, faults), read_allocation(allocation, faults)
-    if table is None or arms is None:
-        faults.raise_if_any()
-        raise AssertionError("a table that cannot be read leaves a fault")
-    joined = table.merge(arms, on="participant_id", how="left")
-    orphans = joined.loc[joined["arm"].isna(), "participant_id"].astype(str).tolist()
-    if len(orphans) == len(joined):
-        faults.add(f"no participant_id in common with {allocation}", str(outcomes), "use the same identifiers in both")
-    elif orphans:
-        shown = ", ".join(orphans[:8]) + (f" and {len(orphans) - 8} more" if len(orphans) > 8 else "")
-        faults.add(f"no arm for {shown}", str(allocation), "add the arm to the allocation table")
-    elif joined["arm"].nunique() < 2:
-        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", str(outcomes), "give both arms")
+    if not (np.isfinite(horizon_years) and 0 < horizon_years <= LONGEST_YEARS):
+        what = f"the horizon {horizon_years} is not positive, or beyond {LONGEST_YEARS:g} years"
+        faults.add(what, "horizon_years", "give years")
+    joined = load_events(outcomes, allocation, faults)
     faults.raise_if_any()
-    rest = arms[~arms["participant_id"].isin(table["participant_id"])]
+    arms = read_allocation(allocation, faults)
+    if joined is None or arms is None:
+        raise AssertionError("a table that cannot be read leaves a fault")
+    rest = arms[~arms["participant_id"].isin(joined["participant_id"])]
     missing = {arm: int((rest["arm"] == arm).sum()) for arm in ARMS}
     return joined, {**missing, "definition": "in the allocation, but not in the outcome table"}
+
+
+def load_events(outcomes: Path, allocation: Path, faults: FaultList) -> pd.DataFrame | None:
+    """Return the outcome table with each participant's arm; note every fault of both tables and their agreement.
+
+    Parameters
+    ----------
+    outcomes, allocation : Path
+    faults : FaultList
+        Takes what is found; None is returned only where a table cannot be read.
+    """
+    table, arms = read_outcomes(outcomes, faults), read_allocation(allocation, faults)
+    if table is None or arms is None:
+        return None
+    known = table[table["participant_id"].notna() & (table["participant_id"] != "")]
+    joined = known.merge(arms.drop_duplicates("participant_id"), on="participant_id", how="left")
+    orphans = joined.loc[joined["arm"].isna(), "participant_id"].astype(str).tolist()
+    where = calling(outcomes)
+    if len(joined) and len(orphans) == len(joined):
+        what = f"no participant_id in common with {calling(allocation)}"
+        faults.add(what, where, "use the same identifiers in both")
+    elif orphans:
+        faults.add(f"no arm for {few(orphans)}", calling(allocation), "add the arm to the allocation table")
+    elif len(joined) and joined["arm"].nunique() < 2:
+        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", where, "give both arms")
+    return joined
 
 
 def _arm(table: pd.DataFrame, arm: str) -> tuple[Any, Any]:

@@ -11,11 +11,16 @@ import pandas as pd
 from scipy import stats
 
 from petflame.errors import InputRefused
-from petflame.files import read_json, write_tsv
+from petflame.files import write_tsv
+from petflame.outside import PRODUCTS, calling, read_json_object
+from petflame.privacy import named
 from petflame.trial.cohort import Cohort
 from petflame.trial.estimates import NotEstimable, attempt
+from petflame.typed import Misshapen, number
 
 WITHIN_SUBJECT_CV = 0.05
+# As the protocol's own: no living vessel is read twice to a tenth of a per cent.
+LEAST_CV, MOST_CV = 0.001, 0.5
 # Repeatability of one patient's TBRmax derived from published figures (percent): the scan-rescan ICC of 0.79 to 0.92
 # at the trial's baseline SD gives the first two, the trial's own residual SD the third.
 PUBLISHED_PERCENT: tuple[float, ...] = (9.5, 15.0, 27.0)
@@ -53,10 +58,13 @@ def within_subject_cv(reliability: Path | None, configured: float = WITHIN_SUBJE
         When the file has no usable value, or the configured one is not between 0 and 1.
     """
     if reliability is not None:
-        value = read_json(reliability).get("within_subject_cv")
-        if not isinstance(value, (int, float)) or not 0 < value < 1:
-            raise InputRefused.of("it holds no within_subject_cv between 0 and 1", str(reliability), "run it again")
-        return float(value), f"reliability study ({reliability.name})"
+        where = calling(reliability, "the reliability file")
+        document = read_json_object(reliability, PRODUCTS, where, "run `petflame reliability` again")
+        try:
+            value = number(document.get("within_subject_cv"), "within_subject_cv", LEAST_CV, MOST_CV)
+        except Misshapen as error:
+            raise InputRefused.of(str(error), where, "run `petflame reliability` on readings that vary") from None
+        return value, f"reliability study ({named(reliability.name, 'reliability.json')})"
     if not 0 < configured < 1:
         raise InputRefused.of(f"{configured} is not between 0 and 1", "within_subject_cv", "5 % is 0.05")
     return configured, "configured"

@@ -11,7 +11,8 @@ from scipy import stats
 
 from petflame import __version__
 from petflame.errors import InputRefused
-from petflame.files import read_json, write_json
+from petflame.files import write_json
+from petflame.trial.patients import within_subject_cv
 from petflame.trial.simulated_trials import Design, run_trials
 
 SEED = 4241601
@@ -84,10 +85,7 @@ def power(
             "trials is below 100 or the target power not within 0.05 to 1", "power", "mend the values"
         )
     if reliability is not None:
-        cv = read_json(reliability).get("within_subject_cv")
-        if not isinstance(cv, (int, float)) or not 0 < cv < 1:
-            raise InputRefused.of("it holds no within_subject_cv between 0 and 1", str(reliability), "run it again")
-        design["measurement_cv"] = float(cv)
+        design["measurement_cv"] = within_subject_cv(reliability)[0]
     chosen = Design(patients_per_arm=patients_per_arm, effect_percent=effect_percent, dropout=dropout, **design)
     chosen.check()
     with_effect = run_trials(chosen, trials, seed)

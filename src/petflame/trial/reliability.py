@@ -14,6 +14,7 @@ from scipy import stats
 from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import sha256, write_json
+from petflame.outside import calling
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, attempt, is_constant
 from petflame.trial.tables import read_readings
 
@@ -244,17 +245,19 @@ def _load(path: Path, log: bool) -> tuple[pd.DataFrame, list[str]]:
     table = read_readings(path, faults)
     faults.raise_if_any()
     if table is None:
-        raise InputRefused.of("it cannot be read", str(path), "mend the table")
+        raise InputRefused.of("it cannot be read", calling(path), "mend the table")
     wide = table.set_index(["subject", "rater"])["value"].unstack()  # noqa: PD010
     whole = wide.dropna()
     left_out = sorted(map(str, set(wide.index) - set(whole.index)))
     if wide.shape[1] < 2:
-        faults.add("there is only one rater or scan", str(path), "give two or more readings of each subject")
+        faults.add("there is only one rater or scan", calling(path), "give two or more readings of each subject")
     elif len(whole) < 2:
-        faults.add(f"only {len(whole)} subjects were read by every rater", str(path), "give at least two such subjects")
+        faults.add(
+            f"only {len(whole)} subjects were read by every rater", calling(path), "give at least two such subjects"
+        )
     elif is_constant(whole.to_numpy(float)):
-        faults.add("every reading is the same", str(path), "give readings that vary")
+        faults.add("every reading is the same", calling(path), "give readings that vary")
     if log and (whole <= 0).any(axis=None):
-        faults.add("values that are not positive have no logarithm", str(path), "leave out the log option")
+        faults.add("values that are not positive have no logarithm", calling(path), "leave out the log option")
     faults.raise_if_any()
     return whole, left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,33 @@ import pandas as pd
 from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
+from petflame.outside import calling
+from petflame.privacy import named
 from petflame.trial.columns import NUMBER_COLUMNS
+from petflame.typed import brief
 
 ARMS: tuple[str, str] = ("active", "control")
 COMPARABILITY: tuple[str, ...] = ("pass", "warn", "fail")
 
 
+# Sizes beyond these are slips of the point or of the unit: no quantity of a trial's tables is so small or so large.
+SMALLEST, LARGEST = 1e-9, 1e9
+# No vessel takes up a thousand times what its blood does.
+LARGEST_TBR = 1e3
+# The longest follow-up of any imaging trial is under 30 years.
+LONGEST_YEARS = 60.0
+# IVORY and its like follow for up to ten years: whole numbers beyond, or most of them, are months.
+PLAUSIBLE_YEARS = 15.0
+
+
 def rows_in_words(table: pd.DataFrame, chosen: pd.Series, column: str | None = None) -> str:
     """Name file lines (the header is line 1), with the text found there, at most eight of them."""
-    lines = [int(i) + 2 for i in np.flatnonzero(chosen.to_numpy())]
-    shown = [f"{n} ({table[column].iloc[n - 2]!r})" if column else str(n) for n in lines[:8]]
+    positions = [int(p) for p in np.flatnonzero(chosen.to_numpy())]
+    lines = [int(table.index[p]) + 2 for p in positions]
+    shown = [
+        f"{n} ({named(brief(table[column].iloc[p]), 'as given')})" if column else str(n)
+        for n, p in zip(lines[:8], positions, strict=False)
+    ]
     more = f" and {len(lines) - 8} more" if len(lines) > 8 else ""
     return f"line{'s' if len(lines) > 1 else ''} {', '.join(shown)}{more}"
 
@@ -31,14 +48,20 @@ def _read(path: Path, required: tuple[str, ...], text: tuple[str, ...], faults: 
     except InputRefused as refusal:
         faults.extend(refusal.faults)
         return None
-    if not isinstance(table.index, pd.RangeIndex):
-        faults.add("its rows have more cells than the header", str(path), "give every column a name")
-        return None
-    table = table.copy()
     for column in text:
         if column in table.columns:
             table[column] = table[column].str.strip()
     return table
+
+
+def few(names: Sequence[str]) -> str:
+    """Name at most eight, each cut to a readable length.
+
+    >>> few([f"P{n}" for n in range(10)])
+    'P0, P1, P2, P3, P4, P5, P6, P7 and 2 more'
+    """
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(n if len(n) <= 64 else f"{n[:60]} ..." for n in names[:8]) + more
 
 
 def check_ids(table: pd.DataFrame, keys: tuple[str, ...], path: Path, faults: FaultList) -> None:
@@ -46,16 +69,23 @@ def check_ids(table: pd.DataFrame, keys: tuple[str, ...], path: Path, faults: Fa
     for key in keys:
         empty = table[key].isna() | (table[key] == "")
         if empty.any():
-            faults.add(f"`{key}` is empty in {rows_in_words(table, empty)}", str(path), "fill it or remove the row")
+            faults.add(f"`{key}` is empty in {rows_in_words(table, empty)}", calling(path), "fill it or remove the row")
     twice = table.duplicated(list(keys), keep=False) & table[list(keys)].notna().all(axis=1)
     if twice.any():
         names = sorted({" / ".join(map(str, row)) for row in table.loc[twice, list(keys)].to_numpy()})
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        faults.add(f"{' and '.join(keys)} {shown} occurs more than once", str(path), "keep one row of each")
+        shown = few(names)
+        faults.add(f"{' and '.join(keys)} {shown} occurs more than once", calling(path), "keep one row of each")
 
 
 def to_numbers(
-    table: pd.DataFrame, column: str, path: Path, faults: FaultList, *, least: float | None = None, strict: bool = True
+    table: pd.DataFrame,
+    column: str,
+    path: Path,
+    faults: FaultList,
+    *,
+    least: float | None = None,
+    most: float = LARGEST,
+    strict: bool = True,
 ) -> pd.Series:
     """Return the column as floats (missing stays missing); note text, infinities and values out of range.
 
@@ -63,29 +93,41 @@ def to_numbers(
     ----------
     least : float, optional
         Lower bound; `strict` excludes the bound itself.
+    most : float
+        Upper bound.
     """
     raw = table[column]
     if raw.dtype == bool:
-        faults.add(f"`{column}` holds true/false, not numbers", str(path), "give numbers")
+        faults.add(f"`{column}` holds true/false, not numbers", calling(path), "give numbers")
         return pd.Series(np.nan, index=table.index)
     values = pd.to_numeric(raw, errors="coerce").astype(float)
     text = values.isna() & raw.notna()
     if text.any():
         where = rows_in_words(table, text, column)
-        faults.add(
-            f"`{column}` is not a number in {where}",
-            str(path),
-            "give a number with a decimal point, or n/a where missing",
-        )
+        comma = raw[text].astype(str).str.fullmatch(r"\s*[-+]?\d+,\d+\s*").all()
+        date = raw[text].astype(str).str.fullmatch(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\s*").all()
+        words = "has a decimal comma" if comma else "is a date" if date else "is not a number"
+        remedy = "give the time since the start in its unit" if date else "give a number with a decimal point"
+        remedy += ", or n/a where missing"
+        faults.add(f"`{column}` {words} in {where}", calling(path), remedy)
     infinite = pd.Series(np.isinf(values.to_numpy()), index=table.index)
     if infinite.any():
-        faults.add(f"`{column}` is infinite in {rows_in_words(table, infinite)}", str(path), "give n/a where missing")
+        faults.add(
+            f"`{column}` is infinite in {rows_in_words(table, infinite)}", calling(path), "give n/a where missing"
+        )
     if least is not None:
         wrong = (values <= least) if strict else (values < least)
         if wrong.any():
             bound = f"not above {least:g}" if strict else f"below {least:g}"
-            faults.add(f"`{column}` is {bound} in {rows_in_words(table, wrong, column)}", str(path), "mend the value")
-    return values.where(~infinite)
+            faults.add(
+                f"`{column}` is {bound} in {rows_in_words(table, wrong, column)}", calling(path), "mend the value"
+            )
+    size = values.abs()
+    # Below the smallest only where it is no zero; what is below `least` has been said.
+    odd = ~infinite & ((size > most) | ((size > 0) & (size < SMALLEST)))
+    if odd.any():
+        faults.add(f"`{column}` cannot be so in {rows_in_words(table, odd, column)}", calling(path), "mend the value")
+    return values.where(~(infinite | odd))
 
 
 def _check_words(table: pd.DataFrame, column: str, known: Iterable[str], path: Path, faults: FaultList) -> None:
@@ -93,7 +135,7 @@ def _check_words(table: pd.DataFrame, column: str, known: Iterable[str], path: P
     wrong = ~table[column].isin(known)
     if wrong.any():
         where = rows_in_words(table, wrong, column)
-        faults.add(f"`{column}` is unknown in {where}", str(path), f"use one of {', '.join(known)}")
+        faults.add(f"`{column}` is unknown in {where}", calling(path), f"use one of {', '.join(known)}")
 
 
 def read_patients(path: Path, faults: FaultList) -> pd.DataFrame | None:
@@ -107,11 +149,11 @@ def read_patients(path: Path, faults: FaultList) -> pd.DataFrame | None:
     if table is None:
         return None
     if table.empty:
-        faults.add("the table has no rows", str(path), "give at least one patient")
+        faults.add("the table has no rows", calling(path), "give at least one patient")
         return None
     check_ids(table, ("participant_id",), path, faults)
     for column in ("tbr_max_baseline", "tbr_max_followup"):
-        table[column] = to_numbers(table, column, path, faults, least=0.0)
+        table[column] = to_numbers(table, column, path, faults, least=0.0, most=LARGEST_TBR)
     for column in sorted(NUMBER_COLUMNS & set(table.columns)):
         table[column] = to_numbers(table, column, path, faults)
     if "comparability" in table.columns:
@@ -129,7 +171,7 @@ def read_vessels(path: Path, faults: FaultList) -> pd.DataFrame | None:
     check_ids(table, ("participant_id", "vessel"), path, faults)
     _check_words(table, "vessel", ARTERIES, path, faults)
     for column in ("tbr_max_baseline", "tbr_max_followup"):
-        table[column] = to_numbers(table, column, path, faults, least=0.0)
+        table[column] = to_numbers(table, column, path, faults, least=0.0, most=LARGEST_TBR)
     order = {name: k for k, name in enumerate(ARTERIES)}
     table["_order"] = table["vessel"].map(order)
     return table.sort_values(["participant_id", "_order"], ignore_index=True).drop(columns="_order")
@@ -141,7 +183,7 @@ def read_allocation(path: Path, faults: FaultList) -> pd.DataFrame | None:
     if table is None:
         return None
     if table.empty:
-        faults.add("the table has no rows", str(path), "give an arm for every participant, or leave the table out")
+        faults.add("the table has no rows", calling(path), "give an arm for every participant, or leave the table out")
         return None
     check_ids(table, ("participant_id",), path, faults)
     _check_words(table, "arm", ARMS, path, faults)
@@ -177,25 +219,53 @@ def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
     if table is None:
         return None
     if table.empty:
-        faults.add("the table has no rows", str(path), "give at least one participant")
+        faults.add("the table has no rows", calling(path), "give at least one participant")
         return None
     check_ids(table, ("participant_id",), path, faults)
-    table["time_years"] = to_numbers(table, "time_years", path, faults, least=0.0)
+    years = to_numbers(table, "time_years", path, faults, least=0.0)
+    missing = table["time_years"].isna()
+    if missing.any():
+        faults.add(
+            f"`time_years` is missing in {rows_in_words(table, missing)}", calling(path), "give it, or remove the row"
+        )
+    known = years.dropna()
+    slip = len(known) > 0 and bool((known % 1 == 0).all() or known.median() > PLAUSIBLE_YEARS)
+    long = years > (PLAUSIBLE_YEARS if slip else LONGEST_YEARS)
+    if long.any():
+        unit = "days" if years.max() > 12 * PLAUSIBLE_YEARS else "months"
+        what = f"`time_years` is {years[long].max():g} in {rows_in_words(table, long & (years == years[long].max()))}"
+        faults.add(f"{what}: these look like {unit}", calling(path), f"give years: divide {unit} by " + DIVIDE[unit])
+    table["time_years"] = years
+    table["event"] = _events(table, path, faults)
+    return table.sort_values("participant_id", ignore_index=True)
+
+
+DIVIDE = {"months": "12", "days": "365.25"}
+
+
+def _events(table: pd.DataFrame, path: Path, faults: FaultList) -> pd.Series:
+    """Return 0 or 1 of each row; note everything else, words for yes and no by name."""
     raw = table["event"].astype(int) if table["event"].dtype == bool else table["event"]
-    table["event"] = pd.to_numeric(raw, errors="coerce").astype(float)
-    for column, given in (("time_years", table["time_years"]), ("event", raw)):
-        if given.isna().any() and not faults:
-            where = rows_in_words(table, given.isna())
-            faults.add(f"`{column}` is missing in {where}", str(path), "give it, or remove the row")
-    other = raw.notna() & ~table["event"].isin([0, 1])
+    missing = raw.isna()
+    if missing.any():
+        faults.add(
+            f"`event` is missing in {rows_in_words(table, missing)}", calling(path), "give it, or remove the row"
+        )
+    values = pd.to_numeric(raw, errors="coerce").astype(float)
+    given = raw.astype(str).str.strip().str.lower()
+    words = ~missing & values.isna() & given.isin(("yes", "no", "y", "n", "true", "false"))
+    if words.any():
+        what = f"`event` is a word in {rows_in_words(table, words, 'event')}"
+        faults.add(what, calling(path), "write 1 for an event and 0 for none")
+    other = ~missing & ~words & ~values.isin([0, 1])
     if other.any():
         faults.add(
-            f"`event` is neither 0 nor 1 in {rows_in_words(pd.DataFrame({'event': raw}), other, 'event')}",
-            str(path),
+            f"`event` is neither 0 nor 1 in {rows_in_words(table, other, 'event')}",
+            calling(path),
             "code a withdrawal as 0 at its time; competing events (such as death from another cause) are not analysed "
             "here: choose the event of interest, or a composite that holds both",
         )
-    return table.sort_values("participant_id", ignore_index=True)
+    return values.where(values.isin([0, 1]))
 
 
 def read_readings(path: Path, faults: FaultList) -> pd.DataFrame | None:

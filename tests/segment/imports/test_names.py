@@ -5,7 +5,7 @@ import pytest
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.segment.imports.names import SYNONYMS, region_of, resolve
+from petflame.segment.imports.names import SYNONYMS, is_ignored, region_of, resolve
 from petflame.segment.imports.sidecar import read_sidecar, sidecar_path
 
 
@@ -44,12 +44,14 @@ def test_what_tools_and_readers_write_is_understood(text, region):
 
 def test_all_unknown_names_are_listed_with_those_that_are_known():
     with pytest.raises(InputRefused, match=r"'spleen', 'wobble'.*carotid_left = .*common carotid artery left"):
-        resolve([(("spleen",), 1), (("svc",), 2), (("wobble",), 3)], {}, "file")
+        resolve([(("spleen",), 1, "spleen"), (("svc",), 2, "svc"), (("wobble",), 3, "wobble")], {}, "file")
 
 
 def test_the_users_table_wins_by_name_or_by_number():
     given = {"Spleen": "ignore", "7": "svc", "RC": "carotid_left"}
-    assert resolve([(("spleen",), 1), (("odd",), 7), (("rc",), 3)], given, "f") == ["ignore", "svc", "carotid_left"]
+    claims = [(("spleen",), 1, ""), (("odd",), 7, ""), (("rc",), 3, "")]
+    assert resolve(claims, given, "f") == ["ignore", "svc", "carotid_left"]
+    assert [is_ignored(names, number, given) for names, number, _ in claims] == [True, False, False]
 
 
 def test_a_table_that_points_to_nothing_is_refused(tmp_path):

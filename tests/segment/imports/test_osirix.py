@@ -1,5 +1,6 @@
 import json
 import plistlib
+import re
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from writers import by_name, traced
 
 from petflame.errors import InputRefused
 from petflame.grid import ras_to_lps
+from petflame.privacy import with_names, without_names
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.run import segment_visit
 
@@ -90,8 +92,11 @@ def test_unknown_names_are_all_listed_and_can_be_named_beside_the_file(tmp_path,
         for roi in image["ROIs"]:
             roi["Name"] = roi["Name"].replace("AA", "Vessel one").replace("SVC", "Blood")
     path = saved(tmp_path / "rois.json", document)
-    with pytest.raises(InputRefused, match=r"'Vessel one \d+'.*'Blood \d+'"):
+    with pytest.raises(InputRefused) as refusal:
         import_segmentation(path, grids)
+    assert re.search(r"'Vessel one \d+'.*'Blood \d+'", with_names(str(refusal.value)))
+    assert re.search(r"'region \d+'.*'region \d+'", without_names(str(refusal.value)))
+    assert "Blood" not in without_names(str(refusal.value))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"Images": 3}', "<plist><dict></plist>", ""])

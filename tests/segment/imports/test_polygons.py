@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 from skimage.measure import find_contours
 
-from petflame.segment.imports.polygons import fill
+from petflame.segment.imports.polygons import Contour, fill
 
 SQUARE = (1.0, 1.0)
 
 
-def painted(contours, shape=(12, 12), **options):
+def filled(contours, exclusive=True):
+    return fill([Contour(np.asarray(c, float), exclusive) for c in contours], SQUARE)
+
+
+def painted(contours, shape=(12, 12), exclusive=True):
     image = np.zeros(shape, bool)
-    image[tuple(fill([np.asarray(c, float) for c in contours], SQUARE, **options).T)] = True
+    image[tuple(filled(contours, exclusive).voxels.T)] = True
     return image
 
 
@@ -36,10 +40,51 @@ def test_a_contour_within_another_is_a_hole_whose_border_still_belongs():
     assert not along_edges[4:7, 4:7].any()
 
 
-def test_overlapping_contours_are_joined_when_asked():
+def test_plain_contours_that_overlap_are_joined_and_counted_and_exclusive_ones_are_not():
     one, other = [(0.5, 0.5), (6.5, 0.5), (6.5, 4.5), (0.5, 4.5)], [(3.5, 0.5), (9.5, 0.5), (9.5, 4.5), (3.5, 4.5)]
-    assert painted([one, other], union=True).sum() == 36
+    assert painted([one, other], exclusive=False).sum() == 36
     assert painted([one, other]).sum() == 24
+    plain = filled([one, other], exclusive=False)
+    assert (plain.overlapping, plain.within, plain.cancelled) == (12, False, False)
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_a_plain_contour_that_repeats_encloses_what_it_encloses_once(times):
+    line = np.array([(1.2, 1.1), (9.3, 2.4), (7.5, 9.7), (2.6, 8.2)])
+    again = [np.roll(line[:: (-1) ** n], n, axis=0) for n in range(times)]
+    assert (painted(again, exclusive=False) == painted([line])).all()
+    assert filled(again, exclusive=False).overlapping == painted([line]).sum()
+    assert not filled(again, exclusive=False).within
+
+
+def test_contours_side_by_side_do_not_overlap():
+    one, other = [(0, 0), (4, 0), (4, 4), (0, 4)], [(4, 0), (8, 0), (8, 4), (4, 4)]
+    assert filled([one, other], exclusive=False).overlapping == 0
+    assert painted([one, other], exclusive=False).sum() == 9 * 5
+
+
+def test_a_plain_contour_within_another_is_filled_and_told_and_an_exclusive_one_is_a_hole():
+    outer = [(0.5, 0.5), (10.5, 0.5), (10.5, 10.5), (0.5, 10.5)]
+    inner = [(3.5, 3.5), (6.5, 3.5), (6.5, 6.5), (3.5, 6.5)]
+    assert painted([outer, inner], exclusive=False).sum() == 100
+    assert filled([outer, inner], exclusive=False).within
+    assert not filled([outer, inner]).within
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_one_contour_that_runs_into_a_hole_and_back_leaves_it_out(direction):
+    outer = [(0.5, 0.5), (10.5, 0.5), (10.5, 10.5), (0.5, 10.5), (0.5, 0.5)]
+    inner = [(3.5, 3.5), (6.5, 3.5), (6.5, 6.5), (3.5, 6.5), (3.5, 3.5)][::direction]
+    keyhole = filled([[*outer, *inner]], exclusive=False)
+    assert len(keyhole.voxels) == 100 - 9
+    assert keyhole.overlapping == 0
+
+
+def test_exclusive_contours_that_repeat_leave_nothing_and_it_is_told():
+    square = [(0.5, 0.5), (4.5, 0.5), (4.5, 4.5), (0.5, 4.5)]
+    found = filled([square, square])
+    assert not len(found.voxels)
+    assert found.cancelled
 
 
 def test_a_diagonal_through_centres_belongs():

@@ -50,7 +50,9 @@ class Airway:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lumen:
+class Lumen:
+    """Air in one slice that may be the airway: mask (I, J), centre (i, j), size, and how like an airway it is."""
+
     mask: Array
     centre: Array
     area_mm2: float
@@ -75,8 +77,8 @@ def find_airway(chest: Chest) -> Airway | None:
     highest = min(hu.shape[2] - 1, top + int(30 / STEP_MM))
     lowest = bottom + int(0.25 * (top - bottom))
     slices = list(range(highest, lowest - 1, -1))
-    lumina = {k: _lumina(hu[..., k], chest.air[..., k], chest.midline_i[k]) for k in slices}
-    chain = _best_chain(slices, lumina, top)
+    lumina = {k: lumina_of(hu[..., k], chest.air[..., k], chest.midline_i[k]) for k in slices}
+    chain = best_chain(slices, lumina, top)
     if len(chain) * STEP_MM < LEAST_LENGTH_MM:
         return None
     length, carina = _carina(chain, lumina, top)
@@ -89,7 +91,8 @@ def find_airway(chest: Chest) -> Airway | None:
     return Airway(centre, radius, mask, carina)
 
 
-def _lumina(plane: Array, air: Array, midline_i: float) -> list[_Lumen]:
+def lumina_of(plane: Array, air: Array, midline_i: float) -> list[Lumen]:
+    """Return the round lumina of tracheal size in a slice: HU and enclosed air, each (I, J), and the midline's i."""
     found = []
     taken = np.zeros(plane.shape, bool)
     # A trachea whose wall is thinner than a voxel is told from the lung beside it by its darker air.
@@ -110,11 +113,12 @@ def _lumina(plane: Array, air: Array, midline_i: float) -> list[_Lumen]:
             score = min(area / 150.0, 1.0) * min(roundness / 0.6, 1.0) * np.exp(-0.5 * (off_mm / 18.0) ** 2)
             mask = labels == n
             taken |= mask
-            found.append(_Lumen(mask, centre, area, width, float(score)))
+            found.append(Lumen(mask, centre, area, width, float(score)))
     return found
 
 
-def _best_chain(slices: list[int], lumina: dict[int, list[_Lumen]], apex: int) -> list[tuple[int, _Lumen]]:
+def best_chain(slices: list[int], lumina: dict[int, list[Lumen]], apex: int) -> list[tuple[int, Lumen]]:
+    """Return the smooth chain of lumina, from above downwards, that is most like an airway in view from `apex` on."""
     best: dict[tuple[int, int], tuple[float, tuple[int, int] | None]] = {}
     for k in slices:
         for n, lumen in enumerate(lumina[k]):
@@ -136,7 +140,7 @@ def _best_chain(slices: list[int], lumina: dict[int, list[_Lumen]], apex: int) -
     return chain[::-1]
 
 
-def _carina(chain: list[tuple[int, _Lumen]], lumina: dict[int, list[_Lumen]], apex: int) -> tuple[int, Array | None]:
+def _carina(chain: list[tuple[int, Lumen]], lumina: dict[int, list[Lumen]], apex: int) -> tuple[int, Array | None]:
     """Return how many slices of the chain are trachea, and the carina."""
     first = next((n for n, (k, _) in enumerate(chain) if (apex - k) * STEP_MM >= LEAST_BELOW_APEX_MM), len(chain))
     for n in range(max(first, 5), len(chain)):
@@ -155,7 +159,7 @@ def _carina(chain: list[tuple[int, _Lumen]], lumina: dict[int, list[_Lumen]], ap
     return len(chain), None
 
 
-def _division(last: _Lumen, k: int, lumina: dict[int, list[_Lumen]]) -> Array:
+def _division(last: Lumen, k: int, lumina: dict[int, list[Lumen]]) -> Array:
     """Follow the widened lumen down to where it divides; `last` is the trachea's lumen above slice k."""
     current = last
     for below in range(k, k - int(WIDENING_MM / STEP_MM), -1):
@@ -166,11 +170,11 @@ def _division(last: _Lumen, k: int, lumina: dict[int, list[_Lumen]]) -> Array:
     return np.array([*last.centre, float(k)])
 
 
-def _parts_below(shadow: _Lumen, below: list[_Lumen]) -> int:
+def _parts_below(shadow: Lumen, below: list[Lumen]) -> int:
     return len(_near(shadow, below))
 
 
-def _near(shadow: _Lumen, below: list[_Lumen]) -> list[_Lumen]:
+def _near(shadow: Lumen, below: list[Lumen]) -> list[Lumen]:
     """Return the lumina of a slice that lie under, or within 4 mm of, a lumen of the slice above."""
     near = ndimage.binary_dilation(shadow.mask, iterations=2)
     return [lumen for lumen in below if lumen.area_mm2 >= SIDE_BRANCH_MM2 and bool((near & lumen.mask).any())]

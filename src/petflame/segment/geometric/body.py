@@ -60,7 +60,7 @@ def find_chest(canonical: Volume) -> Chest | None:
         CT in HU, axes left, posterior, superior.
     """
     coarse = coarse_view(canonical, COARSE_MM)
-    enclosed = _enclosed_air(coarse.data, coarse.grid.spacing_mm)
+    enclosed = enclosed_air(coarse.data, coarse.grid.spacing_mm)
     lungs = _lungs(coarse.data, enclosed, coarse.grid.voxel_volume_mm3)
     if lungs is None:
         return None
@@ -74,14 +74,15 @@ def find_chest(canonical: Volume) -> Chest | None:
     low[2] = max(low[2], ends[:, 2].min() - 2.0)
     high[2] = min(high[2], ends[:, 2].max() + 2.0 * COARSE_MM)
     work = resample(canonical, low, high)
-    air = _enclosed_air(work.hu, (STEP_MM,) * 3)
+    air = enclosed_air(work.hu, (STEP_MM,) * 3)
     fine = _lungs(work.hu, air, STEP_MM**3)
     if fine is None:
         return None
     return Chest(work, fine, air, _midline(fine))
 
 
-def _enclosed_air(hu: Array, spacing_mm: tuple[float, float, float]) -> Array:
+def enclosed_air(hu: Array, spacing_mm: tuple[float, float, float]) -> Array:
+    """Mask the air that the body encloses in each axial slice, shape (I, J, K)."""
     air = hu < LUNG_HU
     enclosed = np.zeros(air.shape, bool)
     least = max(4, int(20.0 / (spacing_mm[0] * spacing_mm[1])))

@@ -32,6 +32,7 @@ MOST_CAVA_GROWTH = 1.15
 LEAST_CAVA_COVERAGE = 0.45
 CAVA_CALIBRE_PERCENTILE = 25.0
 CAVA_SPREAD_MM = 1.0
+MIRRORED = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
@@ -128,9 +129,8 @@ def withhold_mirrored(vessels: dict[str, VesselFinding]) -> dict[str, VesselFind
     wrong = [c for c in vessels["aorta_arch"].checks if c.name == "side of the trachea" and c.value < -c.limit]
     if not wrong:
         return vessels
-    reason = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
     return {
-        name: replace(finding, withheld=True, reason="; ".join(filter(None, [reason, finding.reason])))
+        name: replace(finding, withheld=True, reason="; ".join(filter(None, [MIRRORED, finding.reason])))
         for name, finding in vessels.items()
     }
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from petflame.grid import Array, Volume, ras_to_lps
+from petflame.segment.anatomy_limits import ANATOMY
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.result import Check, VesselFinding
 from petflame.segment.geometric.surface import RAYS, Tube
@@ -25,28 +24,7 @@ LEAST_SPAN_MM = 30.0
 ARCH_ABOVE_CARINA_MM = (-8.0, 60.0)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a vessel must keep to.
-
-    Attributes
-    ----------
-    radius_mm : (float, float)
-        Smallest and largest median radius.
-    length_mm : float
-        Least length.
-    """
-
-    radius_mm: tuple[float, float]
-    length_mm: float
-
-
-LIMITS: dict[str, Limits] = {
-    "aorta_ascending": Limits((9.0, 24.0), 15.0),
-    "aorta_arch": Limits((7.5, 22.0), 20.0),
-    "aorta_descending": Limits((7.0, 20.0), 40.0),
-    "svc": Limits((4.0, 14.0), 15.0),
-}
+LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descending": 40.0, "svc": 15.0}
 
 
 def judge(
@@ -71,22 +49,22 @@ def judge(
     aorta : Tube
         The whole aorta.
     """
-    limits = LIMITS[name]
+    least = LEAST_LENGTH_MM[name]
     length = 2.0 * len(tube.centre_lps_mm)
-    if length < limits.length_mm:
+    if length < least:
         found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"
-        return VesselFinding.missing(f"{found}, {limits.length_mm:.0f} mm are needed")
+        return VesselFinding.missing(f"{found}, {least:.0f} mm are needed")
     radius = tube.mean_radius_mm
     inner, wall, air = _samples(tube, ct, blood.hu)
     checks = [
         _at_least("circle evidence", evidence, LEAST_EVIDENCE, "mean evidence of round sections"),
         _at_least("edge coverage", float(np.median(tube.coverage)), LEAST_COVERAGE, "of the boundary has a clear edge"),
-        _within("radius", float(np.median(radius)), limits.radius_mm, "mm median radius"),
+        _within("radius", float(np.median(radius)), ANATOMY[name].usual_radius_mm, "mm median radius"),
         _at_most("radius jump", float(np.abs(np.diff(radius)).max()), MOST_JUMP_MM, "mm from section to section"),
         _at_most("blood density", abs(inner - blood.hu), BLOOD_TOLERANCE_HU, f"HU from the blood's {blood.hu:.0f} HU"),
         _at_most("dense wall", wall, MOST_METAL_SHARE, "of the boundary is as dense as metal (stent, heavy calcium)"),
         _at_most("air inside", air, MOST_AIR_SHARE, "of the inside is lung or airway"),
-        _at_least("length", length, limits.length_mm, "mm long"),
+        _at_least("length", length, least, "mm long"),
     ]
     if name in ("aorta_arch", "svc"):
         checks.append(_top_margin(tube, ct))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from petflame.errors import InputRefused
 from petflame.grid import Grid
 from petflame.segment.imports.claims import Drawing
+from petflame.segment.imports.doors import called, require_regular
 from petflame.segment.imports.opened import files_of_import
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.product import Segmentation
@@ -17,16 +17,16 @@ __all__ = ["FORMATS", "files_of_import", "import_segmentation", "is_regions"]
 NIFTI = (".nii", ".nii.gz")
 ARRAYS = (".nrrd", ".nhdr", ".mha", ".mhd")
 FORMATS = "NIfTI, NRRD (.seg.nrrd), DICOM SEG, RTSTRUCT, or ROIs of OsiriX or Horos (XML or JSON)"
-SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 
 
 def is_regions(path: Path) -> bool:
     """Tell whether a file draws regions, rather than seeds along vessels."""
     name = path.name.lower()
+    if not path.is_file():
+        return False
     if name.endswith((*NIFTI, *ARRAYS, ".xml", ".plist")) or _is_dicom(path):
         return True
-    if not name.endswith(".json") or name.endswith(".mrk.json") or not path.is_file():
+    if not name.endswith(".json") or name.endswith(".mrk.json"):
         return False
     from petflame.segment.imports.osirix import is_osirix, load_document
 
@@ -54,9 +54,8 @@ def import_segmentation(path: Path, grids: dict[str, Grid]) -> Segmentation:
         When the format is not known, the regions lie elsewhere (every grid is named), names are unknown (all are
         listed), or the mask lies mirrored, upside down or back to front.
     """
-    if not path.is_file():
-        what = "it is a folder" if path.is_dir() else "the file is missing"
-        raise InputRefused.of(what, str(path), f"name one file: {FORMATS}")
+    where = called(path)
+    require_regular(path, where, f"name one file: {FORMATS}")
     if path.name.lower().endswith(NIFTI):
         from petflame.segment.labelmaps import segmentation_from_labels
 
@@ -64,41 +63,25 @@ def import_segmentation(path: Path, grids: dict[str, Grid]) -> Segmentation:
     from petflame.segment.imports.combine import combine
 
     sidecar = read_sidecar(path)
-    drawing = _read(path, grids, sidecar)
-    return combine(drawing, grids[drawing.reference], sidecar, path)
+    drawing = _read(path, where, grids, sidecar)
+    return combine(drawing, grids[drawing.reference], sidecar, path, where)
 
 
-def _read(path: Path, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
     suffix = path.suffix.lower()
     if suffix in ARRAYS:
         from petflame.segment.imports.slicer import read_slicer
 
-        return read_slicer(path, grids, sidecar)
+        return read_slicer(path, where, grids, sidecar)
     if suffix in (".json", ".xml", ".plist"):
         from petflame.segment.imports.osirix import read_osirix
 
-        return read_osirix(path, grids, sidecar)
+        return read_osirix(path, where, grids, sidecar)
     if not _is_dicom(path):
-        raise InputRefused.of("its format is not known", path.name, f"give {FORMATS}")
-    import pydicom
+        raise InputRefused.of("its format is not known", where, f"give {FORMATS}")
+    from petflame.segment.imports.dicomobject import read_dicom_object
 
-    try:
-        dataset: Any = pydicom.dcmread(path)
-        sop_class = str(dataset.SOPClassUID)
-    except Exception as error:
-        raise InputRefused.of(f"it cannot be read as DICOM ({error})", path.name, "export it again") from None
-    try:
-        if sop_class in SEG_CLASSES:
-            from petflame.segment.imports.seg import read_seg
-
-            return read_seg(dataset, path, grids, sidecar)
-        if sop_class == RTSTRUCT_CLASS:
-            from petflame.segment.imports.rtstruct import read_rtstruct
-
-            return read_rtstruct(dataset, path, grids, sidecar)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise InputRefused.of(f"its header is damaged ({error})", path.name, "export it again") from None
-    raise InputRefused.of("it is neither a SEG nor an RTSTRUCT", path.name, "name the file with the regions")
+    return read_dicom_object(path, where, grids, sidecar)
 
 
 def _is_dicom(path: Path) -> bool:

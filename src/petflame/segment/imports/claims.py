@@ -7,6 +7,7 @@ from typing import Literal
 
 from petflame.errors import InputRefused
 from petflame.grid import Array, Grid
+from petflame.privacy import named
 
 Reference = Literal["ct", "pet"]
 REFERENCES: tuple[Reference, ...] = ("ct", "pet")
@@ -24,16 +25,19 @@ class Claim:
         Segment, label or ROI number in the file.
     voxels : (n, 3) int array
         Voxel ijk on the grid of `Drawing.reference`; may hold a voxel twice.
+    title : str
+        How messages call the region: see `entitled`.
     """
 
     names: tuple[str, ...]
     number: int | None
     voxels: Array
+    title: str
 
-    @property
-    def title(self) -> str:
-        """How messages call the region."""
-        return self.names[0] if self.names else f"label {self.number}"
+
+def entitled(name: str, position: int) -> str:
+    """Name a region in messages: the screen shows its name, records its position in the file, counted from 1."""
+    return named(name or f"region {position}", f"region {position}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
 
 
-def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path) -> Segmentation:
+def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: str) -> Segmentation:
     """Turn what a file draws into a segmentation.
 
     A voxel that several regions claim goes to the one with the smallest number in `petflame.anatomy`: an artery before
@@ -31,18 +31,28 @@ def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path) -> Segme
     Raises
     ------
     InputRefused
-        With every unknown name; when no vessel is drawn; when the mask lies mirrored, upside down or back to front.
+        With every unknown name; when no vessel is drawn or none holds a voxel; when the mask lies mirrored, upside
+        down or back to front.
     """
-    where = path.name
-    regions = resolve([(c.names, c.number) for c in drawing.claims], sidecar.names, where)
+    regions = resolve([(c.names, c.number, c.title) for c in drawing.claims], sidecar.names, where)
     notes = list(drawing.notes)
     masks: dict[str, Array] = {}
     for claim, region in zip(drawing.claims, regions, strict=True):
         if region == IGNORE:
             continue
-        masks.setdefault(region, np.zeros(grid.shape, bool))[tuple(claim.voxels.T)] = True
-    if not set(masks) & {*ARTERIES, *VEINS, WHOLE_AORTA}:
+        mask = masks.setdefault(region, np.zeros(grid.shape, bool))
+        place = tuple(claim.voxels.T)
+        if mask[place].any():
+            notes.append(f"{region}: regions of this name overlap and were joined: look at them")
+        mask[place] = True
+    vessels = set(masks) & {*ARTERIES, *VEINS, WHOLE_AORTA}
+    if not vessels:
         raise InputRefused.of("it holds no artery and no vein", where, "draw at least one vessel")
+    empty = sorted(name for name in vessels if not masks[name].any())
+    if len(empty) == len(vessels):
+        what = f"its outlines of {', '.join(empty)} enclose no voxel of the image"
+        raise InputRefused.of(what, where, "look at them in the tool that drew them, and export them again")
+    notes += [f"{name}: its outlines enclose no voxel" for name in empty]
     labels = np.zeros(grid.shape, np.uint8)
     if WHOLE_AORTA in masks:
         whole = masks.pop(WHOLE_AORTA)

@@ -11,11 +11,13 @@ import numpy as np
 from petflame.grid import Array, Grid, ras_to_lps
 from petflame.segment.imports.claims import REFERENCES, Claim, Reference, elsewhere
 from petflame.segment.imports.lattice import inside
-from petflame.segment.imports.polygons import fill
+from petflame.segment.imports.polygons import Contour, Filled, fill
 
 # A contour belongs to a slice when it lies this near to it, in mm or in slices, whichever is more.
 PLANE_TOLERANCE_MM = 0.1
 PLANE_TOLERANCE_SLICES = 0.06
+# A line this far beyond the outermost voxel centres is told by its points alone, before it is filled.
+BEYOND_VOXELS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +28,16 @@ class Region:
     ----------
     names : tuple of str
     number : int or None
-    contours_lps_mm : tuple of (n, 3) arrays
+    contours : tuple of Contour
+        Points (n, 3) in LPS mm.
+    title : str
+        How messages call it.
     """
 
     names: tuple[str, ...]
     number: int | None
-    contours_lps_mm: tuple[Array, ...]
+    contours: tuple[Contour, ...]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,6 @@ def draw(
     grids: dict[str, Grid],
     where: str,
     wanted: str = "",
-    *,
-    union: bool = False,
 ) -> tuple[Reference, list[Claim], list[str]]:
     """Fill the contours of every region on the grid on whose slices they lie.
 
@@ -63,8 +67,6 @@ def draw(
     where : str
         How messages name the file.
     wanted : {'', 'ct', 'pet'}
-    union : bool
-        Join overlapping contours of a region on a slice; otherwise one within another is a hole.
 
     Returns
     -------
@@ -89,23 +91,37 @@ def draw(
             ' (write {"grid": "ct"} or {"grid": "pet"} in a JSON file beside it to choose)'
         )
     grid = grids[best.reference]
-    claims = [Claim(r.names, r.number, _voxels(r, grid, best.axis, union)) for r in regions]
+    reach = np.concatenate([grid.to_ijk(ras_to_lps(points)) for points in _points(regions)])
+    if (reach.min(axis=0) < -BEYOND_VOXELS).any() or (
+        reach.max(axis=0) > np.array(grid.shape) - 1 + BEYOND_VOXELS
+    ).any():
+        raise elsewhere(f"partly outside ({_whereabouts(regions)})", grids, where)
+    claims = []
+    for region in regions:
+        voxels, said = _voxels(region, grid, best.axis)
+        claims.append(Claim(region.names, region.number, voxels, region.title))
+        notes += said
     outside = sum(int((~inside(c.voxels, grid)).sum()) for c in claims)
     if outside:
         raise elsewhere(f"partly outside ({outside} voxels beyond the image; {_whereabouts(regions)})", grids, where)
     return best.reference, claims, notes
 
 
+def _points(regions: Sequence[Region]) -> list[Array]:
+    return [contour.points for region in regions for contour in region.contours]
+
+
 def _whereabouts(regions: Sequence[Region]) -> str:
-    points = np.concatenate([c for r in regions for c in r.contours_lps_mm])
-    low, high = ras_to_lps(points).min(axis=0), ras_to_lps(points).max(axis=0)
-    planes = len({round(float(c[:, 2].mean()), 2) for r in regions for c in r.contours_lps_mm})
+    every = _points(regions)
+    points = ras_to_lps(np.concatenate(every))
+    low, high = points.min(axis=0), points.max(axis=0)
+    planes = len({round(float(c[:, 2].mean()), 2) for c in every})
     spans = ", ".join(f"{axis} {a:.2f} to {b:.2f}" for axis, a, b in zip("xyz", low, high, strict=True))
     return f"in {planes} axial planes within {spans} RAS mm"
 
 
 def _fit(regions: Sequence[Region], grid: Grid, reference: Reference) -> _Fit | None:
-    contours = [grid.to_ijk(ras_to_lps(c)) for r in regions for c in r.contours_lps_mm]
+    contours = [grid.to_ijk(ras_to_lps(points)) for points in _points(regions)]
     spacing = np.array(grid.spacing_mm)
     # The axis across which every contour is flat, the tall one of the grid first.
     tolerance = np.maximum(PLANE_TOLERANCE_MM, PLANE_TOLERANCE_SLICES * spacing)
@@ -120,22 +136,48 @@ def _fit(regions: Sequence[Region], grid: Grid, reference: Reference) -> _Fit | 
         return None
     gaps = 0
     for region in regions:
-        planes = {round(float(grid.to_ijk(ras_to_lps(c))[:, axis].mean())) for c in region.contours_lps_mm}
+        planes = {round(float(grid.to_ijk(ras_to_lps(c))[:, axis].mean())) for c in _points([region])}
         gaps += max(planes) - min(planes) + 1 - len(planes)
     return _Fit(reference, axis, gaps, float(stray[axis]))
 
 
-def _voxels(region: Region, grid: Grid, axis: int, union: bool) -> Array:
+def _voxels(region: Region, grid: Grid, axis: int) -> tuple[Array, list[str]]:
+    """Voxels (n, 3) of a region, and what its contours leave in doubt."""
     u, v = (a for a in (0, 1, 2) if a != axis)
-    slices: dict[int, list[Array]] = defaultdict(list)
-    for contour in region.contours_lps_mm:
-        ijk = grid.to_ijk(ras_to_lps(contour))
-        slices[round(float(ijk[:, axis].mean()))].append(ijk[:, [u, v]])
+    slices: dict[int, list[Contour]] = defaultdict(list)
+    for contour in region.contours:
+        ijk = grid.to_ijk(ras_to_lps(contour.points))
+        slices[round(float(ijk[:, axis].mean()))].append(Contour(ijk[:, [u, v]], contour.exclusive))
     spacing = grid.spacing_mm
-    found = []
+    found, filled = [], {}
     for plane, contours in sorted(slices.items()):
-        uv = fill(contours, (spacing[u], spacing[v]), union=union)
+        filled[plane] = fill(contours, (spacing[u], spacing[v]))
+        uv = filled[plane].voxels
         voxels = np.full((len(uv), 3), plane, np.int64)
         voxels[:, [u, v]] = uv
         found.append(voxels)
-    return np.concatenate(found)
+    return np.concatenate(found), _doubts(region.title, filled)
+
+
+def _doubts(title: str, filled: dict[int, Filled]) -> list[str]:
+    within = [plane for plane, part in filled.items() if part.within]
+    joined = [plane for plane, part in filled.items() if part.overlapping and not part.within]
+    cancelled = [plane for plane, part in filled.items() if part.cancelled]
+    count = sum(part.overlapping for part in filled.values())
+    notes = []
+    if joined:
+        notes.append(f"{title}: outlines that repeat or overlap were joined on {_slices(joined)}: look at them")
+    if within:
+        notes.append(
+            f"{title}: an outline within another was filled on {_slices(within)}, as the file does not call it a hole "
+            f"({count} voxels in both); a hole is drawn as CLOSEDPLANAR_XOR or as one outline that runs into it"
+        )
+    if cancelled:
+        notes.append(f"{title}: outlines that repeat cancel each other on {_slices(cancelled)}, as the file asks for")
+    return notes
+
+
+def _slices(planes: list[int], most: int = 8) -> str:
+    """Number of slices and which: counted from 0 along the image's axis."""
+    shown = ", ".join(map(str, planes[:most])) + (", ..." if len(planes) > most else "")
+    return f"{len(planes)} slice{'s' if len(planes) > 1 else ''} (image number {shown}, counted from 0)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.grid import Array, Grid
-from petflame.segment.imports.claims import REFERENCES, Reference
+from petflame.grid import Array, Grid, Volume
+from petflame.segment.imports.claims import REFERENCES, Reference, elsewhere
 
 # A centre this far from its voxel's, in voxels, can still mean no other voxel: headers round to 0.01 mm, and a
 # scanner's positions stray from the regular grid by some per cent of a slice.
@@ -49,11 +49,51 @@ def inside(voxels: Array, grid: Grid) -> Array:
     return np.asarray(((voxels >= 0) & (voxels < np.array(grid.shape))).all(axis=1))
 
 
-def fit_volume(affine: Array, shape: tuple[int, ...], grids: dict[str, Grid]) -> tuple[Reference, Array, Array] | None:
-    """Find the visit's grid on which a volume lies (the CT first) and its index map; None where there is none."""
-    for reference in REFERENCES:
-        if reference in grids:
-            found = index_map(affine, shape, grids[reference])
-            if found is not None:
-                return reference, *found
-    return None
+def fit_volume(
+    affine: Array, shape: tuple[int, ...], grids: dict[str, Grid], *, whole: bool = False
+) -> tuple[Reference, Array, Array] | None:
+    """Find the visit's grid on whose voxels a volume lies and its index map; None where there is none.
+
+    A grid that it covers exactly, in any order and direction of the axes, comes before one of which it is a part, and
+    then the CT before the PET. With `whole` only the former counts: where a format does not tell that a part was cut
+    out, an array that lost its first rows and kept its affine would pass for one.
+    """
+    fits = [
+        (not _covers(shape, grids[reference], *found), reference, *found)
+        for reference in REFERENCES
+        if reference in grids and (found := index_map(affine, shape, grids[reference])) is not None
+    ]
+    fits = [fit for fit in fits if not (whole and fit[0])]
+    return min(fits, key=lambda fit: (fit[0], REFERENCES.index(fit[1])))[1:] if fits else None
+
+
+def _covers(shape: tuple[int, ...], grid: Grid, matrix: Array, offset: Array) -> bool:
+    """Whether the lattice's corners are those of the grid."""
+    ends = np.array([np.zeros(3), np.array(shape) - 1]) @ matrix.T + offset
+    return bool((ends.min(axis=0) == 0).all() and (ends.max(axis=0) == np.array(grid.shape) - 1).all())
+
+
+def placed(data: Array, matrix: Array, offset: Array, grid: Grid, where: str) -> Volume:
+    """Put label numbers that lie on a grid's voxels onto it; 0 is the background.
+
+    Parameters
+    ----------
+    data : (I, J, K) array
+    matrix, offset : arrays
+        As `index_map` gives them.
+    grid : Grid
+    where : str
+
+    Raises
+    ------
+    InputRefused
+        When labelled voxels lie outside the grid.
+    """
+    voxels = np.argwhere(data)
+    target = voxels @ matrix.T + offset
+    outside = int((~inside(target, grid)).sum())
+    if outside:
+        raise elsewhere(f"partly outside the images ({outside} labelled voxels)", {"image": grid}, where)
+    result = np.zeros(grid.shape, data.dtype)
+    result[tuple(target.T)] = data[tuple(voxels.T)]
+    return Volume(result, grid)

@@ -80,8 +80,19 @@ def region_of(name: str) -> str | None:
     return _KNOWN.get(plain) or _KNOWN.get(re.sub(r"(?<=[a-z ])\s*[0-9]+$", "", plain).strip())
 
 
+def _given(names: tuple[str, ...], number: int | None, given: Mapping[str, str]) -> str | None:
+    own = {plain_name(k): v for k, v in given.items()}
+    keys = [plain_name(n) for n in names] + ([str(number)] if number is not None else [])
+    return next((own[k] for k in keys if k in own), None)
+
+
+def is_ignored(names: tuple[str, ...], number: int | None, given: Mapping[str, str]) -> bool:
+    """Tell whether the user says to leave a region out; such a region decides nothing, wherever it lies."""
+    return _given(names, number, given) == IGNORE
+
+
 def resolve(
-    claims: Iterable[tuple[tuple[str, ...], int | None]],
+    claims: Iterable[tuple[tuple[str, ...], int | None, str]],
     given: Mapping[str, str],
     where: str,
 ) -> list[str]:
@@ -89,7 +100,8 @@ def resolve(
 
     Parameters
     ----------
-    claims : iterable of (names, number)
+    claims : iterable of (names, number, title)
+        The title is how messages call it.
     given : mapping
         Name, or number as text, to region: what stands beside the file, already checked by `unknown_targets`.
     where : str
@@ -100,13 +112,10 @@ def resolve(
         With every name that is not known.
     """
     faults, found, unknown = FaultList(), [], []
-    own = {plain_name(k): v for k, v in given.items()}
-    for names, number in claims:
-        keys = [plain_name(n) for n in names] + ([str(number)] if number is not None else [])
-        region = next((own[k] for k in keys if k in own), None)
+    for names, number, title in claims:
+        region = _given(names, number, given)
         region = region or next((r for r in map(region_of, names) if r is not None), None)
         if region is None:
-            title = names[0] if names else f"label {number}"
             unknown.append(repr(title))
         found.append(region or "")
     if unknown:
@@ -121,7 +130,7 @@ def resolve(
     return found
 
 
-def unknown_targets(given: Mapping[str, str]) -> list[str]:
-    """List the entries of a user's table that point to no region."""
+def unknown_targets(given: Mapping[str, str]) -> list[tuple[int, str]]:
+    """List the entries of a user's table that point to no region, each with its position, counted from 1."""
     allowed = {*BY_NAME, WHOLE_AORTA, IGNORE}
-    return [f"{key}: {value}" for key, value in given.items() if value not in allowed]
+    return [(n, f"{key}: {value}") for n, (key, value) in enumerate(given.items(), start=1) if value not in allowed]

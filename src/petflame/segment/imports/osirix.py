@@ -8,24 +8,28 @@ and a slice. Types are the numbers of the viewers' tools.
 
 from __future__ import annotations
 
-import json
-import plistlib
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, Grid, ras_to_lps
-from petflame.segment.imports.claims import REFERENCES, Drawing
+from petflame.outside import MEBIBYTE, Bounds, calling, read_json, read_plist
+from petflame.segment.imports.claims import REFERENCES, Drawing, entitled
 from petflame.segment.imports.contours import Region, draw
+from petflame.segment.imports.doors import FARTHEST_MM
+from petflame.segment.imports.names import is_ignored, resolve
+from petflame.segment.imports.polygons import Contour
 from petflame.segment.imports.sidecar import Sidecar
 
 # ROI types that enclose no area: line, open polygon, angle, text, arrow, 3-D point, 2-D point.
 NOT_AREAS = {5: "line", 10: "open polygon", 12: "angle", 13: "text", 14: "arrow", 16: "point", 19: "point"}
+# A reader's outlines of every vessel on 1,000 slices, 200 points each, as text; statistics may hold NaN.
+ROIS = Bounds(size_bytes=32 * MEBIBYTE, elements=2_000_000, finite=False)
 PIXEL_CENTRE = 0.5
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -35,29 +39,31 @@ def is_osirix(document: Any) -> bool:
     return isinstance(document, dict) and isinstance(document.get("Images"), list)
 
 
-def load_document(path: Path) -> Any:
+def load_document(path: Path, where: str = "") -> Any:
     """Read a JSON or property list document.
 
     Raises
     ------
     InputRefused
-        When it is neither.
+        When it is neither, or larger or deeper than any such export.
     """
-    try:
-        if path.suffix.lower() == ".json":
-            return json.loads(path.read_text(encoding="utf-8-sig"))
-        return plistlib.loads(path.read_bytes())
-    except (OSError, ValueError, ExpatError, plistlib.InvalidFileException, AttributeError) as error:
-        what = f"it cannot be read as an export of ROIs ({error})"
-        raise InputRefused.of(what, path.name, "export the ROIs again as XML or JSON") from None
+    where = where or calling(path, "the label file")
+    remedy = "export the ROIs again as XML or JSON"
+    if path.suffix.lower() == ".json":
+        return read_json(path, ROIS, where, remedy)
+    return read_plist(path, ROIS, where, remedy)
 
 
-def read_osirix(path: Path, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
-    """Fill every area that the export draws on a grid of the visit.
+def read_osirix(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+    """Fill every area that the export draws on a grid of the visit; areas of one name that overlap are joined.
+
+    A ROI that the file beside it says to ignore is passed over before anything is asked of it.
 
     Parameters
     ----------
     path : Path
+    where : str
+        How messages call the file.
     grids : dict
     sidecar : Sidecar
         Its ``grid`` forces one of them; its ``first_image`` says at which end image 0 lies, for exports without mm.
@@ -65,44 +71,72 @@ def read_osirix(path: Path, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing
     Raises
     ------
     InputRefused
-        With every ROI that cannot be read or placed; when none encloses an area, or they lie on neither grid.
+        With every ROI that cannot be read or placed; when none encloses an area, a name is unknown, or they lie on
+        neither grid.
     """
-    document = load_document(path)
+    document = load_document(path, where)
     if not is_osirix(document):
-        raise InputRefused.of("it holds no list of Images with ROIs", path.name, "export the ROIs as XML or JSON")
+        raise InputRefused.of("it holds no list of Images with ROIs", where, "export the ROIs as XML or JSON")
     faults, notes = FaultList(), []
     contours: dict[str, list[Array]] = defaultdict(list)
     by_pixels: set[str] = set()
-    for image in document["Images"]:
-        for roi in image.get("ROIs", []):
-            name = str(roi.get("Name", "")).strip() or "ROI without a name"
-            title = f"{name!r} on image {image.get('ImageIndex', '?')}"
-            kind = int(roi.get("Type", -1))
-            if kind in NOT_AREAS:
-                notes.append(f"{title}: a {NOT_AREAS[kind]} encloses no area and was left out")
-                continue
-            points = _points(roi.get("Point_mm"), 3)
-            if points is None:
-                points = _from_pixels(image, roi, grids, sidecar)
-                by_pixels.add(name)
-            if points is None or len(points) < 3:
-                faults.add(
-                    f"{title} cannot be placed",
-                    path.name,
-                    'export it with Point_mm, or write {"grid": "pet", "first_image": "head"} in a JSON file beside it',
-                )
-                continue
-            contours[name].append(points)
+    titles: dict[str, str] = {}
+    for image, roi in _rois(document, where):
+        name = str(roi.get("Name", "")).strip() or "ROI without a name"
+        if is_ignored((name,), None, sidecar.names):
+            continue
+        titles.setdefault(name, entitled(name, len(titles) + 1))
+        title = f"{titles[name]!r} on image {_image_number(image)}"
+        kind = _kind(roi)
+        if kind in NOT_AREAS:
+            notes.append(f"{title}: a {NOT_AREAS[kind]} encloses no area and was left out")
+            continue
+        points = _points(roi.get("Point_mm"), 3)
+        if points is None:
+            points = _from_pixels(image, roi, grids, sidecar)
+            by_pixels.add(titles[name])
+        if points is None or len(points) < 3:
+            faults.add(
+                f"{title} cannot be placed",
+                where,
+                'export it with Point_mm, or write {"grid": "pet", "first_image": "head"} in a JSON file beside it',
+            )
+            continue
+        contours[name].append(points)
     faults.raise_if_any()
     if not contours:
-        raise InputRefused.of("it holds no ROI that encloses an area", path.name, "draw closed ROIs")
+        raise InputRefused.of("it holds no ROI that encloses an area", where, "draw closed ROIs")
     if by_pixels:
         notes.append(
             f"placed by pixels and image number, as no position in mm is given: {', '.join(sorted(by_pixels))}"
         )
-    regions = [Region((name,), None, tuple(parts)) for name, parts in contours.items()]
-    reference, claims, said = draw(regions, grids, path.name, sidecar.grid, union=True)
+    regions = [Region((n,), None, tuple(map(Contour, parts)), titles[n]) for n, parts in contours.items()]
+    # Names first: where an unknown region lies says nothing about the file.
+    resolve([(r.names, r.number, r.title) for r in regions], sidecar.names, where)
+    reference, claims, said = draw(regions, grids, where, sidecar.grid)
     return Drawing("OsiriX ROI", reference, tuple(claims), (*notes, *said))
+
+
+def _rois(document: dict[str, Any], where: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every ROI with its image; refuses what is neither."""
+    for image in document["Images"]:
+        rois = image.get("ROIs", []) if isinstance(image, dict) else None
+        if not isinstance(rois, list) or not all(isinstance(roi, dict) for roi in rois):
+            what = "an entry of its Images is no image with a list of ROIs"
+            raise InputRefused.of(what, where, "export the ROIs again as XML or JSON")
+        for roi in rois:
+            yield image, roi
+
+
+def _kind(roi: dict[str, Any]) -> int:
+    """Number of the viewer's tool; -1 where it is not told."""
+    value = roi.get("Type", -1)
+    return int(value) if isinstance(value, (int, float)) and -1 <= value <= 1000 else -1
+
+
+def _image_number(image: dict[str, Any]) -> int | str:
+    index = image.get("ImageIndex")
+    return index if isinstance(index, int) and 0 <= index <= 100_000 else "?"
 
 
 def _points(values: Any, dimensions: int) -> Array | None:
@@ -111,12 +145,17 @@ def _points(values: Any, dimensions: int) -> Array | None:
         return None
     rows = []
     for value in values:
-        numbers = [float(x) for x in _NUMBER.findall(value)] if isinstance(value, str) else list(value)
-        if len(numbers) != dimensions:
+        numbers = _NUMBER.findall(value) if isinstance(value, str) else value
+        if not isinstance(numbers, list) or len(numbers) != dimensions:
             return None
-        rows.append(numbers)
+        if not all(isinstance(n, (str, int, float)) for n in numbers):
+            return None
+        try:
+            rows.append([float(n) for n in numbers])
+        except (ValueError, OverflowError):
+            return None
     points = np.asarray(rows, float)
-    return points if np.isfinite(points).all() else None
+    return points if (np.abs(points) <= FARTHEST_MM).all() else None
 
 
 def _from_pixels(image: dict[str, Any], roi: dict[str, Any], grids: dict[str, Grid], sidecar: Sidecar) -> Array | None:
@@ -128,8 +167,8 @@ def _from_pixels(image: dict[str, Any], roi: dict[str, Any], grids: dict[str, Gr
     centre = _points([roi["Center"]], 3) if roi.get("Center") else None
     if centre is not None:
         k = float(np.rint(grid.to_ijk(ras_to_lps(centre[0]))[2]))
-    elif sidecar.first_image and isinstance(image.get("ImageIndex"), int):
-        index, last = int(image["ImageIndex"]), grid.shape[2] - 1
+    elif sidecar.first_image and isinstance(_image_number(image), int):
+        index, last = int(_image_number(image)), grid.shape[2] - 1
         feet_first = grid.affine[2, 2] > 0
         k = float(index if feet_first == (sidecar.first_image == "feet") else last - index)
     else:

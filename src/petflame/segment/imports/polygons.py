@@ -1,14 +1,19 @@
 """From drawn contours to voxels, at voxel centres.
 
 A voxel belongs to a contour when its centre lies inside by the even-odd rule, or on the line itself: tools that trace
-a mask put the line through the centres of its border voxels, others along their edges, and both come back exactly.
-Several contours of one region on a slice are combined with exclusive or (DICOM PS3.3 C.8.8.6, CLOSED_PLANAR_XOR), so
-that a contour within another is a hole; the line of a hole is still part of the region.
+a mask put the line through the centres of its border voxels, others along their edges, and both come back exactly. A
+contour that runs into a hole and back (DICOM's keyhole) so leaves the hole out.
+
+How several contours of one region on a slice combine is the file's to say. CLOSEDPLANAR_XOR (DICOM PS3.3 C.8.8.6)
+means exclusive or, so that a contour within another is a hole, whose line is still part of the region. Plain closed
+contours say nothing of holes, and the same ones come repeated or overlapping from brushes and careless exports: they
+are joined, and where they overlap it is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,40 +23,90 @@ from petflame.grid import Array
 ON_THE_LINE_MM = 0.011
 
 
-def fill(contours: Sequence[Array], spacing_mm: tuple[float, float], *, union: bool = False) -> Array:
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """A closed contour and what it says of others on its slice.
+
+    Attributes
+    ----------
+    points : (n, 2 or 3) array
+        Vertices; the last is joined to the first.
+    exclusive : bool
+        Exclusive or with the other contours of its kind; otherwise it is joined to them.
+    """
+
+    points: Array
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What contours enclose on a slice.
+
+    Attributes
+    ----------
+    voxels : (m, 2) int array
+        Voxel indices u, v, sorted; they may lie outside the image.
+    overlapping : int
+        Voxels that several plain contours enclose.
+    within : bool
+        Whether a plain contour lies wholly within another, so that it could have been meant as a hole.
+    cancelled : bool
+        Whether exclusive contours repeat each other, so that they leave nothing.
+    """
+
+    voxels: Array
+    overlapping: int = 0
+    within: bool = False
+    cancelled: bool = False
+
+
+def fill(contours: Sequence[Contour], spacing_mm: tuple[float, float]) -> Filled:
     """Find the voxels of a slice that contours enclose.
 
     Parameters
     ----------
-    contours : sequence of (n, 2) arrays
-        Vertices in voxel units (u, v) of the slice; the last vertex is joined to the first.
+    contours : sequence of Contour
+        Vertices (n, 2) in voxel units (u, v) of the slice.
     spacing_mm : (float, float)
         Distance between voxel centres along u and v.
-    union : bool
-        Join the contours instead of combining them with exclusive or.
-
-    Returns
-    -------
-    (m, 2) int array
-        Voxel indices u, v, sorted; they may lie outside the image.
 
     Examples
     --------
     >>> square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]])
-    >>> len(fill([square], (1.0, 1.0))), len(fill([square + 0.25], (1.0, 1.0)))
-    (9, 4)
+    >>> sum(len(fill([Contour(square + shift)], (1.0, 1.0)).voxels) for shift in (0, 0.25))
+    13
     """
-    stacked = np.concatenate(contours)
+    stacked = np.concatenate([c.points for c in contours])
     low = np.floor(stacked.min(axis=0)).astype(int) - 1
     size = np.ceil(stacked.max(axis=0)).astype(int) + 2 - low
-    result = np.zeros(tuple(size), bool)
+    times, exclusive = np.zeros(tuple(size), np.int32), np.zeros(tuple(size), bool)
+    plain, cancelled = [], False
     for contour in contours:
-        inside = _even_odd(contour - low, result.shape)
-        result = result | inside if union else result ^ inside
+        inside = _even_odd(contour.points - low, times.shape)
+        if contour.exclusive:
+            exclusive ^= inside
+        else:
+            times += inside
+            plain.append(inside)
+    twice = times > 1
+    within = bool(twice.any()) and _one_within_another(plain)
+    result = exclusive | (times > 0)
+    if any(c.exclusive for c in contours) and not exclusive.any():
+        cancelled = any(_even_odd(c.points - low, times.shape).any() for c in contours if c.exclusive)
     for contour in contours:
-        on = _on_the_line(contour - low, spacing_mm)
+        on = _on_the_line(contour.points - low, spacing_mm)
         result[tuple(on.T)] = True
-    return np.argwhere(result) + low
+    return Filled(np.argwhere(result) + low, int(twice.sum()), within, cancelled)
+
+
+def _one_within_another(masks: Sequence[Array]) -> bool:
+    for n, one in enumerate(masks):
+        for other in masks[n + 1 :]:
+            shared = int((one & other).sum())
+            if shared and shared in (int(one.sum()), int(other.sum())) and (one != other).any():
+                return True
+    return False
 
 
 def _edges(contour: Array) -> tuple[Array, Array]:

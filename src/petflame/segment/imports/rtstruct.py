@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Grid
-from petflame.segment.imports.claims import Drawing
+from petflame.segment.imports.claims import Drawing, entitled
 from petflame.segment.imports.contours import Region, draw
+from petflame.segment.imports.doors import FARTHEST_MM
+from petflame.segment.imports.names import is_ignored, resolve
+from petflame.segment.imports.polygons import Contour
 from petflame.segment.imports.sidecar import Sidecar
 
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
+AGAIN = "export it again"
+PLAIN = "CLOSED_PLANAR"
+EXCLUSIVE = ("CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
-def read_rtstruct(dataset: Any, path: Path, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+def read_rtstruct(dataset: Any, where: str, grids: dict[str, Grid], sidecar: Sidecar, wanted: str = "") -> Drawing:
     """Fill the closed contours of every ROI on a grid of the visit (DICOM PS3.3 C.8.8.5 and C.8.8.6).
+
+    A ROI that the file beside it says to ignore is passed over before anything is asked of it.
 
     Parameters
     ----------
     dataset : pydicom Dataset
-    path : Path
+    where : str
+        How messages call the file.
     grids : dict
     sidecar : Sidecar
+    wanted : {'', 'ct', 'pet'}
+        Grid of the images that it names; the file beside it overrules this.
 
     Raises
     ------
     InputRefused
-        With every contour that cannot be read; when there is no closed contour, or they lie on neither grid.
+        With every contour that cannot be read and every unknown name; when there is no closed contour, or they lie on
+        neither grid.
     """
-    names = {int(r.ROINumber): str(r.get("ROIName", "")) for r in dataset.get("StructureSetROISequence", [])}
+    called = {int(r.ROINumber): str(r.get("ROIName", "")) for r in dataset.get("StructureSetROISequence", [])}
     regions, notes, faults = [], [], FaultList()
-    for item in dataset.get("ROIContourSequence", []):
+    for position, item in enumerate(dataset.get("ROIContourSequence", []), start=1):
         number = int(item.ReferencedROINumber)
-        title = names.get(number) or f"ROI {number}"
+        names = (called.get(number) or f"ROI {number}",)
+        if is_ignored(names, number, sidecar.names):
+            continue
+        title = entitled(names[0], position)
         contours, left = [], 0
         for contour in item.get("ContourSequence", []):
             kind = str(contour.get("ContourGeometricType", ""))
             values = np.asarray(contour.get("ContourData") or [], float)
-            if kind not in CLOSED:
+            if kind not in (PLAIN, *EXCLUSIVE):
                 left += 1
-            elif len(values) % 3 or not len(values) or not np.isfinite(values).all():
-                faults.add(f"a contour of {title!r} holds {len(values)} numbers", path.name, "export it again")
+            elif len(values) % 3 or not len(values) or not (np.abs(values) <= FARTHEST_MM).all():
+                faults.add(f"a contour of {title!r} holds {len(values)} numbers that are no points", where, AGAIN)
             else:
-                contours.append(values.reshape(-1, 3))
+                contours.append(Contour(values.reshape(-1, 3), kind in EXCLUSIVE))
         if left:
             notes.append(f"{title}: {left} point(s) or open line(s) were left out; only closed contours are regions")
         if contours:
-            regions.append(Region((title,), number, tuple(contours)))
+            regions.append(Region(names, number, tuple(contours), title))
         elif not left:
             notes.append(f"{title}: it has no contour")
     faults.raise_if_any()
     if not regions:
-        raise InputRefused.of("it holds no closed contour", path.name, "export the regions as closed planar contours")
-    reference, claims, said = draw(regions, grids, path.name, sidecar.grid)
+        raise InputRefused.of("it holds no closed contour", where, "export the regions as closed planar contours")
+    # Names first: where an unknown region lies says nothing about the file.
+    resolve([(r.names, r.number, r.title) for r in regions], sidecar.names, where)
+    reference, claims, said = draw(regions, grids, where, sidecar.grid or wanted)
     return Drawing("RTSTRUCT", reference, tuple(claims), (*notes, *said))

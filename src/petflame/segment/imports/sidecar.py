@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import read_json
+from petflame.outside import read_json_object
+from petflame.privacy import named
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
+from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
 KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image")
@@ -28,12 +29,15 @@ class Sidecar:
         'ct' or 'pet', where contours must be drawn on that grid; else empty.
     first_image : str
         'feet' or 'head': the end at which OsiriX's image 0 lies, for exports without positions; else empty.
+    exists : bool
+        Whether there is such a file.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     grid: str = ""
     first_image: str = ""
+    exists: bool = False
 
 
 def sidecar_path(path: Path) -> Path:
@@ -64,28 +68,29 @@ def read_sidecar(path: Path) -> Sidecar:
     beside = sidecar_path(path)
     if not beside.exists():
         return Sidecar()
-    document = read_json(beside, "mend or remove it")
+    where = named(beside.name, "the JSON file beside the label file")
+    document = read_json_object(beside, where=where, remedy="mend or remove it")
     if not set(KEYS) & set(document):
         document = {"names": document}
     try:
-        names = {str(k): str(v) for part in ("labels", "names") for k, v in document.get(part, {}).items()}
-        landmarks = {str(k): _point(v) for k, v in document.get("landmarks_lps_mm", {}).items()}
-        grid, first = str(document.get("grid", "")), str(document.get("first_image", ""))
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        parts = (mapping(document.get(part), part) for part in ("labels", "names"))
+        names = {key: str(value) for part in parts for key, value in part.items()}
+        given = mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm")
+        landmarks = {k: point_mm(v, named(brief(k), f"landmark {n}")) for n, (k, v) in enumerate(given.items(), 1)}
+        grid, first = (word(document.get(key) or "", key) for key in ("grid", "first_image"))
+    except Misshapen as error:
         what = f"it is not a table of names ({error})"
-        raise InputRefused.of(what, beside.name, 'write {"names": {"RC": "carotid_right"}}') from None
+        raise InputRefused.of(what, where, 'write {"names": {"RC": "carotid_right"}}') from None
     unknown = unknown_targets(names)
     if unknown:
         from petflame.anatomy import BY_NAME
 
         remedy = f"use the names {', '.join((*BY_NAME, WHOLE_AORTA, IGNORE))}"
-        raise InputRefused.of(f"unknown region names ({', '.join(unknown)})", beside.name, remedy)
+        told = ", ".join(named(entry, f"entry {position}") for position, entry in unknown)
+        raise InputRefused.of(f"unknown region names ({told})", where, remedy)
     if grid not in ("", "ct", "pet"):
-        raise InputRefused.of(f"grid {grid!r} is unknown", beside.name, "write ct or pet")
+        raise InputRefused.of(f"grid {named(repr(grid), 'as it stands')} is unknown", where, "write ct or pet")
     if first not in ("", "feet", "head"):
-        raise InputRefused.of(f"first_image {first!r} is unknown", beside.name, "write feet or head")
-    return Sidecar(names, landmarks, grid, first)
-
-
-def _point(value: Any) -> tuple[float, float, float]:
-    return float(value[0]), float(value[1]), float(value[2])
+        what = f"first_image {named(repr(first), 'as it stands')} is unknown"
+        raise InputRefused.of(what, where, "write feet or head")
+    return Sidecar(names, landmarks, grid, first, True)

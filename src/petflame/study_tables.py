@@ -1,0 +1,104 @@
+"""What the tables of a study must agree on; asked by the planning of a run and by `petflame check` alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from petflame.errors import Fault, FaultList, InputRefused
+from petflame.outside import calling
+from petflame.places import look_alike_faults
+from petflame.study import Study
+
+OPTIONAL = ("participants", "allocation", "outcomes")
+
+
+@dataclass(frozen=True)
+class TableFaults:
+    """What is wrong with the tables.
+
+    Attributes
+    ----------
+    stopping : tuple of Fault
+        Nothing can be planned with these.
+    exploratory : tuple of Fault
+        The comparison of follow-up events alone will be refused for these.
+    unread : tuple of Fault
+        Files that look like a table and are not read.
+    """
+
+    stopping: tuple[Fault, ...]
+    exploratory: tuple[Fault, ...]
+    unread: tuple[Fault, ...]
+
+
+def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
+    """Find every fault of ``participants.tsv``, ``allocation.tsv`` and ``outcomes.tsv``, and of their agreement.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the tables; each of the three may be absent.
+    scanned : collection of str or None
+        Participants of ``visits.tsv``; None where that table cannot be read, so that no other is blamed for it.
+    """
+    from petflame.trial.outcomes import load_events
+    from petflame.trial.tables import read_allocation, read_outcomes, read_participants
+
+    faults, events = FaultList(), FaultList()
+    present = {name: root / f"{name}.tsv" for name in OPTIONAL if (root / f"{name}.tsv").exists()}
+    people = read_participants(present["participants"], (), faults) if "participants" in present else None
+    arms = read_allocation(present["allocation"], faults) if "allocation" in present else None
+    known = {
+        name: set(table["participant_id"].dropna()) for name, table in (("p", people), ("a", arms)) if table is not None
+    }
+    if scanned is not None and "p" in known:
+        for participant in sorted(set(scanned) - known["p"]):
+            faults.add(f"{participant} has visits but no row", "participants.tsv", "add the participant")
+    if scanned is not None and "a" in known:
+        for participant in sorted(set(scanned) - known["a"]):
+            faults.add(f"{participant} has visits but no arm", "allocation.tsv", "add the row, or remove the visits")
+        if not set(scanned) & known["a"]:
+            faults.add("no participant has both visits and an arm", "allocation.tsv", "use the same participant_id")
+    followed = None
+    if "outcomes" in present:
+        path = present["outcomes"]
+        # A faulty allocation is told above, once.
+        if arms is not None and not faults:
+            followed = load_events(path, present["allocation"], events)
+        else:
+            followed = read_outcomes(path, events)
+        if followed is not None and scanned and not set(followed["participant_id"]) & set(scanned):
+            what = "no participant has both visits and follow-up"
+            events.add(what, calling(path), "use the same participant_id in both tables")
+    spelt = {"visits.tsv": scanned, "participants.tsv": known.get("p"), "allocation.tsv": known.get("a")}
+    spelt["outcomes.tsv"] = set(followed["participant_id"].dropna()) if followed is not None else None
+    faults.extend(look_alike_faults({name: [str(i) for i in ids] for name, ids in spelt.items() if ids}))
+    return TableFaults(tuple(faults), tuple(dict.fromkeys(events)), tuple(_unread(root)))
+
+
+def _unread(root: Path) -> list[Fault]:
+    """Files with the name of a table and another ending or spelling, such as ``allocation.csv``."""
+    names = (*OPTIONAL, "visits")
+    faults = []
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        stem, ending = path.stem.lower().strip(), path.suffix.lower()
+        if stem in names and ending in (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods") and path.name != f"{stem}.tsv":
+            what = f"it is not read: the table is called {stem}.tsv, with tabs between its columns"
+            faults.append(Fault(what, path.name, f"save it as {stem}.tsv, or take it out of the folder"))
+    return faults
+
+
+def check_tables(study: Study) -> TableFaults:
+    """Refuse a study whose tables disagree; return what is wrong besides.
+
+    Raises
+    ------
+    InputRefused
+        With every unknown arm, duplicate, participant with scans but without an arm, and unknown participant.
+    """
+    found = table_faults(study.root, {v.participant_id for v in study.visits})
+    if found.stopping:
+        raise InputRefused(found.stopping)
+    return found
