@@ -471,7 +471,7 @@ def test_a_mended_visit_makes_only_those_anew_whose_verdict_changes(results, mis
     key = table(out / "key" / "key.tsv").set_index(["participant_id", "visit"])["code"]
     before = {c: (out / "visits" / c / "steps" / "identify.json").stat().st_mtime_ns for c in key[key.str[0] == "V"]}
     # The right follow-up of SIM0002 arrives: here, that of another trial.
-    simulate_trial(tmp_path / "other", 4, "tiny", 6, 1)
+    simulate_trial(tmp_path / "other", 2, "tiny", 6, 1)
     shutil.rmtree(study / "dicom" / "SIM0002" / "followup")
     shutil.copytree(tmp_path / "other" / "dicom" / "SIM0002" / "followup", study / "dicom" / "SIM0002" / "followup")
     shutil.copy(tmp_path / "other" / "labels" / "SIM0002_followup.nii.gz", study / "labels" / "SIM0002_followup.nii.gz")
