@@ -11,7 +11,7 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.folders import PairFolder, VisitFolder
-from petflame.pair.alignment import vessel_shifts
+from petflame.pair.alignment import body_shifts, vessel_shifts
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
 from petflame.pair.comparability import (
     SAME_MEASUREMENT,
@@ -165,6 +165,7 @@ def pair_visits(
         (_in_plane_mm(first.sidecar), _in_plane_mm(second.sidecar)),
         protocol.comparability,
     )
+    items += body_shifts((first.segmentation, second.segmentation), protocol.comparability.pet_ct_shift_z_mm)
     grids = first.segmentation.labels.grid, second.segmentation.labels.grid
     spacing = float(first.details["section_spacing_mm"])
     items += coverage_items(
