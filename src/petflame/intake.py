@@ -175,6 +175,7 @@ def check_study(
         faults += error.faults
     found = table_faults(root, scanned)
     faults += [*found.stopping, *found.exploratory, *found.unread]
+    warnings += [f"follow-up events will not be compared: {fault}" for fault in found.early]
     alone = sorted({v.participant_id for v in visits if sum(w.participant_id == v.participant_id for w in visits) < 2})
     warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
     hasher, entries = Hasher(secrets.token_bytes(32)), []
@@ -234,17 +235,25 @@ def _check_visit(
 
 
 def _reader_faults(visit: Visit) -> list[Fault]:
-    from petflame.segment.edits import read_edits
     from petflame.segment.seedfile import read_seeds
 
     faults = []
-    for path, read in ((visit.seeds, read_seeds), (visit.edits, read_edits)):
+    for path, read in ((visit.seeds, read_seeds), (visit.edits, _read_all_edits)):
         if path is not None and path.exists():
             try:
                 read(path)
             except PetflameError as error:
                 faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
     return faults
+
+
+def _read_all_edits(path: Path) -> None:
+    from petflame.segment.edits import read_edits
+    from petflame.segment.seedfile import read_seeds
+
+    edits = read_edits(path)
+    if edits.seeds is not None:
+        read_seeds(edits.seeds)
 
 
 def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:

@@ -255,7 +255,7 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
-    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in found.exploratory)]
+    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in (*found.exploratory, *found.early))]
     doubts += [str(fault) for fault in found.unread]
     return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
 

@@ -17,6 +17,7 @@ from petflame.dicom.identity import identity_of
 from petflame.dicom.judge import judge_image, refused_suv
 from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
+from petflame.dicom.references import write_references
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
 from petflame.files import TEMPORARY, write_json, write_nifti
@@ -83,6 +84,7 @@ def convert_visit(
         if kept is not None:
             write_record(kept, identity_of(plan, Hasher(identity_key(kept.parent)), *pixels))
         _publish(temporary, visit_dir)
+        write_references(visit_dir, plan)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return list(plan.warnings)

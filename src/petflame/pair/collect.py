@@ -171,6 +171,9 @@ def _visit_faults(
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    for doubt in read_json(folder.labels_json).get("doubts", []):
+        fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
+        found.append(("segment", "flagged", fault))
     for row in read_tsv(folder.vessels).to_dict("records"):
         if row["withheld"]:
             fault = {
@@ -179,6 +182,14 @@ def _visit_faults(
                 "remedy": "let a reader draw or confirm it",
             }
             found.append(("segment", "flagged", fault))
+        doubt = row.get("background_doubt")
+        if isinstance(doubt, str) and doubt:
+            fault = {
+                "what": f"{row['vessel']} rests on a blood pool in doubt: {doubt}",
+                "where": "labels.json",
+                "remedy": "look at the vein and what lies beside it; redraw or reject it where it misses",
+            }
+            found.append(("measure", "flagged", fault))
     return found
 
 
