@@ -148,7 +148,8 @@ def test_a_new_segmentation_never_loses_edits_in_silence(tmp_path, visit):
         segment_visit(visit, "labels", tmp_path / "labels.nii.gz")
     again = segment_visit(visit, "labels", tmp_path / "labels.nii.gz", folder)
     assert "accepted by a reader (see decisions.tsv)" in without_names(again.vessels["carotid_right"].method)
-    assert read_segmentation(VisitFolder(visit)).provenance["edits"]["decisions"]["carotid_right"]["words"] == "see decisions.tsv"
+    decided = read_segmentation(VisitFolder(visit)).provenance["edits"]["decisions"]["carotid_right"]
+    assert decided["words"] == "see decisions.tsv"
 
 
 def test_a_pack_comes_back_as_edits(tmp_path, visit):
