@@ -18,7 +18,8 @@ from petflame.steps import products_of, status_of
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_A_VISIT, OF_A_PAIR, OF_THE_TRIAL = ("convert", "segment", "measure"), ("pair",), ("collect", "analyse", "outcomes")
+OF_A_VISIT, OF_A_PAIR = ("convert", "identify", "segment", "measure"), ("pair",)
+OF_THE_TRIAL = ("identify", "collect", "analyse", "outcomes")
 AFTER_COLLECT = ("analyse", "outcomes", "report")
 IMAGES = (".nii.gz",)
 
@@ -185,14 +186,17 @@ def status_faults(folder: Path, own: list[Link] | None = None) -> list[Fault]:
 def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path, visits: Collection[str]) -> list[Fault]:
     """Compare what a step says that it was made from with the records and tables that lie there."""
     results, then = StudyOut(out), document.get("upstream", {})
+    gathered = _collected(results)
     now: dict[str, Any] = {}
-    if link.verb in OF_A_VISIT:
+    if link.place and link.verb in OF_A_VISIT:
         now = _digests({verb: (VisitFolder(link.folder).step(verb),) for verb in then})
     elif link.verb == "pair":
         # The pair does not say which visits it has; that it was made from visits as they lie there is enough.
         now = {role: digest if digest in visits else None for role, digest in then.items()}
+    elif link.verb == "identify":
+        now = _digests({"visits": gathered["visits"][:: len(OF_A_VISIT)]} if gathered else {})
     elif link.verb == "collect":
-        now = _digests(_collected(results))
+        now = _digests(gathered)
     elif link.verb == "report":
         now = _digests(steps_before_report(results))
     words = [f"the {role}" for role in then if now.get(role) != then[role]] if now else []

@@ -107,7 +107,11 @@ def _remedy(name: str, out: Path) -> str:
         return f"restore it from a copy; without it, remove {out} and run the workflow anew"
     if name in ("key.tsv", "key_columns.json"):
         return "run the workflow again, which makes `petflame collect` anew"
+    if name == "identity.tsv":
+        return "remove it and run the workflow again, which makes `petflame identify` anew"
     kind, _, rest = name.partition("/")
+    if kind == "identity" and rest.endswith(".json"):
+        return f"remove it and run the workflow again, which makes `petflame convert` of {rest[:-5]} anew"
     code, _, verb = rest.rpartition(".")[0].rpartition(".")
     if kind in ("names", "failures") and code and verb:
         place = {"V": f"visits/{code}/", "P": f"pairs/{code}/"}.get(code[0], "")

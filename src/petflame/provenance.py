@@ -141,10 +141,9 @@ def verify(out: Path, inputs: dict[str, Path] | None = None) -> int:
     InputRefused
         With every file that changed, vanished or came later.
     """
-    read_json(StudyOut(out).provenance, "finish the run with `petflame report`")
+    document = read_json(StudyOut(out).provenance, "finish the run with `petflame report`")
     faults, count = snapshot_faults(out)
-    if not faults:
-        faults += _changed_inputs(read_json(StudyOut(out).provenance)["inputs"], inputs or {})
+    faults += _changed_inputs(document.get("inputs", {}), inputs or {})
     if faults:
         raise InputRefused(faults)
     return count + len(inputs or {})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petflame import __version__
-from petflame.errors import Fault, InputRefused, MachineFault, PetflameError, UpstreamRefused, machine_fault
+from petflame.errors import Fault, InputRefused, MachineFault, PetflameError, UpstreamRefused, capped, machine_fault
 from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import VisitFolder, key_folder
@@ -20,7 +20,9 @@ from petflame.seal import read_sealed, sealed
 if TYPE_CHECKING:
     from petflame.cli.console import Console
 
-LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
+LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
+# A visit that stands alone is compared with no other.
+NEEDLESS = frozenset({"identify"})
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
@@ -65,7 +67,7 @@ class Outcome:
 
     def end_without(self, status: str, faults: Iterable[Fault], paths: Iterable[Path]) -> list[Fault]:
         """Keep why there is no result, and what was written all the same; return the faults as they are kept."""
-        told = [without_identity(fault, self.private) for fault in faults]
+        told = capped(without_identity(fault, self.private) for fault in faults)
         self.end(paths, status, told)
         return told
 
@@ -179,7 +181,8 @@ def _products(paths: Iterable[Path], folder: Path) -> list[str]:
         place = path.resolve() if path.exists() else root / path.name
         if place.is_file() and place.is_relative_to(root):
             names.add(place.relative_to(root).as_posix())
-    return sorted(name for name in names if not name.startswith(("steps/", "key/")) and name != "status.json")
+    own = {name for name in names if not name.startswith("key/") and Path(name).parent.name != "steps"}
+    return sorted(own - {"status.json"})
 
 
 def _own_fault(error: Exception, verb: str, folder: Path, key: Path | None) -> Fault:
@@ -220,6 +223,8 @@ def require_upstream(folder: Path, *verbs: str) -> None:
     visit = VisitFolder(folder)
     for verb in verbs:
         path = visit.step(verb)
+        if verb in NEEDLESS and not path.exists():
+            continue
         if not path.exists():
             raise InputRefused.of(
                 f"`petflame {verb}` has not ended here", str(folder), f"run `petflame {verb}` (again)"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.errors import InputRefused
-from petflame.files import read_tsv
+from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
 from petflame.pair.key_table import key_table_holds
@@ -24,6 +24,7 @@ from petflame.requests import (
     analyse_request,
     collect_request,
     convert_request,
+    identify_request,
     measure_request,
     outcomes_request,
     pair_request,
@@ -132,8 +133,15 @@ class Workflow:
             earlier = (study.root / "truth.json",) if self.simulated else ()
             for request in requests:
                 record = folder.step(request.verb)
-                yield self._job(request, code, record, (record,), earlier)
+                # A visit that was converted without a trace of whose scan it is has to be converted again.
+                traced = request.verb == "convert" and folder.pet.exists()
+                outputs = (record, out.identity_record(code)) if traced else (record,)
+                before = (*earlier, folder.step("identify")) if request.verb == "measure" else earlier
+                yield self._job(request, code, record, outputs, before)
                 earlier = (record,)
+        converted = tuple(out.visit(code).step("convert") for code in study.by_code)
+        record = out.step("identify")
+        yield self._job(identify_request(study, out), "trial", record, (record, out.identity), converted)
         pairs = []
         for code, visits in sorted(study.pairs.items()):
             first, second = visits
@@ -249,18 +257,17 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
-    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in found.exploratory)]
+    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in (*found.exploratory, *found.early))]
     doubts += [str(fault) for fault in found.unread]
     return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
 
 
 def closing_summary(out: StudyOut) -> str:
     """Say in a few lines what the run found and what it set aside."""
-    import json
-
     lines = [f"report: {out.report}"]
     if out.arms.exists():
-        primary = json.loads(out.arms.read_text(encoding="utf-8"))["primary"]
+        document = read_json(out.arms)
+        primary = document.get("primary")
         if primary:
             lines.append(
                 f"effect on mean TBRmax: {primary['difference']:+.3f} "
@@ -268,13 +275,28 @@ def closing_summary(out: StudyOut) -> str:
                 f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
                 f"{primary['adjusted_percent_high']:+.1f} %)"
             )
+        lines += [f"set aside: {note}" for note in (p.get("part") for p in document.get("set_aside") or []) if note]
+    if out.step("outcomes").exists():
+        events = read_json(out.step("outcomes"))
+        if events.get("status") != "ok":
+            reasons = "; ".join(str(r.get("what")) for r in events.get("reasons") or [])
+            lines.append(f"follow-up events were not compared: {reasons}")
     if out.exclusions.exists():
         rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
-        refused: dict[str, list[str]] = {}
+        told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}
         for r in rows:
-            if r["kind"] == "refused":
-                refused.setdefault(f"{r['participant_id']} {r['visit']} ({r['step']})", []).append(r["what"])
+            if r["kind"] in told:
+                name = f"{r['participant_id']} {r['visit']} ({r['step']})"
+                told[r["kind"]].setdefault(name, []).append(r["what"])
         flagged = sum(r["kind"] == "flagged" for r in rows)
-        lines.append(f"refused: {len(refused)}; kept with a flag: {flagged} (see {out.exclusions})")
-        lines += [f"  refused {name}: {'; '.join(reasons)}" for name, reasons in refused.items()]
+        lines.append(f"refused: {len(told['refused'])}; kept with a flag: {flagged} (see {out.exclusions})")
+        if told["failed"]:
+            lines.append(
+                f"failed: {len(told['failed'])}, by a fault of petflame: run the same line again; if it comes again, "
+                f"report it with the file in {out.root / 'key' / 'failures'}, after a look that it names nobody"
+            )
+        for kind, names in told.items():
+            lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
+        doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
+        lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from petflame.grid import Grid, Volume
 from petflame.measure.exclusions import read_exclusions
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
-from petflame.segment.product import PetCtShift
+from petflame.segment.product import BodyShift, PetCtShift
 from phantoms import CT
 
 
@@ -44,12 +44,13 @@ def test_labelled_metal_counts_without_a_ct(labels, pet):
 
 def shifted(labels, *shift_mm):
     found = phantoms.segmentation(labels)
-    one = replace(found.vessels["carotid_left"], pet_ct_shift=PetCtShift(shift_mm, (0.3, 0.3)))
+    shift = PetCtShift(shift_mm, (0.3, 0.3))
+    one = replace(found.vessels["carotid_left"], pet_ct_shift=shift, pet_ct_shift_local=shift)
     return replace(found, vessels=found.vessels | {"carotid_left": one})
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(4.2, False), (4.4, True)])
-def test_a_shift_beyond_one_voxel_is_a_mismatch(labels, pet, shift, expected):
+def test_a_shift_beyond_its_limit_is_a_mismatch(labels, pet, shift, expected):
     found = measure(pet, shifted(labels, shift, 0.0), Protocol())
     hit = rows_with(found.slices, "pet_ct_mismatch")
     assert (len(hit) > 0) == expected
@@ -60,6 +61,26 @@ def test_a_shift_beyond_one_voxel_is_a_mismatch(labels, pet, shift, expected):
         assert row["valid_sections"] == 0
 
 
+@pytest.mark.parametrize(("rules", "limit_mm"), [({}, 4.0), ({"pet_ct_mismatch_voxels": 1.0}, 4.0 * 1.5)])
+def test_the_limit_is_in_mm_whatever_the_voxel_unless_asked_in_voxels(labels, rules, limit_mm):
+    coarse = phantoms.pet_image(phantoms.grid((6.0, 6.0, 3.0)), phantoms.PEAKS)
+    for shift, expected in ((limit_mm + 0.2, False), (limit_mm + 0.4, True)):
+        found = measure(coarse, shifted(labels, shift, 0.0), Protocol(region=rules))
+        assert (len(rows_with(found.slices, "pet_ct_mismatch")) > 0) == expected
+
+
+def test_a_body_that_lies_far_along_the_bed_is_a_mismatch_of_every_vessel(labels, pet):
+    def moved(z_mm, why=""):
+        return replace(phantoms.segmentation(labels), body_shift=BodyShift((0.0, 0.0, z_mm), (1.0, 1.0, 1.0), why))
+
+    near, far = (measure(pet, moved(z), Protocol()).slices for z in (10.9, -11.1))
+    assert rows_with(near, "pet_ct_mismatch").empty
+    assert not far["valid"].any()
+    # What is not measured excludes nothing; the older rules know no limit head-foot.
+    assert measure(pet, moved(50.0, "no lung"), Protocol()).slices["valid"].all()
+    assert measure(pet, moved(50.0), Protocol(name="ivory_assumed_v0")).slices["valid"].all()
+
+
 def test_a_shift_is_undone_on_request(labels, pet):
     # The CT's labels lie 8 mm (two voxels) to the right of where the PET shows the vessels.
     affine = CT.affine.copy()
@@ -68,9 +89,12 @@ def test_a_shift_is_undone_on_request(labels, pet):
     rules = {"pet_ct_mismatch": "correct"}
     plain = measure(pet, phantoms.segmentation(labels), Protocol()).vessels.set_index("vessel")
     # LPS x is towards the left: the PET lies 8 mm to the left of the CT, more than the search reaches.
-    beyond = measure(pet, shifted(away, 8.0, 0.0), Protocol(region=rules)).vessels.set_index("vessel")
+    near_only = Protocol(region={**rules, "pet_ct_search": "local"})
+    beyond = measure(pet, shifted(away, 8.0, 0.0), near_only).vessels.set_index("vessel")
     assert beyond.loc["carotid_left", "valid_sections"] == 0
     assert not beyond.loc["carotid_left", "pet_ct_corrected"]
+    farther = measure(pet, shifted(away, 15.0, 0.0), Protocol(region=rules)).vessels.set_index("vessel")
+    assert farther.loc["carotid_left", "valid_sections"] == 0
     affine[0, 3] -= 4.0
     near = Volume(labels.data, Grid(CT.shape, affine))
     undone = measure(pet, shifted(near, 4.0, 0.0), Protocol(region=rules)).vessels.set_index("vessel")

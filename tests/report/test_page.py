@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
 from petflame.provenance import verify
@@ -268,3 +269,21 @@ def test_a_broken_image_leaves_its_reason_and_not_a_failed_report(finished, own_
 def test_without_an_analysis_it_refuses(tmp_path: Path):
     with pytest.raises(InputRefused, match=r"arms\.json.*petflame analyse"):
         write_report(tmp_path, None, Protocol(), None)
+
+
+def test_refused_outcomes_leave_the_effect_and_are_named(own_copy, tmp_path, monkeypatch):
+    table, out = tmp_path / "outcomes.tsv", own_copy.out
+    table.write_text("participant_id\ttime_years\tevent\nP01\t1,5\tno\n")
+    arms = (out / "arms.json").read_bytes()
+    options = ["--allocation", str(own_copy.root / "allocation.tsv"), "--patients", str(out / "patients.tsv")]
+    monkeypatch.setattr("sys.argv", ["petflame", "outcomes", *options, "--out", str(out), "--record", str(table)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert not (out / "outcomes.json").exists()
+    assert (out / "arms.json").read_bytes() == arms
+    page = write_report(out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    section = page.split('id="events"')[1].split("</section>")[0]
+    assert "There is no comparison of events" in section
+    assert "has a decimal comma in line 2 (as given)" in section
+    assert "1,5" not in section

@@ -9,6 +9,7 @@ import pytest
 from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.files import read_json
+from petflame.privacy import with_names
 from petflame.trial.outcomes import outcomes
 
 N = 40
@@ -117,3 +118,35 @@ def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
     said = " ".join(" ".join(capfd.readouterr()).split())
     assert "exploratory" in said
     assert "participants in each arm would show" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("A\t3,4\t0\nB\t2,0\t1\n", "has a decimal comma in lines 2 ('3,4'), 3 ('2,0')"),
+        ("A\t3.4\tyes\nB\t2.0\tno\n", "`event` is a word in lines 2 ('yes'), 3 ('no')"),
+        ("A\t2024-05-01\t0\nB\t1.0\t1\n", "`time_years` is a date in line 2"),
+        ("A\t24\t0\nB\t36\t1\n", "`time_years` is 36 in line 3: these look like months"),
+        ("A\t730\t0\nB\t412\t1\n", "these look like days"),
+        ("A\t70.5\t0\nB\t1.5\t1\n", "these look like months"),
+        ("A\t24.5\t0\nB\t36.2\t1\n", "these look like months"),
+        ("A\t1.5\t0\n\t2.5\t0\nB\t1.5\t1\n", "`participant_id` is empty in line 3"),
+        ("A\t1.5\t\nB\t\t1\n", "`event` is missing in line 2"),
+        ("A\t1.5\t2\nB\t1.0\t1\n", "neither 0 nor 1 in line 2"),
+        ("A\t1.5\t0\n", "every followed participant is in the active arm"),
+        ("A\tNA\t0\nB\t1.0\t1\n", "`time_years` is missing in line 2"),
+    ],
+)
+def test_what_an_outcome_table_cannot_mean_is_said_in_plain_words(tmp_path, rows, words):
+    (tmp_path / "outcomes.tsv").write_text("participant_id\ttime_years\tevent\n" + rows)
+    (tmp_path / "allocation.tsv").write_text("participant_id\tarm\nA\tactive\nB\tcontrol\n")
+    with pytest.raises(InputRefused) as caught:
+        outcomes(tmp_path / "outcomes.tsv", tmp_path / "allocation.tsv", tmp_path)
+    assert words in with_names(str(caught.value))
+
+
+def test_a_long_follow_up_in_years_is_no_months(tmp_path):
+    (tmp_path / "outcomes.tsv").write_text("participant_id\ttime_years\tevent\nA\t17.5\t0\nB\t1.5\t1\n")
+    (tmp_path / "allocation.tsv").write_text("participant_id\tarm\nA\tactive\nB\tcontrol\n")
+    result = outcomes(tmp_path / "outcomes.tsv", tmp_path / "allocation.tsv", tmp_path)
+    assert result["events"]["active"]["person_years"] == 17.5

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from petflame.errors import Fault
-from petflame.privacy import with_names, without_names
+from petflame.errors import LONGEST_MESSAGE, Fault, capped
+from petflame.privacy import shortened, with_names, without_names
 
 Record = Annotated[
     bool, typer.Option("--record", help="Write status.json and exit 0 when the input is refused (for workflows).")
@@ -44,11 +44,11 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Report a doubt."""
-        self._emit("warning", text, {}, sys.stderr)
+        self._emit("warning", shortened(text, 2 * LONGEST_MESSAGE), {}, sys.stderr)
 
     def faults(self, faults: Iterable[Fault], level: str = "error") -> None:
         """Report each fault on a line of its own."""
-        for fault in faults:
+        for fault in capped(faults):
             self._emit(level, str(fault).replace("\n", " "), fault.as_dict(), sys.stderr)
 
     def _emit(self, level: str, text: str, facts: dict[str, Any], stream: Any) -> None:

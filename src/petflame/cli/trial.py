@@ -119,6 +119,8 @@ def outcomes(
     refuse_changed_tables((patients,))
     with step("outcomes", out, record, console) as outcome:
         outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
+        # One that no record of a step names may be an older one.
+        (out / "outcomes.json").unlink(missing_ok=True)
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
         events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")

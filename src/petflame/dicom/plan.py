@@ -9,6 +9,7 @@ from petflame.dicom import listing
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack, assemble
 from petflame.dicom.duplicates import gathered
+from petflame.dicom.judge import ImageFacts
 from petflame.dicom.overrides import Overrides, identity_faults, load_overrides
 from petflame.dicom.petheader import PetHeader, read_pet_header
 from petflame.dicom.result import SuvResult
@@ -40,6 +41,8 @@ class Plan:
     faults : tuple of Fault
         Why the visit is refused; empty when it can be converted.
     warnings : tuple of str
+    image : ImageFacts or None
+        What the voxels say, once they are read.
     """
 
     scan: Scan
@@ -53,6 +56,7 @@ class Plan:
     overrides: Overrides = field(default_factory=Overrides)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    image: ImageFacts | None = None
 
     def fate(self, series: Series) -> tuple[str, str]:
         """Return what a series was taken as ('pet', 'ct', or empty), and why."""

@@ -17,6 +17,7 @@ from petflame.dicom.assemble import Stack
 from petflame.dicom.bodysize import MASSES_KG
 from petflame.dicom.decay import OVERRIDE
 from petflame.dicom.header import Header
+from petflame.dicom.judge import as_document
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plan import Plan
 from petflame.dicom.result import Times
@@ -64,6 +65,7 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "other_normalisations": suv.other_normalisations or None,
         "overrides": plan.overrides.as_records(moments, reference),
         "warnings": list(plan.warnings),
+        **as_document(plan.image),
         "files_left_aside": plan.scan.left_aside,
         **_scanner(first),
         "reconstruction_method": _safe(first, t.RECONSTRUCTION_METHOD),

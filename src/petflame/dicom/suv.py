@@ -13,6 +13,7 @@ from petflame.dicom.activity import from_activity, from_philips_counts
 from petflame.dicom.bodysize import MASSES_KG, body_surface_area_m2
 from petflame.dicom.overrides import Overrides
 from petflame.dicom.petheader import PetHeader
+from petflame.dicom.plausible import check_build
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
 from petflame.dicom.timing import gate_decay, gate_uptake, times_of
@@ -75,6 +76,11 @@ def suv_of(
         times=times,
         other_normalisations=subject.ratios(),
     )
+    build = work if needs_time else Findings()
+    check_build(build, header, given, base)
+    if build is not work:
+        # The scanner's own SUV does not depend on these; the comparison of the visits' doses does.
+        work.warnings += [*build.warnings, *(f.what for f in build.reasons)]
     if header.units == "GML":
         result = _from_suv(work, header, subject, base)
     elif header.units == "CM2ML":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from petflame.anatomy import ARTERIES, CAROTIDS
+from petflame.measure.alignment import noted_shift
 from petflame.measure.background import BloodPool
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.images import VisitImages
@@ -17,6 +18,7 @@ from petflame.measure.uptake import Uptake
 from petflame.measure.validity import SPILL_IN, Verdict
 from petflame.protocol import PartialVolumeRules, Protocol
 from petflame.recovery import wall_recovery
+from petflame.segment.jugular_checks import pool_doubts
 from petflame.segment.product import Segmentation, VesselFinding
 
 if TYPE_CHECKING:
@@ -104,8 +106,10 @@ def vessel_table(
             continue
         own = slices[slices["vessel"] == name]
         measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, protocol.summary)
-        row = _vessel_row(name, vessel, measures, finding, protocol.partial_volume, is_suv)
+        row = _vessel_row(name, vessel, measures, finding, protocol, is_suv)
         veins = vessel.pool.regions if vessel.pool is not None else ()
+        doubts = [f"{v}: {said}" for v in veins for said in pool_doubts(segmentation.vessels.get(v))]
+        row["background_doubt"] = "; ".join(doubts)
         doubtful = [v for v in veins if v in segmentation.vessels and segmentation.vessels[v].withheld]
         if doubtful:
             why = "; ".join(f"its blood pool {v} needs a reader: {segmentation.vessels[v].reason}" for v in doubtful)
@@ -152,11 +156,12 @@ def _vessel_row(
     vessel: MeasuredVessel,
     measures: dict[str, Any],
     finding: VesselFinding | None,
-    assumed: PartialVolumeRules,
+    protocol: Protocol,
     is_suv: bool,
 ) -> dict[str, Any]:
+    assumed = protocol.partial_volume
     pool, mean = vessel.pool, measures["mean_tbr_max"]
-    shift = finding.pet_ct_shift if finding is not None else None
+    shift = noted_shift(finding, protocol.region)
     reason = finding.reason if finding is not None else ""
     if not measures["valid_sections"]:
         codes = sorted({r for v in vessel.verdicts for r in v.reasons}) or ["no PET voxel centre lies inside it"]

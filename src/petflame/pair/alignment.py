@@ -7,6 +7,7 @@ from typing import Any
 
 from petflame.pair.comparability import Item, grade_limits, say
 from petflame.protocol import ComparabilityRules, Limits
+from petflame.segment.product import LARGEST_SD_MM, Segmentation
 
 VISITS = ("baseline", "followup")
 Rows = dict[str, Any]
@@ -15,14 +16,22 @@ Rows = dict[str, Any]
 def grade_shift(value_mm: float | None, sd_mm: float | None, limits: Limits) -> str:
     """Grade a shift: it fails only beyond the limit by more than its standard deviation.
 
+    One that is known badly can only fail; otherwise it counts as not measured.
+
     >>> limits = Limits(passes=2, warns=4)
     >>> [grade_shift(v, 0.9, limits) for v in (1.5, 3.0, 4.5, 5.5, None)]
     ['pass', 'warn', 'warn', 'fail', 'unknown']
+    >>> [grade_shift(v, 3.0, limits) for v in (1.5, 12.0)]
+    ['unknown', 'fail']
     """
     if value_mm is None:
         return "unknown"
-    grade = grade_limits(value_mm, limits)
-    return "warn" if grade == "fail" and value_mm - (sd_mm or 0.0) <= limits.warns else grade
+    sd = sd_mm or 0.0
+    if value_mm - sd > limits.warns:
+        return "fail"
+    if sd > LARGEST_SD_MM:
+        return "unknown"
+    return "pass" if value_mm <= limits.passes else "warn"
 
 
 def vessel_shifts(
@@ -62,4 +71,31 @@ def vessel_shifts(
                 value = 0.0 if reference == "pet" else value
                 grade = grade_shift(value, row.get("pet_ct_shift_sd_mm"), limits)
             items.append(Item(f"pet_ct_shift_{unit}_{name}_{visit}", first, second, value, grade, say(limits)))
+    return items
+
+
+def body_shifts(segmentations: tuple[Segmentation, Segmentation], limits: Limits | None) -> list[Item]:
+    """Grade how far PET and CT lie apart head-foot at each visit, by lungs, liver dome and body outline.
+
+    Along a vessel nothing marks it, so it is one item a visit. Regions that were drawn on the PET have none.
+
+    Parameters
+    ----------
+    segmentations : pair of Segmentation
+    limits : Limits or None
+        In mm; None grades nothing.
+    """
+    if limits is None:
+        return []
+    bodies = [s.body_shift for s in segmentations]
+    first, second = (None if b is None else b.z_mm for b in bodies)
+    items = []
+    for visit, segmentation, body in zip(VISITS, segmentations, bodies, strict=True):
+        value, sd, why = None, None, ""
+        if segmentation.reference == "pet":
+            value = 0.0
+        elif body is not None:
+            value, sd, why = None if body.z_mm is None else abs(body.z_mm), body.z_sd_mm, body.why
+        said = f"{why}; {say(limits)}" if why else say(limits)
+        items.append(Item(f"pet_ct_shift_z_mm_{visit}", first, second, value, grade_shift(value, sd, limits), said))
     return items

@@ -8,6 +8,8 @@ from typing import Any
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
+from petflame.identity.finding import FLAGGED, REFUSED, Finding
+from petflame.identity.run import study_findings, without_codes
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.key_table import write_key_table
 from petflame.pair.run import read_index
@@ -19,12 +21,19 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
     "visit": ("baseline, followup or pair", ""),
     "step": ("step that refused or doubted", ""),
-    "kind": ("refused: no result; flagged: kept, with this doubt", ""),
+    "kind": (
+        "refused: no result; flagged: kept, with this doubt; failed: no result by a fault of petflame, made again at "
+        "the next run",
+        "",
+    ),
     "what": ("what is wrong", ""),
     "where": ("file, tag or table row that holds it", ""),
     "remedy": ("what can be done about it", ""),
 }
-STEPS = ("convert", "segment", "measure")
+STEPS = ("convert", "identify", "segment", "measure")
+# Flags of identity count among what makes two scans comparable.
+GRADES = ("unknown", "pass", "warn", "fail")
+NO_RESULT = ("refused", "failed")
 
 
 def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
@@ -49,23 +58,30 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     import pandas as pd
 
     results = StudyOut(out)
+    # Compared here anew: a verdict that an earlier run left must not speak for scans that came later.
+    identity = study_findings(study, out)
     patients: list[dict[str, Any]] = []
     vessels: list[pd.DataFrame] = []
     exclusions: list[dict[str, Any]] = []
     variations: list[pd.DataFrame] = []
     for code, visits in study.pairs.items():
         participant = study.participant_of(code)
-        refused = []
+        refused, failed = [], False
         for name, visit in zip(VISITS, visits, strict=True):
             if visit is None:
                 fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
                 refused.append(fault["what"])
                 exclusions.append(_exclusion(participant, name, "visits", "refused", fault))
                 continue
-            found = _visit_faults(results, study.code(participant, name))
+            found = _visit_faults(results, study.code(participant, name), identity, study)
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
-            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind == "refused"]
-        row, change, pair_faults = _pair_results(results, code, study, refused, protocol)
+            refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
+            failed |= any(kind == "failed" for _, kind, _ in found)
+        row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)
+        for visit_name, finding in _identity_flags(participant, identity, study):
+            fault = _shown(finding, study)
+            exclusions.append(_exclusion(participant, visit_name, "identify", "flagged", fault))
+            row = _with_doubt(row, finding, fault["what"])
         patients.append(row)
         vessels += [] if change is None else [change]
         if change is not None:
@@ -84,6 +100,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
         "measured": int((table["status"] == "measured").sum()),
         "refused": sum(e["kind"] == "refused" for e in exclusions),
         "flagged": sum(e["kind"] == "flagged" for e in exclusions),
+        "failed": sum(e["kind"] == "failed" for e in exclusions),
     }
 
 
@@ -91,19 +108,63 @@ def _exclusion(participant: str, visit: str, step: str, kind: str, fault: dict[s
     return {"participant_id": participant, "visit": visit, "step": step, "kind": kind, **fault}
 
 
-def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str, str]]]:
+def _shown(finding: Finding, study: Study) -> dict[str, str]:
+    """Return the fault of a finding with participants in place of codes."""
+    own = study.by_code[finding.codes[0]].participant_id
+    return {key: without_codes(text, study, own) for key, text in finding.fault.as_dict().items()}
+
+
+def _identity_flags(participant: str, identity: list[Finding], study: Study) -> list[tuple[str, Finding]]:
+    """Return the doubts about who a participant's visits are, each with the visit or 'pair'."""
+    flags = []
+    for finding in identity:
+        visits = [study.by_code[code] for code in finding.codes]
+        if finding.outcome == FLAGGED and visits[0].participant_id == participant:
+            flags.append((visits[0].visit if len(visits) == 1 else "pair", finding))
+    return flags
+
+
+def _with_doubt(row: dict[str, Any], finding: Finding, what: str) -> dict[str, Any]:
+    """Let a doubt about identity count in the comparability of a measured pair."""
+    grade = row.get("comparability")
+    if grade not in GRADES:
+        return row
+    reasons = row.get("comparability_reasons")
+    told = [reasons] if isinstance(reasons, str) and reasons else []
+    return {
+        **row,
+        "comparability": max(grade, finding.grade, key=GRADES.index),
+        "comparability_reasons": "; ".join([*told, f"{finding.signal}: {what} ({finding.grade})"]),
+    }
+
+
+def _kind(outcome: dict[str, Any]) -> str:
+    return "failed" if outcome.get("status") == "failed" else "refused"
+
+
+def _visit_faults(
+    results: StudyOut, code: str, identity: list[Finding], study: Study
+) -> list[tuple[str, str, dict[str, str]]]:
     folder = results.visit(code)
     found: list[tuple[str, str, dict[str, str]]] = []
     for step in STEPS:
+        if step == "identify":
+            mistaken = [_shown(f, study) for f in identity if f.outcome == REFUSED and code in f.codes]
+            if mistaken:
+                return [*found, *((step, "refused", fault) for fault in mistaken)]
+            continue
         if not folder.step(step).exists():
             fault = {"what": "the step has not run", "where": code, "remedy": "run the workflow to its end"}
             return [*found, (step, "refused", fault)]
         outcome = read_json(folder.step(step))
         if outcome["status"] != "ok":
-            return [*found, *((step, "refused", reason) for reason in outcome["reasons"])]
+            return [*found, *((step, _kind(outcome), reason) for reason in outcome["reasons"])]
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    for doubt in read_json(folder.labels_json).get("doubts", []):
+        fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
+        found.append(("segment", "flagged", fault))
     for row in read_tsv(folder.vessels).to_dict("records"):
         if row["withheld"]:
             fault = {
@@ -112,20 +173,35 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
                 "remedy": "let a reader draw or confirm it",
             }
             found.append(("segment", "flagged", fault))
+        doubt = row.get("background_doubt")
+        if isinstance(doubt, str) and doubt:
+            fault = {
+                "what": f"{row['vessel']} rests on a blood pool in doubt: {doubt}",
+                "where": "labels.json",
+                "remedy": "look at the vein and what lies beside it; redraw or reject it where it misses",
+            }
+            found.append(("measure", "flagged", fault))
     return found
 
 
 def _pair_results(
-    results: StudyOut, code: str, study: Study, refused: list[str], protocol: Protocol
+    results: StudyOut, code: str, study: Study, refused: list[str], failed: bool, protocol: Protocol
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if None in visits or not folder.status.exists() or read_json(folder.status)["status"] != "ok":
-        # A pair that an earlier run measured is no result of visits that are no longer in the table.
-        reasons = read_json(folder.status)["reasons"] if None not in visits and folder.status.exists() else []
+    if refused or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
+        # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
+        outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
+        reasons = outcome["reasons"]
         # A refusal that a visit already gave is listed once, with the visit.
-        own = [] if refused else [("refused", reason) for reason in reasons]
-        status = "missing_visit" if None in visits else "refused"
+        own = [] if refused else [(_kind(outcome), reason) for reason in reasons]
+        status = (
+            "missing_visit"
+            if None in visits
+            else "failed"
+            if failed or any(k == "failed" for k, _ in own)
+            else "refused"
+        )
         words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
         if visits[0] is not None and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
             kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)

@@ -6,7 +6,7 @@ _RATIO, _PERCENT = "ratio", "%"
 
 PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
-    "status": ("measured, or why there is no change: refused, missing_visit, not_measurable", ""),
+    "status": ("measured, or why there is no change: refused, failed, missing_visit, not_measurable", ""),
     "reason": ("what went wrong, in words", ""),
     "index_vessel": ("vessel with the highest mean TBRmax at baseline, sealed before follow-up was read", ""),
     "tbr_max_baseline": ("mean TBRmax of the index vessel at baseline", _RATIO),

@@ -92,6 +92,7 @@ def propagated(baseline: Segmentation, followup: Segmentation, followed: Mapping
             centreline_lps_mm=way.apply(finding.centreline_lps_mm),
             checks=(*finding.checks, Check("propagated contour", True, said)),
             pet_ct_shift=None,
+            pet_ct_shift_local=None,
         )
     return replace(followup, labels=labels, vessels=vessels)
 

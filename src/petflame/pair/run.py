@@ -12,7 +12,7 @@ from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_tsv, sha256, write_json, write_tsv
 from petflame.fingerprint import hash_file
 from petflame.folders import PairFolder, VisitFolder
-from petflame.pair.alignment import vessel_shifts
+from petflame.pair.alignment import body_shifts, vessel_shifts
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS, SECTION_COLUMNS
 from petflame.pair.comparability import (
     SAME_MEASUREMENT,
@@ -60,23 +60,6 @@ def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
         read_json(visit.pet_json),
         read_segmentation(visit),
     )
-
-
-def refuse_same_scan(baseline: Path, followup: Path) -> None:
-    """Refuse two visits that are one: the same folder, or the same PET image.
-
-    Raises
-    ------
-    InputRefused
-        When they are.
-    """
-    images = [VisitFolder(folder).pet for folder in (baseline, followup)]
-    same = baseline.resolve() == followup.resolve()
-    if not same and all(image.exists() for image in images):
-        same = sha256(images[0]) == sha256(images[1])
-    if same:
-        what = "baseline and follow-up are the same scan"
-        raise InputRefused.of(what, f"{baseline.name} and {followup.name}", "name the folder of each visit")
 
 
 def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> tuple[MeasuredVisit, dict[str, Any]]:
@@ -201,6 +184,7 @@ def pair_visits(
         (_in_plane_mm(first.sidecar), _in_plane_mm(second.sidecar)),
         protocol.comparability,
     )
+    items += body_shifts((first.segmentation, second.segmentation), protocol.comparability.pet_ct_shift_z_mm)
     grids = first.segmentation.labels.grid, second.segmentation.labels.grid
     spacing = float(first.details["section_spacing_mm"])
     items += coverage_items(

@@ -18,6 +18,7 @@ MISSING_LAST = 1e9
 VISIT_TITLES = {"baseline": "Baseline", "followup": "Follow-up"}
 STATUS_TITLES = {
     "refused": "refused",
+    "failed": "failed in petflame",
     "missing_visit": "visit missing",
     "not_measurable": "not measurable",
     "not scanned": "not scanned",
@@ -174,7 +175,7 @@ def _visit_mean(visit: VisitResult, order: PictureOrder | None) -> str:
 def _why_absent(p: Participant, visit: VisitResult, name: str, failure: str) -> str:
     if visit.has_pictures:
         return failure
-    words = [str(e["what"]) for e in p.exclusions if e["visit"] == name and e["kind"] == "refused"]
+    words = [str(e["what"]) for e in p.exclusions if e["visit"] == name and e["kind"] in ("refused", "failed")]
     return readable("; ".join(words)) or "no images of this visit in the results"
 
 

@@ -10,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
 from petflame.grid import Array, Grid, Volume
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
@@ -129,11 +131,19 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
         elif choice == "reject" and not words:
             faults.add(f"{vessel} is rejected without words", line, "say why")
         else:
-            found[vessel] = Decision("accept" if choice == "accept" else "reject", words)
+            # A reader may name anybody: the words stay in the edits, and on the screen.
+            said = named(words, f"see {DECISIONS}") if words else ""
+            found[vessel] = Decision("accept" if choice == "accept" else "reject", said)
     return found
 
 
-def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, grids: dict[str, Grid]) -> Segmentation:
+def apply_edits(
+    segmentation: Segmentation,
+    edits: Edits,
+    ct: Volume | None,
+    grids: dict[str, Grid],
+    own: References | None = None,
+) -> Segmentation:
     """Apply a reader's edits; what they redraw replaces the vessel, what they accept is no longer withheld.
 
     Parameters
@@ -145,6 +155,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         HU, for vessels redrawn by seeds.
     grids : dict
         'ct' and 'pet' grid of the visit, those that exist.
+    own : References or None
+        What the visit's images are called.
 
     Raises
     ------
@@ -155,11 +167,18 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     vessels = dict(segmentation.vessels)
     landmarks = dict(segmentation.landmarks_lps_mm)
     provenance: dict[str, Any] = {}
+    told: tuple[str, ...] = ()
+    doubts = segmentation.doubts
     if edits.regions is not None:
-        drawn = import_segmentation(edits.regions, grids)
+        drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
+        told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         if drawn.reference != segmentation.reference:
             what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
-            raise InputRefused.of(what, edits.regions.name, f"draw on the visit's {segmentation.reference.upper()}")
+            raise InputRefused.of(
+                what,
+                named(edits.regions.name, "the edited regions"),
+                f"draw on the visit's {segmentation.reference.upper()}",
+            )
         redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
         _replace(labels, drawn.labels.data, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
@@ -168,7 +187,9 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     if edits.seeds is not None:
         if ct is None or segmentation.reference != "ct":
             what = "vessels redrawn by seeds need labels on the CT grid"
-            raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
+            raise InputRefused.of(
+                what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead"
+            )
         seeds = read_seeds(edits.seeds)
         present = Volume(labels, segmentation.labels.grid)
         drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
@@ -188,6 +209,7 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
     provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
     warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
+    warnings += [w for w in told if w.split(":")[0] not in VESSELS]
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
     return Segmentation(
         Volume(labels, segmentation.labels.grid),
@@ -195,7 +217,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         vessels,
         landmarks,
         segmentation.provenance | {"edits": provenance},
-        tuple(warnings),
+        tuple(dict.fromkeys(warnings)),
+        doubts,
     )
 
 

@@ -14,6 +14,9 @@ from petflame.folders import VisitFolder
 from petflame.grid import Array, Volume
 
 FORMAT = "petflame-labels/1"
+# A shift known less well than this says only whether PET and CT lie far apart: half the way from no shift to the limit
+# of 4 mm (measurement definitions, section 6).
+LARGEST_SD_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class PetCtShift:
         """How far the two lie apart."""
         return float(np.hypot(*self.lps_mm))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known well enough to be called measured."""
+        return max(self.sd_mm) <= LARGEST_SD_MM
+
     def exceeds(self, limit_mm: float) -> bool:
         """Whether it goes beyond a limit by more than its standard deviation.
 
@@ -60,6 +68,35 @@ class PetCtShift:
         (True, False)
         """
         return self.length_mm - max(self.sd_mm) > limit_mm
+
+
+@dataclass(frozen=True)
+class BodyShift:
+    """Where the PET shows the body, less where the CT shows it.
+
+    Attributes
+    ----------
+    lps_mm : (float, float, float) or None
+        Towards the patient's left, back and head; None where nothing marks it.
+    sd_mm : (float, float, float) or None
+        Standard deviation of each.
+    why : str
+        Why it is not measured, or not head-foot; empty where it is.
+    """
+
+    lps_mm: tuple[float, float, float] | None
+    sd_mm: tuple[float, float, float] | None
+    why: str = ""
+
+    @property
+    def z_mm(self) -> float | None:
+        """How far towards the head; None where that is not measured."""
+        return None if self.lps_mm is None or self.why else self.lps_mm[2]
+
+    @property
+    def z_sd_mm(self) -> float | None:
+        """Its standard deviation."""
+        return None if self.sd_mm is None or self.why else self.sd_mm[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +118,8 @@ class VesselFinding:
         Why it is withheld, or empty.
     pet_ct_shift : PetCtShift or None
         None where it could not be measured, and for regions drawn on the PET.
+    pet_ct_shift_local : PetCtShift or None
+        The same, looked for within 6 mm an axis only, for protocols that ask for it.
     """
 
     method: str
@@ -90,6 +129,7 @@ class VesselFinding:
     withheld: bool = False
     reason: str = ""
     pet_ct_shift: PetCtShift | None = None
+    pet_ct_shift_local: PetCtShift | None = None
 
     @property
     def arc_mm(self) -> Array:
@@ -114,6 +154,10 @@ class Segmentation:
     provenance : dict
         Method, source hashes, options.
     warnings : tuple of str
+    doubts : tuple of str
+        Those of the warnings that say that the regions may not be what they seem; the trial's tables hold them.
+    body_shift : BodyShift or None
+        None where none was looked for: regions drawn on the PET, or no CT.
     """
 
     labels: Volume
@@ -122,6 +166,8 @@ class Segmentation:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    body_shift: BodyShift | None = None
 
 
 def arc_length_mm(points_mm: Array) -> Array:
@@ -146,6 +192,8 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
         "labels": {name: BY_NAME[name].label for name in _present(labels)},
         "landmarks_lps_mm": segmentation.landmarks_lps_mm,
         "warnings": segmentation.warnings,
+        "doubts": segmentation.doubts,
+        "pet_ct_body_shift": _body(segmentation.body_shift),
         "vessels": {
             name: {
                 "method": finding.method,
@@ -155,6 +203,7 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
                 "checks": [vars(check) for check in finding.checks],
                 "centreline_lps_mm": np.round(finding.centreline_lps_mm, 3),
                 "pet_ct_shift": _rounded(finding.pet_ct_shift),
+                "pet_ct_shift_local": _rounded(finding.pet_ct_shift_local),
             }
             for name, finding in segmentation.vessels.items()
         },
@@ -173,6 +222,20 @@ def _shift(kept: dict[str, list[float]] | None) -> PetCtShift | None:
     x, y = kept["lps_mm"]
     sd_x, sd_y = kept["sd_mm"]
     return PetCtShift((x, y), (sd_x, sd_y))
+
+
+def _body(shift: BodyShift | None) -> dict[str, Any] | None:
+    if shift is None:
+        return None
+    rounded = {key: None if v is None else [round(x, 3) for x in v] for key, v in vars(shift).items() if key != "why"}
+    return {**rounded, "why": shift.why}
+
+
+def _body_read(kept: dict[str, Any] | None) -> BodyShift | None:
+    if kept is None:
+        return None
+    lps, sd = (None if kept[key] is None else (*map(float, kept[key]),) for key in ("lps_mm", "sd_mm"))
+    return BodyShift(lps, sd, str(kept["why"]))  # type: ignore[arg-type]
 
 
 def _present(labels: Volume) -> list[str]:
@@ -202,6 +265,7 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
             item["withheld"],
             item["reason"],
             _shift(item.get("pet_ct_shift")),
+            _shift(item.get("pet_ct_shift_local")),
         )
         for name, item in document["vessels"].items()
     }
@@ -213,4 +277,6 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
         landmarks,
         document["provenance"],
         tuple(document["warnings"]),
+        tuple(document.get("doubts", ())),
+        _body_read(document.get("pet_ct_body_shift")),
     )

@@ -20,8 +20,9 @@ from petflame.trial import variations as vn
 from petflame.trial import vessels as vs
 from petflame.trial.cdisc import write_datasets
 from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
-from petflame.trial.estimates import NotEstimable, attempt, describe
+from petflame.trial.estimates import NotEstimable, describe
 from petflame.trial.flow import consort
+from petflame.trial.parts import Parts
 
 SEED = 4241601
 BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
@@ -85,10 +86,13 @@ def analyse(
     Raises
     ------
     InputRefused
-        With every fault of every table.
+        With every fault of every table. What is exploratory (reliability, variations, mixed model, missing follow-up,
+        sensitivity, CDISC) stands alone: where it fails, ``set_aside`` and ``notes`` say why, and the rest is made.
     """
     cohort = load_cohort(patients, vessels, allocation, participants, strata, exclusions, analysis_set)
-    cv, source = pt.within_subject_cv(reliability, within_subject_cv)
+    parts = Parts()
+    configured = pt.within_subject_cv(None, within_subject_cv)
+    cv, source = parts("reliability", lambda: pt.within_subject_cv(reliability, within_subject_cv), configured)
     inputs = {
         "patients": patients,
         "vessels": vessels,
@@ -104,18 +108,22 @@ def analyse(
     if cohort.blinded:
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
-        document |= arm_blocks(cohort, seed, permutations, target_vessels, out)
-        document["responders"] = attempt(lambda: pt.responders(changes, cv))
+        document |= arm_blocks(cohort, seed, permutations, target_vessels, out, parts)
+        document["responders"] = parts.attempt("responders", lambda: pt.responders(changes, cv))
     if variations is not None:
-        document["variations"] = vn.variation_blocks(cohort, variations, about_variations or {}, out)
+        about, table = about_variations or {}, variations
+        none: list[dict[str, Any]] = []
+        document["variations"] = parts("variations", lambda: vn.variation_blocks(cohort, table, about, out), none)
     pt.write_patient_changes(out, changes)
-    write_datasets(cohort, out, study_id, [p for p in inputs.values() if p is not None])
+    given = [p for p in inputs.values() if p is not None]
+    parts("CDISC datasets", lambda: write_datasets(cohort, out, study_id, given), None)
     write_reasons(cohort, out)
     document |= {
         "analysis_set": analysis_set_record(cohort),
         "consort": consort(cohort),
         "strata": list(strata),
-        "notes": list(cohort.notes),
+        "notes": [*cohort.notes, *parts.notes],
+        "set_aside": parts.set_aside,
         "provenance": {
             **(provenance or {}),
             "petflame": __version__,
@@ -143,9 +151,9 @@ def pooled(cohort: Cohort) -> dict[str, Any]:
 
 
 def arm_blocks(
-    cohort: Cohort, seed: int, permutations: int, target_vessels: tuple[str, ...], out: Path
+    cohort: Cohort, seed: int, permutations: int, target_vessels: tuple[str, ...], out: Path, parts: Parts
 ) -> dict[str, Any]:
-    """Return every block that compares the arms."""
+    """Return every block that compares the arms; each but the primary stands alone."""
     arms = ac.make_arms(cohort.analysed, BASELINE, FOLLOWUP, cohort.strata)
     document: dict[str, Any] = {}
     try:
@@ -153,22 +161,30 @@ def arm_blocks(
     except NotEstimable as why:
         document |= {"primary": None, "primary_reason": str(why)}
     document["arms"] = describe_arms(cohort)
+    one = parts.attempt
     document["sensitivity"] = {
-        "hc3": attempt(lambda: ac.hc3(arms), ("se", "p")),
-        "permutation": attempt(lambda: rs.permutation_test(arms, permutations, seed), ("p",)),
-        "bootstrap": attempt(lambda: rs.bootstrap(arms, seed=seed), ("adjusted_percent_low", "adjusted_percent_high")),
-        "leave_one_out": attempt(lambda: _leave_one_out(arms, out)),
-        "log_ratio_percent": attempt(lambda: ac.log_ratio_percent(arms), INTERVAL),
-        "mean_percent_change_difference": attempt(lambda: ac.mean_percent_change_difference(arms), INTERVAL),
-        "percent_change_ancova": attempt(lambda: ac.percent_change_ancova(arms), INTERVAL),
-        "interaction": attempt(lambda: ia.interaction(arms), ("estimate", "se", "p")),
-        "tertiles": attempt(lambda: ia.tertiles(arms)),
+        "hc3": one("hc3", lambda: ac.hc3(arms), ("se", "p")),
+        "permutation": one("permutation", lambda: rs.permutation_test(arms, permutations, seed), ("p",)),
+        "bootstrap": one(
+            "bootstrap", lambda: rs.bootstrap(arms, seed=seed), ("adjusted_percent_low", "adjusted_percent_high")
+        ),
+        "leave_one_out": one("leave one out", lambda: _leave_one_out(arms, out)),
+        "log_ratio_percent": one("log ratio", lambda: ac.log_ratio_percent(arms), INTERVAL),
+        "mean_percent_change_difference": one(
+            "mean percent change", lambda: ac.mean_percent_change_difference(arms), INTERVAL
+        ),
+        "percent_change_ancova": one("percent change", lambda: ac.percent_change_ancova(arms), INTERVAL),
+        "interaction": one("interaction", lambda: ia.interaction(arms), ("estimate", "se", "p")),
+        "tertiles": one("tertiles", lambda: ia.tertiles(arms)),
     }
-    document |= vs.vessel_analyses(cohort, target_vessels)
-    document["endpoints"] = ep.endpoint_blocks(cohort)
-    document["negative_controls"] = ep.negative_controls(cohort)
-    document["sensitivity"]["covariates"] = ep.covariate_blocks(cohort)
-    document["sensitivity"] |= missing_blocks(cohort, seed)
+    document |= vs.vessel_analyses(cohort, target_vessels, parts)
+    nothing: dict[str, Any] = {}
+    document["endpoints"] = parts("endpoints", lambda: ep.endpoint_blocks(cohort), nothing)
+    document["negative_controls"] = parts("negative controls", lambda: ep.negative_controls(cohort), nothing)
+    document["sensitivity"]["covariates"] = parts("covariates", lambda: ep.covariate_blocks(cohort), nothing)
+    document["sensitivity"] |= parts(
+        "missing follow-up", lambda: missing_blocks(cohort, seed), no_missing_blocks("it was set aside: see the notes")
+    )
     return document
 
 
@@ -205,10 +221,15 @@ def missing_blocks(cohort: Cohort, seed: int) -> dict[str, Any]:
     try:
         return mi.imputation_blocks(mi.missing_arms(cohort), seed + 2)
     except NotEstimable as why:
-        return {
-            "multiple_imputation": {**dict.fromkeys(("difference", "se", "df", "p")), "reason": str(why)},
-            "tipping_point": {"delta": None, "reason": str(why)},
-        }
+        return no_missing_blocks(str(why))
+
+
+def no_missing_blocks(why: str) -> dict[str, Any]:
+    """Return the blocks of `missing_blocks` without estimates."""
+    return {
+        "multiple_imputation": {**dict.fromkeys(("difference", "se", "df", "p")), "reason": why},
+        "tipping_point": {"delta": None, "reason": why},
+    }
 
 
 def write_reasons(cohort: Cohort, out: Path) -> None:

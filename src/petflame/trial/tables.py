@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 1e-9, 1e9
 LARGEST_TBR = 1e3
 # The longest follow-up of any imaging trial is under 30 years.
 LONGEST_YEARS = 60.0
-# IVORY and its like follow for up to ten years: whole numbers beyond are months.
+# IVORY and its like follow for up to ten years: whole numbers beyond, or most of them, are months.
 PLAUSIBLE_YEARS = 15.0
 
 
@@ -228,7 +228,9 @@ def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
         faults.add(
             f"`time_years` is missing in {rows_in_words(table, missing)}", calling(path), "give it, or remove the row"
         )
-    long = years > (PLAUSIBLE_YEARS if len(years) and (years.dropna() % 1 == 0).all() else LONGEST_YEARS)
+    known = years.dropna()
+    slip = len(known) > 0 and bool((known % 1 == 0).all() or known.median() > PLAUSIBLE_YEARS)
+    long = years > (PLAUSIBLE_YEARS if slip else LONGEST_YEARS)
     if long.any():
         unit = "days" if years.max() > 12 * PLAUSIBLE_YEARS else "months"
         what = f"`time_years` is {years[long].max():g} in {rows_in_words(table, long & (years == years[long].max()))}"

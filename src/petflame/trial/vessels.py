@@ -11,25 +11,34 @@ from petflame.trial import interaction as ia
 from petflame.trial import mixed as mx
 from petflame.trial.cohort import Cohort
 from petflame.trial.estimates import attempt
+from petflame.trial.parts import Parts
 
 BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
 
 
-def vessel_analyses(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Any]:
-    """Return the blocks ``vessels``, ``mixed`` and, with a vessel table, ``vessel_mean`` of ``arms.json``."""
+def vessel_analyses(cohort: Cohort, target_vessels: tuple[str, ...], parts: Parts) -> dict[str, Any]:
+    """Return the blocks ``vessels``, ``mixed`` and, with a vessel table, ``vessel_mean`` of ``arms.json``.
+
+    Each stands alone: one that fails is noted in `parts`.
+    """
     keys = ("difference", "se", "df", "p")
-    blocks: dict[str, Any] = {"vessels": vessel_blocks(cohort, target_vessels)}
+    nothing: dict[str, Any] = {}
+    blocks: dict[str, Any] = {"vessels": parts("vessels", lambda: vessel_blocks(cohort, target_vessels), nothing)}
     rows = target_rows(cohort, target_vessels)
     if rows is None:
         why = "no vessel table was given"
         return blocks | {"mixed": {**dict.fromkeys(keys), "method": "Kenward-Roger", "reason": why}}
     blocks["mixed"] = {
         "method": "Kenward-Roger",
-        **attempt(lambda: mx.mixed_record(rows, cohort.strata), keys),
-        "arm_by_vessel": attempt(lambda: mx.arm_by_vessel(rows, cohort.strata), ("f", "ndf", "ddf", "p")),
-        "interaction": attempt(lambda: ia.within_patients(rows)),
+        **parts.attempt("mixed model", lambda: mx.mixed_record(rows, cohort.strata), keys),
+        "arm_by_vessel": parts.attempt(
+            "arm by vessel", lambda: mx.arm_by_vessel(rows, cohort.strata), ("f", "ndf", "ddf", "p")
+        ),
+        "interaction": parts.attempt("interaction within patients", lambda: ia.within_patients(rows)),
     }
-    blocks["vessel_mean"] = attempt(lambda: vessel_mean(rows, cohort.strata), ("difference", "p"))
+    blocks["vessel_mean"] = parts.attempt(
+        "mean of the vessels", lambda: vessel_mean(rows, cohort.strata), ("difference", "p")
+    )
     return blocks
 
 

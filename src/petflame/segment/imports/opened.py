@@ -34,5 +34,9 @@ def _of_file(path: Path) -> list[Path]:
     found = [path, sidecar_path(path)]
     if path.name.lower().endswith((*NRRD, *META_IMAGE)):
         data = detached_data(path)
-        found += [data] if data is not None else []
+        if data is not None:
+            found.append(data)
+        elif path.suffix.lower() in (".nhdr", ".mhd"):
+            # A header that names no file: whatever carries its own name may be what it meant.
+            found += [p for p in path.parent.glob("*") if p.name.startswith(f"{path.stem}.")]
     return found

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from petflame.errors import InputRefused
-from petflame.files import read_json
+from petflame.outside import read_json_object
 from petflame.privacy import named
-from petflame.segment.imports.doors import FARTHEST_MM, require_regular
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
+from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
-KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image")
+KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image", "of_this_visit")
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Sidecar:
         'ct' or 'pet', where contours must be drawn on that grid; else empty.
     first_image : str
         'feet' or 'head': the end at which OsiriX's image 0 lies, for exports without positions; else empty.
+    of_this_visit : bool
+        The user vouches that the file belongs to the visit, whatever patient it names.
     exists : bool
         Whether there is such a file.
     """
@@ -38,6 +39,7 @@ class Sidecar:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     grid: str = ""
     first_image: str = ""
+    of_this_visit: bool = False
     exists: bool = False
 
 
@@ -70,20 +72,17 @@ def read_sidecar(path: Path) -> Sidecar:
     if not beside.exists():
         return Sidecar()
     where = named(beside.name, "the JSON file beside the label file")
-    require_regular(beside, where, "mend or remove it")
-    try:
-        document = read_json(beside)
-    except InputRefused as refusal:
-        # The path may tell who was scanned.
-        raise InputRefused.of(refusal.faults[0].what, where, "mend or remove it") from None
+    document = read_json_object(beside, where=where, remedy="mend or remove it")
     if not set(KEYS) & set(document):
         document = {"names": document}
     try:
-        names = {str(k): str(v) for part in ("labels", "names") for k, v in document.get(part, {}).items()}
-        landmarks = {str(k): _point(v) for k, v in document.get("landmarks_lps_mm", {}).items()}
-        grid, first = str(document.get("grid", "")), str(document.get("first_image", ""))
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
-        what = f"it is not a table of names ({named(error, type(error).__name__)})"
+        parts = (mapping(document.get(part), part) for part in ("labels", "names"))
+        names = {key: str(value) for part in parts for key, value in part.items()}
+        given = mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm")
+        landmarks = {k: point_mm(v, named(brief(k), f"landmark {n}")) for n, (k, v) in enumerate(given.items(), 1)}
+        grid, first = (word(document.get(key) or "", key) for key in ("grid", "first_image"))
+    except Misshapen as error:
+        what = f"it is not a table of names ({error})"
         raise InputRefused.of(what, where, 'write {"names": {"RC": "carotid_right"}}') from None
     unknown = unknown_targets(names)
     if unknown:
@@ -97,11 +96,7 @@ def read_sidecar(path: Path) -> Sidecar:
     if first not in ("", "feet", "head"):
         what = f"first_image {named(repr(first), 'as it stands')} is unknown"
         raise InputRefused.of(what, where, "write feet or head")
-    return Sidecar(names, landmarks, grid, first, True)
-
-
-def _point(value: Any) -> tuple[float, float, float]:
-    x, y, z = (float(v) for v in value)
-    if not max(abs(x), abs(y), abs(z)) <= FARTHEST_MM:
-        raise ValueError("a landmark is no point within 10 m")
-    return x, y, z
+    vouched = document.get("of_this_visit", False)
+    if not isinstance(vouched, bool):
+        raise InputRefused.of("of_this_visit is neither true nor false", where, "write true, or take it out")
+    return Sidecar(names, landmarks, grid, first, vouched, True)
