@@ -261,6 +261,11 @@ def test_text_says_na_and_numbers_miss_it(tmp_path: Path) -> None:
     assert frame["x"].isna().tolist() == [True, False, True, False]
 
 
+def test_a_number_beyond_all_is_infinite_and_not_an_error(tmp_path: Path) -> None:
+    frame = read_frame(table(tmp_path, "id\tx\nA\t" + "9" * 400 + "\nB\t1\n"), text=("id",))
+    assert frame["x"].tolist() == [float("inf"), 1.0]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -290,6 +295,7 @@ def test_cells_may_hold_quotes_and_line_breaks(tmp_path: Path) -> None:
 def test_thousands_of_faults_are_capped_and_say_how_many_more() -> None:
     faults = capped(Fault("w" * 5_000, named("/x" * 4_000, "the file") + ", line 3", "r" * 5_000) for _ in range(3_000))
     assert len(faults) == 101
+    assert capped(faults) == faults
     assert faults[-1].what == "2900 more faults"
     assert max(len(with_names(str(f))) for f in faults) < 1_500
     assert with_names(faults[0].where).endswith("x/x, line 3")

@@ -55,7 +55,10 @@ def capped(faults: Iterable[Fault], most: int = MOST_FAULTS) -> list[Fault]:
         )
         for fault in given[:most]
     ]
-    if len(given) > most:
+    if len(given) == most + 1:
+        # As it was capped before: it says already how many more there are.
+        shown.append(given[most])
+    elif len(given) > most:
         shown.append(Fault(f"{len(given) - most} more faults", "all together", "mend those above first"))
     return shown
 
@@ -161,6 +164,6 @@ class FaultList:
         return bool(self._faults)
 
     def raise_if_any(self) -> None:
-        """Raise `InputRefused` with every fault, if there is one."""
+        """Raise `InputRefused` with every fault (of thousands the first, as `capped`), if there is one."""
         if self._faults:
-            raise InputRefused(self._faults)
+            raise InputRefused(capped(self._faults) if len(self._faults) > MOST_FAULTS else self._faults)

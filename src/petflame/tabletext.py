@@ -197,6 +197,10 @@ def read_frame(path: Path, required: Sequence[str] = (), text: Sequence[str] = (
         skip_blank_lines=False,
         low_memory=False,
     )
+    for column in frame.columns:
+        # Whole numbers beyond any machine's are kept as Python's, which no arithmetic takes.
+        if frame[column].dtype == object and any(type(v) is int for v in frame[column]):
+            frame[column] = [float(str(v)) if type(v) is int else v for v in frame[column]]
     if rows.lines != tuple(range(2, len(rows.lines) + 2)):
         frame.index = pd.Index([line - 2 for line in rows.lines])
     return frame

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.errors import InputRefused
-from petflame.files import read_tsv
+from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
 from petflame.places import as_written, number_faults, place_faults
@@ -254,11 +254,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
 
 def closing_summary(out: StudyOut) -> str:
     """Say in a few lines what the run found and what it set aside."""
-    import json
-
     lines = [f"report: {out.report}"]
     if out.arms.exists():
-        primary = json.loads(out.arms.read_text(encoding="utf-8"))["primary"]
+        document = read_json(out.arms)
+        primary = document.get("primary")
         if primary:
             lines.append(
                 f"effect on mean TBRmax: {primary['difference']:+.3f} "
@@ -266,6 +265,12 @@ def closing_summary(out: StudyOut) -> str:
                 f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
                 f"{primary['adjusted_percent_high']:+.1f} %)"
             )
+        lines += [f"set aside: {note}" for note in (p.get("part") for p in document.get("set_aside") or []) if note]
+    if out.step("outcomes").exists():
+        events = read_json(out.step("outcomes"))
+        if events.get("status") != "ok":
+            reasons = "; ".join(str(r.get("what")) for r in events.get("reasons") or [])
+            lines.append(f"follow-up events were not compared: {reasons}")
     if out.exclusions.exists():
         rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
         told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}

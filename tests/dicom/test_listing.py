@@ -80,6 +80,8 @@ def test_what_may_hold_images_is_counted_by_reason(convert, tmp_path):
     (root / ".DS_Store").write_bytes(b"x")
     (root / ".IM.dcm").write_bytes((root / "pet" / "IM0000.dcm").read_bytes())
     os.mkfifo(root / "pipe")
+    with (root / "listmode.ptd").open("wb") as raw:
+        raw.truncate(listing.LARGEST_FILE + 1)
     visit = convert(root)
     assert visit.json()["files_left_aside"] == {
         listing.LINK_BROKEN: 2,
@@ -89,9 +91,10 @@ def test_what_may_hold_images_is_counted_by_reason(convert, tmp_path):
         listing.HIDDEN: 1,
         listing.HIDDEN_IMAGE: 1,
         listing.SPECIAL: 1,
+        listing.TOO_LARGE: 1,
     }
     told = " ".join(visit.warnings)
-    assert len(visit.warnings) == 4
+    assert len(visit.warnings) == 5
     assert "git annex get" in told
     assert "archives (2)" in told
     assert "hidden files (" not in told

@@ -94,6 +94,7 @@ def test_a_dose_in_another_unit_is_refused_and_named():
         assert result.factor is None
         assert f"{stored:g} {unit} would be an ordinary dose" in result.reasons[0].what
         assert "dose_bq" in result.reasons[0].remedy
+    assert "350000 kBq would be an ordinary dose" in suv(dose=350e3).reasons[0].what
     assert suv(dose=350.0).reasons == ()
     assert suv({"dose_mbq": "20"}, dose=20.0).reasons == ()
     assert "MBq/kg" in suv({"dose_mbq": "20"}, dose=20.0).warnings[0]

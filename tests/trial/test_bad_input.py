@@ -275,3 +275,14 @@ def test_design_values(tables):
     assert "unknown design values colour" in refusal(power, colour=1)
     said = refusal(power, patients_per_arm=2, dropout=1.5, visit_cv=-1.0)
     assert all(word in said for word in ("patients_per_arm", "dropout", "visit_cv"))
+
+
+def test_columns_with_names_of_ours_change_nothing(golden_tables, tmp_path):
+    vessels = pd.read_csv(golden_tables["vessels"], sep="\t", dtype={"participant_id": str})
+    path = tmp_path / "vessels.tsv"
+    vessels.assign(arm="x", analysed="no").to_csv(path, sep="\t", index=False)
+    given = {"allocation": golden_tables["allocation"], "permutations": 200}
+    plain = analyse(golden_tables["patients"], tmp_path / "a", vessels=golden_tables["vessels"], **given)
+    odd = analyse(golden_tables["patients"], tmp_path / "b", vessels=path, **given)
+    assert odd["mixed"] == plain["mixed"]
+    assert odd["set_aside"] == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from petflame.dicom import tags as t
 from petflame.dicom.petheader import PetHeader
+from petflame.dicom.plausible import likely_dose_units
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.subject import Subject
 from petflame.privacy import named
@@ -24,7 +25,7 @@ def from_activity(work: Findings, header: PetHeader, subject: Subject, base: Suv
     _decay_objections(work, decay, bool(corrected), header)
     weight = subject.require_weight()
     if base.dose_bq is None:
-        work.refuse(_dose_objection(header), t.name(t.TOTAL_DOSE), "dose_bq")
+        work.refuse(_dose_objection(header, base.weight_kg), t.name(t.TOTAL_DOSE), "dose_bq")
     decay_min = base.times.decay_min
     if decay_min is None:
         _missing_times(work, base)
@@ -60,12 +61,14 @@ def _decay_objections(work: Findings, decay: str, corrected: bool, header: PetHe
         work.refuse(f"decay correction is {decay} while CorrectedImage {told}", where, "")
 
 
-def _dose_objection(header: PetHeader) -> str:
+def _dose_objection(header: PetHeader, weight_kg: float | None) -> str:
     if t.TOTAL_DOSE in header.conflicts:
         return "the dose is not the same in every slice"
     if header.dose is None or header.dose == 0:
         return "the dose is missing"
-    return f"the dose {header.dose:g} is neither 1 MBq to 10 GBq nor a number of MBq"
+    units = likely_dose_units(header.dose, weight_kg) if weight_kg else []
+    hint = f"; {header.dose:g} {' or '.join(units)} would be an ordinary dose" if units else ""
+    return f"the dose {header.dose:g} is neither 1 MBq to 10 GBq nor a number of MBq{hint}"
 
 
 def _missing_times(work: Findings, base: SuvResult) -> None:

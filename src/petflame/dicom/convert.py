@@ -16,6 +16,7 @@ from petflame.dicom.assemble import Stack
 from petflame.dicom.judge import judge_image, refused_suv
 from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
+from petflame.dicom.references import write_references
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
 from petflame.files import TEMPORARY, write_json, write_nifti
@@ -74,6 +75,7 @@ def convert_visit(
     try:
         plan = _write(plan, temporary, protocol, require_suv)
         _publish(temporary, visit_dir)
+        write_references(visit_dir, plan)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return list(plan.warnings)

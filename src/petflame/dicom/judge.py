@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from petflame.dicom import tags as t
 from petflame.dicom.imagecheck import (
     OFFSET_FRACTION,
-    STEP_REFUSED,
     Body,
     Step,
     find_body,
@@ -23,7 +21,7 @@ from petflame.grid import Volume
 
 # The image cannot hold more tracer than was injected; calibration and reconstruction are good to about 10 %.
 MOST_OF_THE_DOSE = 1.1
-# Mean SUV of a body of 10 L and more: see `petflame.dicom.plausible`. Real series lie at 0.6 to 0.8.
+# Mean SUV of a body of 10 L and more: see `petflame.dicom.plausible`. The real whole-body series at hand lies at 0.76.
 USUAL_BODY_SUV = (0.35, 1.5)
 POSSIBLE_BODY_SUV = (0.15, 2.5)
 OWN_SCALE = frozenset({"GML", "CM2ML"})
@@ -96,7 +94,7 @@ def _one_scale(pet: Volume, work: Findings) -> None:
         )
         raise InputRefused.of(what, "the PET series", "export the scanner's original series")
     steps = find_steps(pet)
-    grave = [s for s in steps if abs(math.log(s.factor)) > STEP_REFUSED]
+    grave = [s for s in steps if s.certain]
     if grave:
         what = f"its slices are not on one scale: every voxel changes at once {_steps(grave)}"
         remedy = f"export the series again with each slice's own {t.name(t.SLOPE)}"

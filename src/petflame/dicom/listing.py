@@ -7,6 +7,7 @@ where it has one there. Whatever is passed over keeps its reason, so that nothin
 
 from __future__ import annotations
 
+import heapq
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEEPEST_FOLDER = 32
+# The largest matrix that is read holds 64 MiB a frame; scanners' raw data of many GB lie beside images.
+LARGEST_FILE = 1 << 30
 SYSTEM_FOLDERS = frozenset({"lost+found", "system volume information", "$recycle.bin"})
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 ANNEX = ".git/annex/objects"
@@ -24,6 +27,7 @@ NOT_FETCHED = "git-annex files whose content is not here"
 ARCHIVE = "archives"
 TOO_DEEP = "folders nested too deep"
 CLOSED = "folders that cannot be opened"
+TOO_LARGE = "files too large for one image"
 SPECIAL = "pipes, sockets or devices"
 REPEATED = "further names of a file that was read"
 HIDDEN = "hidden files"
@@ -38,6 +42,7 @@ REMEDIES = {
     LINK_BROKEN: "mend or remove the links",
     NOT_FETCHED: "fetch the content with `git annex get` or `datalad get`",
     ARCHIVE: "unpack them, if they hold images of the visit",
+    TOO_LARGE: "raw data need not lie there; export images as single frames",
     TOO_DEEP: f"keep images within {DEEPEST_FOLDER} folders",
     CLOSED: "let the folder be read, or remove it",
     HIDDEN_IMAGE: "rename the files without the leading dot",
@@ -77,11 +82,10 @@ def entries_below(root: Path) -> Iterator[Entry]:
     """Yield every file below a (resolved) folder: those that lie there first, then what links lead to."""
     study = study_root(root)
     seen: set[tuple[int, int]] = {_identity(root.stat())}
-    links: list[tuple[Path, str, int]] = []
+    links: list[tuple[str, Path, int]] = []
     yield from _walk(root, "", 0, seen, links)
     while links:
-        links.sort(key=lambda link: link[1], reverse=True)
-        path, name, depth = links.pop()
+        name, path, depth = heapq.heappop(links)
         yield from _follow(path, name, depth, study, seen, links)
 
 
@@ -90,7 +94,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _walk(
-    folder: Path, prefix: str, depth: int, seen: set[tuple[int, int]], links: list[tuple[Path, str, int]]
+    folder: Path, prefix: str, depth: int, seen: set[tuple[int, int]], links: list[tuple[str, Path, int]]
 ) -> Iterator[Entry]:
     pending = [(folder, prefix, depth)]
     while pending:
@@ -105,7 +109,7 @@ def _walk(
             name = prefix + os.fsencode(entry.name).decode("utf-8", "replace")
             path = Path(entry.path)
             if entry.is_symlink():
-                links.append((path, name, depth))
+                heapq.heappush(links, (name, path, depth))
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name == ".git" or entry.name.lower() in SYSTEM_FOLDERS:
                     yield Entry(path, name, HIDDEN)
@@ -136,11 +140,13 @@ def _file(path: Path, name: str, status: os.stat_result, seen: set[tuple[int, in
         return Entry(path, name, INDEX)
     if base.lower().endswith(ARCHIVES) and not base.lower().endswith(".nii.gz"):
         return Entry(path, name, ARCHIVE)
+    if status.st_size > LARGEST_FILE:
+        return Entry(path, name, TOO_LARGE)
     return Entry(path, name, "" if _new(status, seen) else REPEATED)
 
 
 def _follow(
-    path: Path, name: str, depth: int, study: Path, seen: set[tuple[int, int]], links: list[tuple[Path, str, int]]
+    path: Path, name: str, depth: int, study: Path, seen: set[tuple[int, int]], links: list[tuple[str, Path, int]]
 ) -> Iterator[Entry]:
     target = Path(os.path.realpath(path))
     try:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from petflame.dicom import listing
@@ -120,8 +121,11 @@ def scan_folder(folder: Path) -> Scan:
 
 
 def files_below(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Yield (path, name below the root, why it is left aside or an empty text) of every file, sorted by name."""
-    for entry in sorted(listing.entries_below(root), key=lambda entry: entry.name):
+    """Yield (path, name below the root, why it is left aside or an empty text) of every file, sorted by name.
+
+    One more than a study can hold at most: an archive of millions is not walked through to its end.
+    """
+    for entry in sorted(islice(listing.entries_below(root), MOST_FILES + 1), key=lambda entry: entry.name):
         yield entry.path, entry.name, entry.aside
 
 

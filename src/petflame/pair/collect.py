@@ -124,6 +124,9 @@ def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    for doubt in read_json(folder.labels_json).get("doubts", []):
+        fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
+        found.append(("segment", "flagged", fault))
     for row in read_tsv(folder.vessels).to_dict("records"):
         if row["withheld"]:
             fault = {

@@ -159,8 +159,12 @@ def records(table: pd.DataFrame) -> tuple[Row, ...]:
     return tuple({str(k): v for k, v in row.items()} for row in rows)
 
 
-def _optional(path: Path) -> tuple[Row, ...]:
-    return records(read_tsv(path, text=TEXT)) if path.exists() else ()
+KEY_COLUMNS = ("participant_id", "visit", "code")
+EXCLUSION_COLUMNS = ("participant_id", "visit", "step", "kind", "what", "where", "remedy")
+
+
+def _optional(path: Path, *required: str) -> tuple[Row, ...]:
+    return records(read_tsv(path, required, TEXT)) if path.exists() else ()
 
 
 def _json(path: Path) -> Row:
@@ -193,11 +197,13 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     results = StudyOut(out)
     arms = read_json(results.arms, "run `petflame analyse` first")
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
-    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv")}
-    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv")}
-    exclusions = _optional(results.exclusions)
-    vessels, faults = _grouped(_optional(results.vessels)), _grouped(exclusions)
-    codes = {(str(r["participant_id"]), str(r["visit"])): str(r["code"]) for r in _optional(results.key_table)}
+    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv", "participant_id")}
+    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv", "participant_id")}
+    exclusions = _optional(results.exclusions, *EXCLUSION_COLUMNS)
+    vessels, faults = _grouped(_optional(results.vessels, "participant_id", "vessel")), _grouped(exclusions)
+    codes = {
+        (str(r["participant_id"]), str(r["visit"])): str(r["code"]) for r in _optional(results.key_table, *KEY_COLUMNS)
+    }
     participants = []
     for name in sorted(set(patients) | set(changes) | set(outside)):
         arm = changes.get(name, outside.get(name, {})).get("arm")

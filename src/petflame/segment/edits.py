@@ -10,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
 from petflame.grid import Array, Grid, Volume
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
@@ -133,7 +135,13 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
     return found
 
 
-def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, grids: dict[str, Grid]) -> Segmentation:
+def apply_edits(
+    segmentation: Segmentation,
+    edits: Edits,
+    ct: Volume | None,
+    grids: dict[str, Grid],
+    own: References | None = None,
+) -> Segmentation:
     """Apply a reader's edits; what they redraw replaces the vessel, what they accept is no longer withheld.
 
     Parameters
@@ -145,6 +153,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         HU, for vessels redrawn by seeds.
     grids : dict
         'ct' and 'pet' grid of the visit, those that exist.
+    own : References or None
+        What the visit's images are called.
 
     Raises
     ------
@@ -155,8 +165,11 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     vessels = dict(segmentation.vessels)
     landmarks = dict(segmentation.landmarks_lps_mm)
     provenance: dict[str, Any] = {}
+    told: tuple[str, ...] = ()
+    doubts = segmentation.doubts
     if edits.regions is not None:
-        drawn = import_segmentation(edits.regions, grids)
+        drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
+        told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         if drawn.reference != segmentation.reference:
             what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
             raise InputRefused.of(what, edits.regions.name, f"draw on the visit's {segmentation.reference.upper()}")
@@ -188,6 +201,7 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
     require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
     provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
     warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
+    warnings += [w for w in told if w.split(":")[0] not in VESSELS]
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
     return Segmentation(
         Volume(labels, segmentation.labels.grid),
@@ -195,7 +209,8 @@ def apply_edits(segmentation: Segmentation, edits: Edits, ct: Volume | None, gri
         vessels,
         landmarks,
         segmentation.provenance | {"edits": provenance},
-        tuple(warnings),
+        tuple(dict.fromkeys(warnings)),
+        doubts,
     )
 
 

@@ -54,7 +54,8 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")
     require_laterality(centres, where)
     doubts = require_orientation(labels, where)
-    return replace(segmentation, warnings=(*(f"{where}: {doubt}" for doubt in doubts), *segmentation.warnings))
+    told = tuple(f"{where}: {doubt}" for doubt in doubts)
+    return replace(segmentation, warnings=(*told, *segmentation.warnings), doubts=told)
 
 
 def _numbered(sidecar: Sidecar) -> dict[int, str] | None:

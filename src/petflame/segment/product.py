@@ -154,6 +154,8 @@ class Segmentation:
     provenance : dict
         Method, source hashes, options.
     warnings : tuple of str
+    doubts : tuple of str
+        Those of the warnings that say that the regions may not be what they seem; the trial's tables hold them.
     body_shift : BodyShift or None
         None where none was looked for: regions drawn on the PET, or no CT.
     """
@@ -164,6 +166,7 @@ class Segmentation:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     body_shift: BodyShift | None = None
 
 
@@ -189,6 +192,7 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
         "labels": {name: BY_NAME[name].label for name in _present(labels)},
         "landmarks_lps_mm": segmentation.landmarks_lps_mm,
         "warnings": segmentation.warnings,
+        "doubts": segmentation.doubts,
         "pet_ct_body_shift": _body(segmentation.body_shift),
         "vessels": {
             name: {
@@ -273,5 +277,6 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
         landmarks,
         document["provenance"],
         tuple(document["warnings"]),
+        tuple(document.get("doubts", ())),
         _body_read(document.get("pet_ct_body_shift")),
     )

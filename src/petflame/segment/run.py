@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti
 from petflame.folders import VisitFolder
 from petflame.grid import Grid, Volume
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
+from petflame.segment.imported import check_imported
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
@@ -73,11 +75,12 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
     last_word = read_edits(edits) if edits is not None else None
     if last_word is None:
         refuse_to_lose_edits(root)
-    grids, ct = visit_grids(visit), None
+    grids, ct, own = visit_grids(visit), None, read_references(root)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
-        segmentation = import_segmentation(source, grids)
+        ct = _ct_of(visit)
+        segmentation = check_imported(import_segmentation(source, grids, own), ct)
     else:
         if "ct" not in grids:
             what = f"method `{method}` needs a CT and the visit has none"
@@ -89,7 +92,7 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
     pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
     segmentation = check_uptake(segmentation, pet, is_suv)
     if last_word is not None:
-        segmentation = apply_edits(segmentation, last_word, ct, grids)
+        segmentation = apply_edits(segmentation, last_word, ct, grids, own)
     segmentation = check_pet_ct_shift(segmentation, ct, pet)
     write_segmentation(segmentation, visit)
     return segmentation
@@ -105,7 +108,7 @@ def edit_visit(root: Path, edits: Path) -> Segmentation:
     """
     visit = VisitFolder(root)
     ct = _ct_of(visit)
-    edited = apply_edits(read_segmentation(visit), read_edits(edits), ct, visit_grids(visit))
+    edited = apply_edits(read_segmentation(visit), read_edits(edits), ct, visit_grids(visit), read_references(root))
     return check_pet_ct_shift(edited, ct, read_nifti(visit.pet))
 
 

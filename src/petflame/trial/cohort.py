@@ -111,7 +111,9 @@ def load_cohort(
     table = _place(table, analysis_set)
     notes: list[str] = []
     if parts is not None:
-        parts = parts.merge(table[["participant_id", "arm", "analysed", *strata]], on="participant_id", how="left")
+        ours = ["arm", "analysed", *strata]
+        parts = parts.drop(columns=[c for c in ours if c in parts.columns])
+        parts = parts.merge(table[["participant_id", *ours]], on="participant_id", how="left")
         notes += _index_disagreements(table, parts)
     if people is not None:
         unlisted = sorted(set(table["participant_id"]) - set(people["participant_id"]))

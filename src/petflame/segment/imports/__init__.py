@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.dicom.references import References
 from petflame.errors import InputRefused
 from petflame.grid import Grid
 from petflame.segment.imports.claims import Drawing
@@ -36,7 +37,7 @@ def is_regions(path: Path) -> bool:
         return False
 
 
-def import_segmentation(path: Path, grids: dict[str, Grid]) -> Segmentation:
+def import_segmentation(path: Path, grids: dict[str, Grid], own: References | None = None) -> Segmentation:
     """Read regions that someone has drawn onto the CT or the PET grid of the visit, voxel for voxel.
 
     Parameters
@@ -47,6 +48,8 @@ def import_segmentation(path: Path, grids: dict[str, Grid]) -> Segmentation:
         `petflame.segment.imports.sidecar`, wins over them.
     grids : dict
         'ct' and 'pet' grid of the visit, those that exist. Geometry in patient space decides which one is meant.
+    own : References or None
+        What the visit's images are called; a SEG or RTSTRUCT is held against it.
 
     Raises
     ------
@@ -63,11 +66,11 @@ def import_segmentation(path: Path, grids: dict[str, Grid]) -> Segmentation:
     from petflame.segment.imports.combine import combine
 
     sidecar = read_sidecar(path)
-    drawing = _read(path, where, grids, sidecar)
+    drawing = _read(path, where, grids, sidecar, own)
     return combine(drawing, grids[drawing.reference], sidecar, path, where)
 
 
-def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar, own: References | None) -> Drawing:
     suffix = path.suffix.lower()
     if suffix in ARRAYS:
         from petflame.segment.imports.slicer import read_slicer
@@ -81,7 +84,7 @@ def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> D
         raise InputRefused.of("its format is not known", where, f"give {FORMATS}")
     from petflame.segment.imports.dicomobject import read_dicom_object
 
-    return read_dicom_object(path, where, grids, sidecar)
+    return read_dicom_object(path, where, grids, sidecar, own)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -54,12 +54,15 @@ class Drawing:
         In the file's order.
     notes : tuple of str
         What was left out or decided, for the user.
+    doubts : tuple of str
+        What may be wrong with it, for the tables too.
     """
 
     kind: str
     reference: Reference
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def elsewhere(what: str, grids: dict[str, Grid], where: str) -> InputRefused:

@@ -35,7 +35,7 @@ def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: s
         down or back to front.
     """
     regions = resolve([(c.names, c.number, c.title) for c in drawing.claims], sidecar.names, where)
-    notes = list(drawing.notes)
+    notes, doubts = list(drawing.notes), list(drawing.doubts)
     masks: dict[str, Array] = {}
     for claim, region in zip(drawing.claims, regions, strict=True):
         if region == IGNORE:
@@ -43,7 +43,7 @@ def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: s
         mask = masks.setdefault(region, np.zeros(grid.shape, bool))
         place = tuple(claim.voxels.T)
         if mask[place].any():
-            notes.append(f"{region}: regions of this name overlap and were joined: look at them")
+            doubts.append(f"{region}: regions of this name overlap and were joined: look at them")
         mask[place] = True
     vessels = set(masks) & {*ARTERIES, *VEINS, WHOLE_AORTA}
     if not vessels:
@@ -75,7 +75,9 @@ def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: s
     labels = np.where(stays, labels, painted)
     notes += [f"{n} voxels drawn as {a} and as {b} were given to {a}" for (a, b), n in sorted(overlaps.items())]
     volume = Volume(labels, grid)
-    notes += require_orientation(volume, where)
+    doubts += require_orientation(volume, where)
     provenance = {"method": "labels", "format": drawing.kind, "source_sha256": sha256(path)}
     segmentation = describe(volume, drawing.reference, "labels", dict(sidecar.landmarks_lps_mm), provenance)
-    return replace(segmentation, warnings=(*(f"{where}: {note}" for note in notes), *segmentation.warnings))
+    told = tuple(f"{where}: {doubt}" for doubt in dict.fromkeys(doubts))
+    warnings = (*told, *(f"{where}: {note}" for note in notes), *segmentation.warnings)
+    return replace(segmentation, warnings=warnings, doubts=told)

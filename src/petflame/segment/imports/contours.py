@@ -53,11 +53,13 @@ def draw(
     grids: dict[str, Grid],
     where: str,
     wanted: str = "",
-) -> tuple[Reference, list[Claim], list[str]]:
+    drawn_on: str = "",
+) -> tuple[Reference, list[Claim], list[str], list[str]]:
     """Fill the contours of every region on the grid on whose slices they lie.
 
     Where they lie on the slices of CT and PET alike, the grid is taken on which they leave fewer slices out between
-    their ends, then the one whose slices they meet more closely (to 0.01 mm), then the CT; `wanted` overrules this.
+    their ends, then the one whose slices they meet more closely (to 0.01 mm), then the CT; `drawn_on` comes before
+    this where they lie on its slices, and `wanted` in any case.
 
     Parameters
     ----------
@@ -67,12 +69,17 @@ def draw(
     where : str
         How messages name the file.
     wanted : {'', 'ct', 'pet'}
+        Grid that the user names.
+    drawn_on : {'', 'ct', 'pet'}
+        Grid of the images that the file names.
 
     Returns
     -------
     reference : {'ct', 'pet'}
     claims : list of Claim
     notes : list of str
+    doubts : list of str
+        Outlines that overlap, or were drawn on other images than those that they name.
 
     Raises
     ------
@@ -83,9 +90,13 @@ def draw(
     chosen = [fit for fit in fits if fit.reference == wanted] if wanted else fits
     if not chosen:
         raise elsewhere(_whereabouts(regions), grids if not wanted else {wanted: grids[wanted]}, where)
-    best = min(chosen, key=lambda f: (f.gaps, round(f.stray_mm, 2), REFERENCES.index(f.reference)))
+    named = [fit for fit in chosen if fit.reference == drawn_on]
+    doubts = []
+    if drawn_on and not named and not wanted:
+        doubts.append(f"it names the {drawn_on.upper()} as drawn on, and its contours do not lie on the slices of that")
+    best = min(named or chosen, key=lambda f: (f.gaps, round(f.stray_mm, 2), REFERENCES.index(f.reference)))
     notes = []
-    if len(fits) > 1 and not wanted:
+    if len(fits) > 1 and not wanted and not named:
         notes.append(
             f"its contours lie on slices of CT and PET alike; they were filled on the {best.reference.upper()} grid"
             ' (write {"grid": "ct"} or {"grid": "pet"} in a JSON file beside it to choose)'
@@ -100,11 +111,11 @@ def draw(
     for region in regions:
         voxels, said = _voxels(region, grid, best.axis)
         claims.append(Claim(region.names, region.number, voxels, region.title))
-        notes += said
+        doubts += said
     outside = sum(int((~inside(c.voxels, grid)).sum()) for c in claims)
     if outside:
         raise elsewhere(f"partly outside ({outside} voxels beyond the image; {_whereabouts(regions)})", grids, where)
-    return best.reference, claims, notes
+    return best.reference, claims, notes, doubts
 
 
 def _points(regions: Sequence[Region]) -> list[Array]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from petflame.dicom.references import References
 from petflame.errors import InputRefused
 from petflame.grid import Grid
 from petflame.privacy import named
+from petflame.segment.imports.belonging import belonging
 from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.doors import DEFLATED, require_modest_deflate
 from petflame.segment.imports.sidecar import Sidecar
@@ -24,13 +27,25 @@ MOST_HEADER_BYTES = 64 << 20
 VESSELS = 8
 
 
-def read_dicom_object(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+def read_dicom_object(
+    path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar, own: References | None = None
+) -> Drawing:
     """Read a DICOM SEG or RTSTRUCT onto a grid of the visit.
+
+    Parameters
+    ----------
+    path : Path
+    where : str
+        How messages call the file.
+    grids : dict
+    sidecar : Sidecar
+    own : References or None
+        What the visit's images are called.
 
     Raises
     ------
     InputRefused
-        When it is neither, cannot be read, or holds more than the visit's grids rule out.
+        When it is neither, names another patient, cannot be read, or holds more than the visit's grids rule out.
     """
     import pydicom
 
@@ -53,14 +68,18 @@ def read_dicom_object(path: Path, where: str, grids: dict[str, Grid], sidecar: S
         if sop_class in SEG_CLASSES:
             from petflame.segment.imports.seg import read_seg
 
-            return read_seg(dataset, path, where, grids, sidecar)
+            said = belonging(dataset, own, where, sidecar.of_this_visit)
+            drawing = read_seg(dataset, path, where, grids, sidecar, said.drawn_on)
+            return replace(drawing, doubts=(*said.doubts, *drawing.doubts))
         if sop_class == RTSTRUCT_CLASS:
             from petflame.segment.imports.rtstruct import read_rtstruct
 
             if path.stat().st_size > MOST_STRUCTURE_BYTES:
                 what = f"it is larger than {MOST_STRUCTURE_BYTES >> 20} MB"
                 raise InputRefused.of(what, where, "export the vessels alone")
-            return read_rtstruct(dataset, where, grids, sidecar)
+            said = belonging(dataset, own, where, sidecar.of_this_visit)
+            drawing = read_rtstruct(dataset, where, grids, sidecar, said.drawn_on)
+            return replace(drawing, doubts=(*said.doubts, *drawing.doubts))
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         what = f"its header is damaged ({named(error, type(error).__name__)})"
         raise InputRefused.of(what, where, AGAIN) from None

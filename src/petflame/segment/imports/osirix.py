@@ -113,8 +113,8 @@ def read_osirix(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar
     regions = [Region((n,), None, tuple(map(Contour, parts)), titles[n]) for n, parts in contours.items()]
     # Names first: where an unknown region lies says nothing about the file.
     resolve([(r.names, r.number, r.title) for r in regions], sidecar.names, where)
-    reference, claims, said = draw(regions, grids, where, sidecar.grid)
-    return Drawing("OsiriX ROI", reference, tuple(claims), (*notes, *said))
+    reference, claims, said, doubts = draw(regions, grids, where, sidecar.grid)
+    return Drawing("OsiriX ROI", reference, tuple(claims), (*notes, *said), tuple(doubts))
 
 
 def _rois(document: dict[str, Any], where: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -20,7 +20,7 @@ PLAIN = "CLOSED_PLANAR"
 EXCLUSIVE = ("CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
-def read_rtstruct(dataset: Any, where: str, grids: dict[str, Grid], sidecar: Sidecar, wanted: str = "") -> Drawing:
+def read_rtstruct(dataset: Any, where: str, grids: dict[str, Grid], sidecar: Sidecar, drawn_on: str = "") -> Drawing:
     """Fill the closed contours of every ROI on a grid of the visit (DICOM PS3.3 C.8.8.5 and C.8.8.6).
 
     A ROI that the file beside it says to ignore is passed over before anything is asked of it.
@@ -32,7 +32,7 @@ def read_rtstruct(dataset: Any, where: str, grids: dict[str, Grid], sidecar: Sid
         How messages call the file.
     grids : dict
     sidecar : Sidecar
-    wanted : {'', 'ct', 'pet'}
+    drawn_on : {'', 'ct', 'pet'}
         Grid of the images that it names; the file beside it overrules this.
 
     Raises
@@ -70,5 +70,5 @@ def read_rtstruct(dataset: Any, where: str, grids: dict[str, Grid], sidecar: Sid
         raise InputRefused.of("it holds no closed contour", where, "export the regions as closed planar contours")
     # Names first: where an unknown region lies says nothing about the file.
     resolve([(r.names, r.number, r.title) for r in regions], sidecar.names, where)
-    reference, claims, said = draw(regions, grids, where, sidecar.grid or wanted)
-    return Drawing("RTSTRUCT", reference, tuple(claims), (*notes, *said))
+    reference, claims, said, doubts = draw(regions, grids, where, sidecar.grid, drawn_on)
+    return Drawing("RTSTRUCT", reference, tuple(claims), (*notes, *said), tuple(doubts))

@@ -20,7 +20,9 @@ AGAIN = "export it again"
 LABELMAP_CLASS = "1.2.840.10008.5.1.4.1.1.66.7"
 
 
-def read_seg(dataset: Any, path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar) -> Drawing:
+def read_seg(
+    dataset: Any, path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar, drawn_on: str = ""
+) -> Drawing:
     """Place every frame of a segmentation on a grid of the visit (DICOM PS3.3 C.8.20 and A.51).
 
     BINARY and LABELMAP objects are read; FRACTIONAL ones only where every value is 0 or the maximum. Where each frame
@@ -38,6 +40,8 @@ def read_seg(dataset: Any, path: Path, where: str, grids: dict[str, Grid], sidec
         'ct' and 'pet' grid of the visit, those that exist.
     sidecar : Sidecar
         Its ``grid`` forces one of them.
+    drawn_on : {'', 'ct', 'pet'}
+        Grid of the images that it names, which comes first where it lies on both.
 
     Raises
     ------
@@ -56,6 +60,7 @@ def read_seg(dataset: Any, path: Path, where: str, grids: dict[str, Grid], sidec
     wanted = [index for index in range(count) if owners[index] not in ignored]
     affines = _affines(dataset, wanted, where)
     allowed = [r for r in REFERENCES if r in grids and sidecar.grid in ("", r)]
+    allowed.sort(key=lambda role: role != drawn_on)
     for reference in allowed:
         maps = [index_map(affine, shape, grids[reference]) for affine in affines]
         if all(m is not None for m in maps):

@@ -12,7 +12,7 @@ from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
 from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
-KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image")
+KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image", "of_this_visit")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Sidecar:
         'ct' or 'pet', where contours must be drawn on that grid; else empty.
     first_image : str
         'feet' or 'head': the end at which OsiriX's image 0 lies, for exports without positions; else empty.
+    of_this_visit : bool
+        The user vouches that the file belongs to the visit, whatever patient it names.
     exists : bool
         Whether there is such a file.
     """
@@ -37,6 +39,7 @@ class Sidecar:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     grid: str = ""
     first_image: str = ""
+    of_this_visit: bool = False
     exists: bool = False
 
 
@@ -93,4 +96,7 @@ def read_sidecar(path: Path) -> Sidecar:
     if first not in ("", "feet", "head"):
         what = f"first_image {named(repr(first), 'as it stands')} is unknown"
         raise InputRefused.of(what, where, "write feet or head")
-    return Sidecar(names, landmarks, grid, first, True)
+    vouched = document.get("of_this_visit", False)
+    if not isinstance(vouched, bool):
+        raise InputRefused.of("of_this_visit is neither true nor false", where, "write true, or take it out")
+    return Sidecar(names, landmarks, grid, first, vouched, True)

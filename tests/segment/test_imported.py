@@ -1,0 +1,86 @@
+"""Label maps that have the visit's grid and belong to another scan, or were flipped or moved as arrays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import phantoms
+from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.grid import Volume
+from petflame.segment.imported import FIT, check_imported, fit_check
+from petflame.segment.labelmaps import describe
+
+GRID = phantoms.grid((3.0, 3.0, 5.0))
+TRUTH = phantoms.label_map(GRID)
+VESSELS = [BY_NAME[name].label for name in (*ARTERIES, *VEINS)]
+
+
+def scan(blood=40.0, around=-100.0, noise=15.0, seed=3):
+    """Vessels of blood in fat, with noise."""
+    random = np.random.default_rng(seed)
+    hu = np.where(np.isin(TRUTH.data, VESSELS), blood, around) + random.normal(0, noise, GRID.shape)
+    return Volume(hu.astype(np.int16), GRID)
+
+
+def described(data):
+    return describe(Volume(data, GRID), "ct", "labels", {}, {})
+
+
+def failed(segmentation):
+    return {name: [c.name for c in f.checks if not c.passed] for name, f in segmentation.vessels.items()}
+
+
+@pytest.mark.parametrize("blood", [40.0, 300.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_map_of_the_scan_passes_with_and_without_contrast_medium(blood, seed):
+    labels = described(TRUTH.data)
+    checked = check_imported(labels, scan(blood, seed=seed))
+    assert fit_check(labels.labels, scan(blood, seed=seed)).passed
+    assert all("contents" not in names and FIT not in names for names in failed(checked).values())
+
+
+@pytest.mark.parametrize(
+    ("axis", "steps", "words"), [(0, 3, "9 mm"), (1, -3, "9 mm"), (2, 2, "10 mm"), (2, -2, "10 mm"), (0, -4, "12 mm")]
+)
+def test_a_map_that_was_moved_is_withheld_and_the_way_back_is_told(axis, steps, words):
+    moved = np.roll(TRUTH.data, steps, axis)
+    checked = check_imported(described(moved), scan())
+    check = fit_check(Volume(moved, GRID), scan())
+    assert not check.passed
+    back = {0: ("left", "right"), 1: ("back", "forwards"), 2: ("down", "up")}[axis][steps < 0]
+    assert back in check.message
+    present = [n for n, f in checked.vessels.items() if len(f.centreline_lps_mm)]
+    assert all(checked.vessels[n].withheld and FIT in checked.vessels[n].reason for n in present)
+    assert any(w.startswith("the label map: its vessels would hold blood better") for w in checked.warnings)
+
+
+def test_a_mirrored_map_is_withheld_though_its_sides_were_renamed():
+    mirrored = TRUTH.data[::-1].copy()
+    renamed = mirrored.copy()
+    for right, left in ((4, 5), (7, 8)):
+        renamed[mirrored == right], renamed[mirrored == left] = left, right
+    checked = check_imported(described(renamed), scan())
+    assert checked.vessels["aorta_descending"].withheld
+    assert "contents" in checked.vessels["aorta_descending"].reason
+
+
+def test_calibre_and_length_are_the_readers_to_say():
+    thin = np.where((TRUTH.data == 4) | (TRUTH.data == 5) | (TRUTH.data == 3), TRUTH.data, 0)
+    checked = check_imported(described(thin), scan())
+    assert {"usual radius", "length", "course"}.isdisjoint({n for names in failed(checked).values() for n in names})
+
+
+def test_without_a_ct_or_with_a_vessel_or_two_nothing_is_said_of_the_place():
+    labels = described(TRUTH.data)
+    assert check_imported(labels, None) is labels
+    alone = np.where(TRUTH.data == 4, TRUTH.data, 0)
+    assert fit_check(Volume(alone, GRID), scan()) is None
+
+
+def test_labels_on_the_pet_grid_are_held_against_the_ct():
+    pet = phantoms.grid((4.0, 4.0, 4.0))
+    own = phantoms.label_map(pet)
+    assert fit_check(own, scan()).passed
+    moved = replace(own, data=np.roll(own.data, 3, 0))
+    assert not fit_check(moved, scan()).passed
