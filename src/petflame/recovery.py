@@ -105,3 +105,18 @@ def effective_voxels(voxels: Array, grid: Grid, fwhm_mm: float) -> float:
     squared = ((steps @ grid.affine[:3, :3].T) ** 2).sum(axis=-1)
     sigma = fwhm_mm / FWHM_PER_SIGMA
     return float(len(voxels) ** 2 / (np.round(pairs) * np.exp(-squared / (4 * sigma**2))).sum())
+
+
+def standard_error(sd: float, count: int, effective: float) -> float:
+    """Standard error of the mean of correlated voxels from their sample standard deviation.
+
+    Correlated voxels also differ less among themselves, so the sample variance is first freed of that bias:
+    E[s^2] = sigma^2 n (1 - 1/n_eff) / (n - 1).
+
+    >>> round(standard_error(1.0, 100, 100.0), 6)
+    0.1
+    """
+    if count < 2 or effective <= 1 + 1e-9:
+        return float("nan")
+    variance = sd**2 * (count - 1) / (count * (1 - 1 / effective))
+    return float(np.sqrt(variance / effective))

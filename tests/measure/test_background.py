@@ -7,11 +7,22 @@ import pytest
 from scipy import ndimage
 
 import phantoms
+from petflame.files import write_json, write_tsv
+from petflame.folders import StudyOut
 from petflame.grid import Grid, Volume
-from petflame.measure.background import standard_error
+from petflame.measure.columns import VESSEL_COLUMNS
 from petflame.measure.visit import measure
+from petflame.pair.collect import STEPS, _visit_faults
 from petflame.protocol import Protocol
-from petflame.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery, effective_voxels, wall_recovery
+from petflame.recovery import (
+    FWHM_PER_SIGMA,
+    blurred_disc,
+    core_recovery,
+    effective_voxels,
+    standard_error,
+    wall_recovery,
+)
+from petflame.segment.product import Check
 from phantoms import CT, PEAKS, PET
 
 
@@ -130,3 +141,34 @@ def test_an_artery_whose_only_blood_pool_needs_a_reader_needs_one_too(labels):
     assert rows.loc["aorta_ascending", "withheld"]
     assert "blood pool svc needs a reader: a proposal" in rows.loc["aorta_ascending", "reason"]
     assert not rows.loc["carotid_left", "withheld"]
+
+
+def in_doubt(segmentation, name):
+    check = Check("even uptake", False, "varies by 36 %")
+    return replace(
+        segmentation, vessels=segmentation.vessels | {name: replace(segmentation.vessels[name], checks=(check,))}
+    )
+
+
+def test_an_artery_whose_blood_pool_is_in_doubt_says_so_and_counts(labels):
+    doubtful = in_doubt(phantoms.segmentation(labels), "jugular_left")
+    rows = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol()).vessels.set_index("vessel")
+    for name in ("carotid_right", "carotid_left"):
+        assert rows.loc[name, "background_doubt"] == "jugular_left: even uptake: varies by 36 %"
+        assert not rows.loc[name, "withheld"]
+    assert rows.loc["aorta_ascending", "background_doubt"] == ""
+
+
+def test_a_blood_pool_in_doubt_is_listed_with_the_exclusions(tmp_path, labels):
+    out = StudyOut(tmp_path)
+    visit = out.visit("V1")
+    for verb in STEPS:
+        write_json(visit.step(verb), {"status": "ok", "reasons": []})
+    write_json(visit.pet_json, {"suv_factor": 1.0})
+    write_json(visit.labels_json, {})
+    doubtful = in_doubt(phantoms.segmentation(labels), "jugular_left")
+    measured = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol())
+    write_tsv(visit.vessels, measured.vessels, VESSEL_COLUMNS)
+    flagged = [fault for step, kind, fault in _visit_faults(out, "V1") if (step, kind) == ("measure", "flagged")]
+    assert [fault["what"].split(" rests on ")[0] for fault in flagged] == ["carotid_right", "carotid_left"]
+    assert all("jugular_left: even uptake" in fault["what"] for fault in flagged)

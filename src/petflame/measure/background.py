@@ -10,7 +10,7 @@ from petflame.errors import FaultList
 from petflame.grid import Array, Volume, ras_to_lps
 from petflame.measure.sections import Section
 from petflame.protocol import BackgroundRules
-from petflame.recovery import core_recovery, effective_voxels
+from petflame.recovery import core_recovery, effective_voxels, standard_error
 
 # Two veins disagree beyond doubt when their ranges still lie apart with this many standard errors allowed to each.
 CERTAINTY = 2.0
@@ -142,21 +142,6 @@ def blood_pool(
         len(np.unique(ijk[:, 2])),
         choice,
     )
-
-
-def standard_error(sd: float, count: int, effective: float) -> float:
-    """Standard error of the mean of correlated voxels from their sample standard deviation.
-
-    Correlated voxels also differ less among themselves, so the sample variance is first freed of that bias:
-    E[s^2] = sigma^2 n (1 - 1/n_eff) / (n - 1).
-
-    >>> round(standard_error(1.0, 100, 100.0), 6)
-    0.1
-    """
-    if count < 2 or effective <= 1 + 1e-9:
-        return float("nan")
-    variance = sd**2 * (count - 1) / (count * (1 - 1 / effective))
-    return float(np.sqrt(variance / effective))
 
 
 def true_range(

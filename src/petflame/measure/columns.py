@@ -47,6 +47,7 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "confidence": ("confidence of the segmentation, n/a for a reader", "0 to 1"),
     "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
     "reason": ("why it is withheld or has no value", ""),
+    "background_doubt": ("why the blood pool, which counts all the same, is in doubt", ""),
     "background_choice": ("declared, or which fallback of the protocol the blood pool is", ""),
     "background_se_suv": ("standard error of background_suv, its voxels being correlated by the resolution", "g/mL"),
     "background_effective_voxels": ("independent voxels that the blood pool's are worth", ""),

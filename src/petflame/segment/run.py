@@ -13,6 +13,7 @@ from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
+from petflame.segment.jugular_checks import check_jugulars
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
@@ -90,9 +91,11 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
         segmentation, ct = _segment_ct(visit, grids["ct"], method, source)
     is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
     pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
-    segmentation = check_uptake(segmentation, pet, is_suv)
+    segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
+        # What a reader has redrawn or accepted is warned about, not withheld.
         segmentation = apply_edits(segmentation, last_word, ct, grids, own)
+        segmentation = check_jugulars(segmentation, pet, withhold=False)
     segmentation = check_pet_ct_shift(segmentation, ct, pet)
     write_segmentation(segmentation, visit)
     return segmentation
@@ -109,7 +112,8 @@ def edit_visit(root: Path, edits: Path) -> Segmentation:
     visit = VisitFolder(root)
     ct = _ct_of(visit)
     edited = apply_edits(read_segmentation(visit), read_edits(edits), ct, visit_grids(visit), read_references(root))
-    return check_pet_ct_shift(edited, ct, read_nifti(visit.pet))
+    pet = read_nifti(visit.pet)
+    return check_pet_ct_shift(check_jugulars(edited, pet, withhold=False), ct, pet)
 
 
 def _ct_of(visit: VisitFolder) -> Volume | None:

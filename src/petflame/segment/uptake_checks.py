@@ -20,13 +20,15 @@ BLOOD_SUV = (0.4, 4.0)
 CAVA_TO_AORTA = (0.75, 1.33)
 VEIN_DEPTH_MM, AORTA_DEPTH_MM = 4.0, 7.0
 FEWEST_VOXELS = 20
-READER_MADE = ("labels", "seeds")
+# Outlines of a reader are warned about; a line of points is checked as what software finds.
+READER_MADE = ("labels",)
 
 
 def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segmentation:
     """Add the checks that need the PET to the superior vena cava.
 
-    A vein that software found and that fails is withheld; one that a reader drew is only warned about.
+    A vein that software found or that rests on seeds, and that fails, is withheld; one that a reader outlined is only
+    warned about.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from petflame.segment.product import VesselFinding
+from petflame.segment.product import Check, VesselFinding
 
 State = Literal["unknown", "fail", "warn", "pass"]
 
@@ -44,10 +44,15 @@ def verdict(finding: VesselFinding) -> Verdict:
         return Verdict("fail", "needs a reader", f"needs a reader: {finding.reason}")
     failed = [check for check in finding.checks if not check.passed]
     if failed:
-        names = ", ".join(check.name for check in failed)
-        said = "; ".join(f"{check.name} failed ({check.message})" for check in failed)
-        return Verdict("warn", f"look again: {names} failed", f"look again: {said}")
+        badge = ", ".join(f"{c.name} {'not measured' if _is_open(c) else 'failed'}" for c in failed)
+        said = "; ".join(f"{c.name} {c.message}" if _is_open(c) else f"{c.name} failed ({c.message})" for c in failed)
+        return Verdict("warn", f"look again: {badge}", f"look again: {said}")
     return Verdict("pass", "all checks passed", "all checks passed") if finding.checks else _UNCHECKED
 
 
 _UNCHECKED = Verdict("unknown", "not checked", "not checked")
+
+
+def _is_open(check: Check) -> bool:
+    """Whether nothing could be measured: that has not failed, and has not passed either."""
+    return check.message.startswith("not measured")
