@@ -98,6 +98,32 @@ rule convert:
         "-- {params.dicom:q} > {log:q} 2>&1"
 
 
+# A checkpoint, so that another visit's new scan makes a visit anew only where its own verdict changed.
+checkpoint identify:
+    input:
+        [OUT.visit(code).step("convert") for code in CODES],
+        stale=run.stale("identify"),
+    output:
+        OUT.step("identify"),
+    params:
+        study=run.study.root,
+        out=OUT.root,
+        record=run.record_option,
+    log:
+        OUT.log("identify", "trial"),
+    conda:
+        "envs/petflame.yaml"
+    resources:
+        mem_mb=1000,
+    shell:
+        "petflame identify --out {params.out:q} {params.record} -- {params.study:q} > {log:q} 2>&1"
+
+
+def verdict(wildcards):
+    checkpoints.identify.get()
+    return OUT.visit(wildcards.code).step("identify")
+
+
 rule segment:
     input:
         rules.convert.output,
@@ -125,6 +151,7 @@ rule segment:
 rule measure:
     input:
         rules.segment.output,
+        verdict=verdict,
         stale=lambda w: run.stale("measure", w.code),
     output:
         OUT.visit("{code}").step("measure"),
@@ -178,6 +205,7 @@ rule collect:
     input:
         pairs=[OUT.pair(code).step("pair") for code in PAIRS],
         visits=[OUT.visit(code).step("measure") for code in CODES],
+        identity=OUT.step("identify"),
         stale=run.stale("collect"),
     output:
         OUT.patients,

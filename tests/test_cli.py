@@ -256,8 +256,27 @@ def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
     form.write_text("vessel\tdecision\twords\nsvc\treject\tnot the cava\n")
     assert petflame("review", "apply", out, "--from", form.parent).returncode == 0
     measured = petflame("measure", out).stdout
-    assert "withheld: its blood pool svc needs a reader: rejected by a reader: not the cava" in measured
+    assert "withheld: its blood pool svc needs a reader: rejected by a reader: see decisions.tsv" in measured
     assert "reader's edits" in refused("segment", out)
     # What was made of the edited labels is still there, and still counts.
     assert petflame("measure", out).returncode == 0
     assert petflame("segment", out, "--edits", form.parent).returncode == 0
+
+
+def test_check_finds_what_segment_would_refuse(study, tmp_path):
+    spoilt = tmp_path / "study"
+    shutil.copytree(study, spoilt)
+    for path in (spoilt / "dicom" / "SIM0001" / "baseline").rglob("*"):
+        if path.is_file() and pydicom.dcmread(path, stop_before_pixels=True).Modality == "CT":
+            path.unlink()
+    rows = (spoilt / "visits.tsv").read_text().splitlines()
+    named = [f"{rows[0]}\tedits", f"{rows[1]}\tn/a", *(f"{row}\tedits_{n}" for n, row in enumerate(rows[2:]))]
+    (spoilt / "visits.tsv").write_text("\n".join(named) + "\n")
+    for n in range(3):
+        (spoilt / f"edits_{n}").mkdir()
+    (spoilt / "edits_1" / "decisions.tsv").write_text("vessel\tdecision\twords\ncarotid_left\t\t\n")
+    (spoilt / "edits_2" / "seeds.json").write_text('{"carotid_left": [[0, 0, 0]]}')
+    told = refused("check", spoilt)
+    assert "SIM0001 baseline: its study holds PET without CT and the row names no labels" in told
+    assert told.count("it holds no edit") == 2
+    assert "seeds.json: carotid_left has 1 point" in told

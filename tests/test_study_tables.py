@@ -55,7 +55,6 @@ def test_sound_tables_have_no_fault(study):
         ("A\t2024-01-31\t0\nB\t2.5\t1\n", "is a date"),
         ("A\t24\t0\nB\t36\t1\n", "look like months"),
         ("A\t1.5\t0\nC\t1.5\t0\n", "no arm for C"),
-        ("A\t1.5\t0\n", "in the active arm"),
         ("A\t1.5\t0\nA\t1.5\t0\nB\t1\t1\n", "A occurs more than once"),
     ],
 )
@@ -112,3 +111,9 @@ def test_a_faulty_allocation_is_told_once_and_stops(study, tmp_path):
     assert found.exploratory == ()
     with pytest.raises(InputRefused):
         plan_workflow({"study": str(study), "out": str(tmp_path / "out")})
+
+
+def test_followed_in_one_arm_alone_is_said_and_is_no_fault(study, tmp_path):
+    (study / "outcomes.tsv").write_text("participant_id\ttime_years\tevent\nA\t1.5\t0\n")
+    assert checked(study) == ""
+    assert "in the active arm" in "".join(plan_workflow({"study": str(study), "out": str(tmp_path / "o")}).doubts)

@@ -207,6 +207,15 @@ class StudyOut:
         return self.root / "key" / "key.tsv"
 
     @property
+    def identity(self) -> Path:
+        """What the comparison of all visits' identities found: stays local."""
+        return self.root / "key" / "identity.tsv"
+
+    def identity_record(self, code: str) -> Path:
+        """Keyed hashes of who was scanned at a visit: stays local."""
+        return self.root / "key" / "identity" / f"{code}.json"
+
+    @property
     def provenance(self) -> Path:
         """Hashes of inputs and results."""
         return self.root / "provenance.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from petflame.study import VISIT_TEXT, VISITS, Visit, read_visits
 
 if TYPE_CHECKING:
     from petflame.dicom.inspection import StudyFolder, StudyReport
+    from petflame.identity.record import Hasher
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], Any]]]
 
@@ -135,8 +136,10 @@ class CheckReport:
     warnings: tuple[str, ...]
 
 
-def check_study(root: Path, protocol: Protocol, require_suv: bool, progress: Progress) -> CheckReport:
-    """Check tables, label maps and the header of every DICOM file of a study; no pixel is read.
+def check_study(
+    root: Path, protocol: Protocol, require_suv: bool, progress: Progress, pixels: bool = False
+) -> CheckReport:
+    """Check tables, label maps, the header of every DICOM file of a study, and whose scans they are.
 
     Parameters
     ----------
@@ -147,7 +150,12 @@ def check_study(root: Path, protocol: Protocol, require_suv: bool, progress: Pro
         Count a refused SUV as a fault and not as a warning.
     progress : callable
         Context manager factory (title, total) that yields a function to call after each visit.
+    pixels : bool
+        Read the images too, to decode them and to find a scan that was given twice under other headers.
     """
+    from petflame.identity.compare import compare
+    from petflame.identity.finding import FLAGGED, REFUSED, Entry
+    from petflame.identity.record import Hasher
     from petflame.study_tables import table_faults
 
     path = root / "visits.tsv"
@@ -167,27 +175,26 @@ def check_study(root: Path, protocol: Protocol, require_suv: bool, progress: Pro
         faults += error.faults
     found = table_faults(root, scanned)
     faults += [*found.stopping, *found.exploratory, *found.unread]
+    warnings += [f"follow-up events will not be compared: {fault}" for fault in found.early]
     alone = sorted({v.participant_id for v in visits if sum(w.participant_id == v.participant_id for w in visits) < 2})
     warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
-    identities: dict[str, dict[str, str]] = {}
+    hasher, entries = Hasher(secrets.token_bytes(32)), []
     with progress("visits checked", len(visits)) as advance:
         for visit in visits:
-            wrong, doubts, report = _check_visit(visit, protocol, require_suv)
+            wrong, doubts, report = _check_visit(visit, protocol, require_suv, hasher, pixels)
             faults += wrong
             warnings += doubts
             if report is not None:
-                identities[visit.row] = {
-                    "patient": report.patient_id,
-                    "date": report.study_date,
-                    "study": report.study_uid,
-                }
+                entries.append(Entry(visit.row, visit.participant_id, visit.visit, report.identity))
             advance()
-    faults += _identity_faults(visits, identities)
+    compared = compare(entries)
+    faults += [Fault(f.fault.what, _whose(f.codes), f.fault.remedy) for f in compared if f.outcome == REFUSED]
+    warnings += [f"{_whose(f.codes)}: {f.fault.what}" for f in compared if f.outcome == FLAGGED]
     return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)))
 
 
 def _check_visit(
-    visit: Visit, protocol: Protocol, require_suv: bool
+    visit: Visit, protocol: Protocol, require_suv: bool, hasher: Hasher, pixels: bool
 ) -> tuple[list[Fault], list[str], StudyReport | None]:
     from petflame.dicom.inspection import inspect_study
 
@@ -195,7 +202,14 @@ def _check_visit(
     warnings: list[str] = []
     report = None
     try:
-        report = inspect_study(visit.dicom_dir, protocol, overrides=visit.overrides, require_suv=require_suv)
+        report = inspect_study(
+            visit.dicom_dir,
+            protocol,
+            overrides=visit.overrides,
+            require_suv=require_suv,
+            hasher=hasher,
+            pixels=pixels,
+        )
         faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in report.faults]
         warnings += [f"{visit.row}: {text}" for text in report.warnings]
         warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
@@ -221,17 +235,25 @@ def _check_visit(
 
 
 def _reader_faults(visit: Visit) -> list[Fault]:
-    from petflame.segment.edits import read_edits
     from petflame.segment.seedfile import read_seeds
 
     faults = []
-    for path, read in ((visit.seeds, read_seeds), (visit.edits, read_edits)):
+    for path, read in ((visit.seeds, read_seeds), (visit.edits, _read_all_edits)):
         if path is not None and path.exists():
             try:
                 read(path)
             except PetflameError as error:
                 faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
     return faults
+
+
+def _read_all_edits(path: Path) -> None:
+    from petflame.segment.edits import read_edits
+    from petflame.segment.seedfile import read_seeds
+
+    edits = read_edits(path)
+    if edits.seeds is not None:
+        read_seeds(edits.seeds)
 
 
 def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:
@@ -249,29 +271,6 @@ def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:
     return []
 
 
-def _identity_faults(visits: tuple[Visit, ...], identities: dict[str, dict[str, str]]) -> list[Fault]:
-    """Compare the identities that the two visits of a participant carry; the message names no identity."""
-    faults = []
-    for key, what in (("study", "StudyInstanceUID (0020,000D)"), ("patient", "PatientID (0010,0020)")):
-        owners: dict[str, set[str]] = {}
-        for visit in visits:
-            value = identities.get(visit.row, {}).get(key)
-            if value:
-                owners.setdefault(value, set()).add(visit.row if key == "study" else visit.participant_id)
-        faults += [
-            Fault(f"{', '.join(sorted(names))} carry the same {what}", "visits.tsv", "give each its own scan")
-            for names in owners.values()
-            if len(names) > 1
-        ]
-    for participant in sorted({v.participant_id for v in visits}):
-        first, second = (identities.get(f"{participant} {name}") for name in VISITS)
-        if first is None or second is None:
-            continue
-        if first["patient"] and second["patient"] and first["patient"] != second["patient"]:
-            what = "baseline and follow-up carry different PatientID (0010,0020)"
-            faults.append(Fault(what, participant, "check that both folders are of this participant"))
-        dates = first["date"], second["date"]
-        if all(re.fullmatch(r"\d{8}", d) for d in dates) and dates[0] > dates[1]:
-            what = "the follow-up scan is dated before the baseline scan"
-            faults.append(Fault(what, participant, "swap the two rows of visits.tsv"))
-    return faults
+def _whose(rows: tuple[str, ...]) -> str:
+    """Name the rows of the table that a finding is about: one, or the two of a participant."""
+    return rows[0] if len(rows) == 1 else rows[0].rpartition(" ")[0]

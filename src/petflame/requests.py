@@ -50,7 +50,7 @@ def measure_request(root: Path, protocol: Protocol, exclusions: Path | None = No
     visit = VisitFolder(root)
     # A reader's file may appear later: its absence is part of what the step was made from.
     sources = {"exclusions": Source.of(exclusions or visit.exclusions)}
-    earlier = {verb: (visit.step(verb),) for verb in ("convert", "segment")}
+    earlier = {verb: (visit.step(verb),) for verb in ("convert", "identify", "segment")}
     return Request("measure", {"protocol": protocol.digest}, sources, earlier)
 
 
@@ -68,20 +68,32 @@ def pair_request(
 
 
 def _records(folder: Path) -> tuple[Path, ...]:
-    return tuple(VisitFolder(folder).step(verb) for verb in ("convert", "segment", "measure"))
+    return tuple(VisitFolder(folder).step(verb) for verb in ("convert", "identify", "segment", "measure"))
+
+
+def identify_request(study: Study, out: StudyOut) -> Request:
+    """Return what comparing who was scanned depends on."""
+    records = tuple(out.identity_record(code) for code in sorted(study.by_code))
+    sources = {"records": Source(out.identity.parent, records)}
+    earlier = {"visits": tuple(out.visit(code).step("convert") for code in sorted(study.by_code))}
+    return Request("identify", {"visits": _whose(study)}, sources, earlier)
 
 
 def collect_request(study: Study, out: StudyOut, protocol: Protocol) -> Request:
     """Return what gathering a study depends on."""
-    subjects = {code: [v.participant_id, v.visit] for code, v in sorted(study.by_code.items())}
     pairs = [code for code, visits in sorted(study.pairs.items()) if None not in visits]
     earlier = {
-        "visits": tuple(record for code in subjects for record in _records(out.visit(code).root)),
+        "visits": tuple(record for code in sorted(study.by_code) for record in _records(out.visit(code).root)),
         "pairs": tuple(out.pair(code).step("pair") for code in pairs),
     }
-    # The hash alone: who has which code stands in the key table.
-    whose = hashlib.sha256(json.dumps(subjects).encode()).hexdigest()
-    return Request("collect", {"protocol": protocol.digest, "visits": whose}, {}, earlier)
+    options = {"protocol": protocol.digest, "visits": _whose(study)}
+    return Request("collect", options, {"identity": Source.of(out.identity)}, earlier)
+
+
+def _whose(study: Study) -> str:
+    """Hash who has which code: in the clear it stands in the key table alone."""
+    subjects = {code: [v.participant_id, v.visit] for code, v in sorted(study.by_code.items())}
+    return hashlib.sha256(json.dumps(subjects).encode()).hexdigest()
 
 
 def analyse_request(

@@ -19,7 +19,9 @@ from petflame.privacy import names_in, with_names, without_names
 if TYPE_CHECKING:
     from petflame.cli.console import Console
 
-LATER = {"convert": ("segment", "measure"), "segment": ("measure",)}
+LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
+# A visit that stands alone is compared with no other.
+NEEDLESS = frozenset({"identify"})
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
@@ -172,7 +174,8 @@ def _products(paths: Iterable[Path], folder: Path) -> list[str]:
         place = path.resolve() if path.exists() else root / path.name
         if place.is_file() and place.is_relative_to(root):
             names.add(place.relative_to(root).as_posix())
-    return sorted(name for name in names if not name.startswith(("steps/", "key/")) and name != "status.json")
+    own = {name for name in names if not name.startswith("key/") and Path(name).parent.name != "steps"}
+    return sorted(own - {"status.json"})
 
 
 def _own_fault(error: Exception, verb: str, folder: Path, key: Path | None) -> Fault:
@@ -213,6 +216,8 @@ def require_upstream(folder: Path, *verbs: str) -> None:
     visit = VisitFolder(folder)
     for verb in verbs:
         path = visit.step(verb)
+        if verb in NEEDLESS and not path.exists():
+            continue
         if not path.exists():
             raise InputRefused.of(
                 f"`petflame {verb}` has not ended here", str(folder), f"run `petflame {verb}` (again)"

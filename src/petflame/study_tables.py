@@ -26,11 +26,14 @@ class TableFaults:
         The comparison of follow-up events alone will be refused for these.
     unread : tuple of Fault
         Files that look like a table and are not read.
+    early : tuple of Fault
+        What the comparison of events will be refused for though no table is at fault: nobody of one arm is followed.
     """
 
     stopping: tuple[Fault, ...]
     exploratory: tuple[Fault, ...]
     unread: tuple[Fault, ...]
+    early: tuple[Fault, ...] = ()
 
 
 def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
@@ -43,7 +46,7 @@ def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
     scanned : collection of str or None
         Participants of ``visits.tsv``; None where that table cannot be read, so that no other is blamed for it.
     """
-    from petflame.trial.outcomes import load_events
+    from petflame.trial.outcomes import load_events, one_arm_fault
     from petflame.trial.tables import read_allocation, read_outcomes, read_participants
 
     faults, events = FaultList(), FaultList()
@@ -61,12 +64,13 @@ def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
             faults.add(f"{participant} has visits but no arm", "allocation.tsv", "add the row, or remove the visits")
         if not set(scanned) & known["a"]:
             faults.add("no participant has both visits and an arm", "allocation.tsv", "use the same participant_id")
-    followed = None
+    followed = alone = None
     if "outcomes" in present:
         path = present["outcomes"]
         # A faulty allocation is told above, once.
         if arms is not None and not faults:
             followed = load_events(path, present["allocation"], events)
+            alone = one_arm_fault(followed, path) if followed is not None else None
         else:
             followed = read_outcomes(path, events)
         if followed is not None and scanned and not set(followed["participant_id"]) & set(scanned):
@@ -75,7 +79,8 @@ def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
     spelt = {"visits.tsv": scanned, "participants.tsv": known.get("p"), "allocation.tsv": known.get("a")}
     spelt["outcomes.tsv"] = set(followed["participant_id"].dropna()) if followed is not None else None
     faults.extend(look_alike_faults({name: [str(i) for i in ids] for name, ids in spelt.items() if ids}))
-    return TableFaults(tuple(faults), tuple(dict.fromkeys(events)), tuple(_unread(root)))
+    early = (alone,) if alone is not None else ()
+    return TableFaults(tuple(faults), tuple(dict.fromkeys(events)), tuple(_unread(root)), early)
 
 
 def _unread(root: Path) -> list[Fault]:

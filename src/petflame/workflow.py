@@ -23,6 +23,7 @@ from petflame.requests import (
     analyse_request,
     collect_request,
     convert_request,
+    identify_request,
     measure_request,
     outcomes_request,
     pair_request,
@@ -131,8 +132,15 @@ class Workflow:
             earlier = (study.root / "truth.json",) if self.simulated else ()
             for request in requests:
                 record = folder.step(request.verb)
-                yield self._job(request, code, record, (record,), earlier)
+                # A visit that was converted without a trace of whose scan it is has to be converted again.
+                traced = request.verb == "convert" and folder.pet.exists()
+                outputs = (record, out.identity_record(code)) if traced else (record,)
+                before = (*earlier, folder.step("identify")) if request.verb == "measure" else earlier
+                yield self._job(request, code, record, outputs, before)
                 earlier = (record,)
+        converted = tuple(out.visit(code).step("convert") for code in study.by_code)
+        record = out.step("identify")
+        yield self._job(identify_request(study, out), "trial", record, (record, out.identity), converted)
         pairs = []
         for code, visits in sorted(study.pairs.items()):
             first, second = visits
@@ -247,7 +255,7 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
-    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in found.exploratory)]
+    doubts = [*(f"follow-up events will not be compared: {fault}" for fault in (*found.exploratory, *found.early))]
     doubts += [str(fault) for fault in found.unread]
     return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
 
@@ -287,4 +295,6 @@ def closing_summary(out: StudyOut) -> str:
             )
         for kind, names in told.items():
             lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
+        doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
+        lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)

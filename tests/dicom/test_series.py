@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import date
 
 import numpy as np
 import pytest
@@ -139,8 +140,9 @@ def test_inspection_finds_header_faults_without_pixels(tmp_path, monkeypatch):
     assert "missing" in whats
     assert "tilt" in whats
     assert "weight is missing" in report.suv_reasons[0].what
-    assert report.patient_id == "CANARY-ID-1"
-    assert report.study_date == "20250311"
+    assert len(report.identity.pet.patient_id) == 32
+    assert "CANARY" not in repr(report.identity)
+    assert report.identity.pet.day == date(2025, 3, 11).toordinal()
     assert [s.description for s in report.series] == ["CT AC", "PET AC"]
     good = inspect_study(study(tmp_path / "good"), Protocol())
     assert (good.faults, good.warnings, good.uptake_min, good.pet_shape) == ((), (), 60.0, (10, 8, 6))

@@ -8,10 +8,11 @@ from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
 from petflame.grid import Grid, Volume
+from petflame.identity.run import doubts_of_pair
 from petflame.measure.folder import measure_visit
 from petflame.pair.change import change_between
 from petflame.pair.correspondence import level_on
-from petflame.pair.run import pair_visits, refuse_same_scan
+from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
 
@@ -65,8 +66,8 @@ def test_a_planted_fall_is_returned(baseline, tmp_path):
 
 
 def test_one_scan_is_not_two_visits(baseline, tmp_path):
-    with pytest.raises(InputRefused, match="the same scan"):
-        refuse_same_scan(baseline, baseline)
+    for faults in doubts_of_pair(baseline, baseline):
+        assert "the same scan" in faults[0].what
 
 
 def test_another_blood_pool_at_one_visit_fails_the_pair(baseline, tmp_path):

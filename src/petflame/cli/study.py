@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.errors import Fault
 
 if TYPE_CHECKING:
     from petflame.protocol import Protocol
@@ -61,9 +62,12 @@ def check(
     study: StudyDir,
     protocol: ProtocolFile = None,
     require_suv: Annotated[bool, typer.Option("--require-suv", help="Count a refused SUV as a fault.")] = False,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Read the images too, to find a scan given twice under other headers.")
+    ] = False,
     log_json: LogJson = False,
 ) -> None:
-    """Find every fault of tables, keys and headers before hours of work.
+    """Find every fault of tables, keys, headers and identities before hours of work.
 
     Example: petflame check study
     """
@@ -71,7 +75,7 @@ def check(
     from petflame.protocol import load_protocol
 
     console = Console(log_json)
-    report = check_study(study, load_protocol(protocol), require_suv, console.progress)
+    report = check_study(study, load_protocol(protocol), require_suv, console.progress, pixels)
     for warning in report.warnings:
         console.warn(warning)
     console.say(f"{report.visits} visits checked, {len(report.faults)} fault(s), {len(report.warnings)} warning(s)")
@@ -79,6 +83,40 @@ def check(
         from petflame.errors import InputRefused
 
         raise InputRefused(report.faults)
+
+
+@app.command()
+def identify(
+    study: StudyDir,
+    out: Annotated[Path, typer.Option("--out", metavar="STUDY_OUT", help="Folder with visits/ and key/.")],
+    record: Record = False,
+    log_json: LogJson = False,
+) -> None:
+    """Compare who was scanned over all converted visits: one scan given twice, visits exchanged or crossed.
+
+    Example: petflame identify study --out results
+    """
+    from petflame.errors import InputRefused
+    from petflame.folders import StudyOut
+    from petflame.identity.finding import FLAGGED, REFUSED
+    from petflame.identity.run import identify as run
+    from petflame.identity.run import words
+    from petflame.requests import identify_request
+    from petflame.steps import step
+    from petflame.study import load_study
+
+    console, subjects = Console(log_json, record), load_study(study, out)
+    with step("identify", out, False, console) as outcome:
+        outcome.made_from(identify_request(subjects, StudyOut(out)))
+        found = run(subjects, out)
+        console.say(words(found))
+        for finding in found:
+            if finding.outcome == FLAGGED:
+                console.warn(f"{', '.join(finding.codes)}: {finding.fault.what}")
+        faults = [Fault(f.fault.what, ", ".join(f.codes), f.fault.remedy) for f in found if f.outcome == REFUSED]
+        if faults and not record:
+            raise InputRefused(faults)
+        console.faults(faults, "refused")
 
 
 @app.command()

@@ -36,6 +36,8 @@ def convert(
 ) -> None:
     """Convert a visit's DICOM to SUV and HU images with sidecars.
 
+    Below a folder called visits, keyed hashes of who was scanned are kept beside it, in key/identity.
+
     Example: petflame convert scans/P001/baseline --out visits/V1
     """
     from petflame.dicom.convert import convert_visit
@@ -137,7 +139,7 @@ def measure(
     with step("measure", visit_dir, record, console, private) as outcome:
         choices = load_protocol(protocol)
         outcome.made_from(measure_request(visit_dir, choices, exclusions))
-        require_upstream(visit_dir, "convert", "segment")
+        require_upstream(visit_dir, "convert", "identify", "segment")
         result = measure_visit(visit_dir, choices, exclusions)
         for warning in result.details["warnings"]:
             console.warn(warning)
@@ -165,7 +167,9 @@ def pair(
 
     Example: petflame pair visits/V1 visits/V2 --out pairs/P1 --participant P001
     """
-    from petflame.pair.run import glucose_from_visits, pair_visits, refuse_same_scan, seal_baseline
+    from petflame.errors import InputRefused
+    from petflame.identity.run import doubts_of_pair
+    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
     from petflame.protocol import load_protocol
     from petflame.requests import pair_request
 
@@ -175,11 +179,15 @@ def pair(
         name = participant or out.name
         glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
         outcome.made_from(pair_request(baseline_dir, followup_dir, name, choices, glucose))
-        refuse_same_scan(baseline_dir, followup_dir)
-        require_upstream(baseline_dir, "convert", "segment", "measure")
+        before, after = doubts_of_pair(baseline_dir, followup_dir)
+        if before:
+            raise InputRefused(before)
+        require_upstream(baseline_dir, "convert", "identify", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
         seal_baseline(baseline_dir, out, choices)
-        require_upstream(followup_dir, "convert", "segment", "measure")
+        if after:
+            raise InputRefused(after)
+        require_upstream(followup_dir, "convert", "identify", "segment", "measure")
         row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")

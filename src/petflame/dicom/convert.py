@@ -13,6 +13,7 @@ import numpy as np
 
 from petflame.dicom import tags as t
 from petflame.dicom.assemble import Stack
+from petflame.dicom.identity import identity_of
 from petflame.dicom.judge import judge_image, refused_suv
 from petflame.dicom.pixels import padding_range, read_stored
 from petflame.dicom.plan import Plan, plan_visit
@@ -21,6 +22,8 @@ from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
 from petflame.files import TEMPORARY, write_json, write_nifti
 from petflame.grid import Array, Volume
+from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
+from petflame.identity.record import Hasher, identity_key, record_path, write_record
 from petflame.protocol import Protocol
 
 PRODUCTS = ("pet.nii.gz", "pet.json", "ct.nii.gz", "ct.json")
@@ -41,7 +44,8 @@ def convert_visit(
 
     Writes ``pet.nii.gz`` (float32, SUVbw in g/mL; Bq/mL when SUV is refused but the voxels are sound), ``pet.json``,
     ``ct.nii.gz`` (int16 HU) and ``ct.json`` (present even when there is no CT, and saying so). Nothing is written
-    unless everything succeeds.
+    unless everything succeeds. Who was scanned is kept, hashed, under ``key/identity`` of the results where the folder
+    is one of ``RESULTS/visits``.
 
     Parameters
     ----------
@@ -67,13 +71,18 @@ def convert_visit(
     InputRefused
         With every fault that the headers show; or with what the pixels show.
     """
+    kept = record_path(visit_dir)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
     plan = plan_visit(dicom_dir, protocol, tracer, overrides, require_suv)
     if plan.faults:
         raise InputRefused(plan.faults)
     visit_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{visit_dir.name}.", suffix=TEMPORARY, dir=visit_dir.parent))
     try:
-        plan = _write(plan, temporary, protocol, require_suv)
+        plan, *pixels = _write(plan, temporary, protocol, require_suv)
+        if kept is not None:
+            write_record(kept, identity_of(plan, Hasher(identity_key(kept.parent)), *pixels))
         _publish(temporary, visit_dir)
         write_references(visit_dir, plan)
     finally:
@@ -81,15 +90,18 @@ def convert_visit(
     return list(plan.warnings)
 
 
-def _write(plan: Plan, folder: Path, protocol: Protocol, require_suv: bool) -> Plan:
-    """Write the products, and return the plan with what the voxels added to it."""
+def _write(plan: Plan, folder: Path, protocol: Protocol, require_suv: bool) -> tuple[Plan, Array, Array | None]:
+    """Write the products; return the plan with what the voxels added to it, and the fingerprints of PET and CT."""
     plan, pet = judged(plan, read_pet(plan), require_suv)
     write_nifti(folder / "pet.nii.gz", pet, f"petflame PET, {voxel_unit(plan)}")
     write_json(folder / "pet.json", pet_document(plan, protocol.stamp))
+    pet_pixels, ct_pixels = pet_fingerprint(pet.data), None
     if plan.ct_stack is not None:
-        write_nifti(folder / "ct.nii.gz", read_ct(plan.ct_stack), "petflame CT, HU")
+        ct = read_ct(plan.ct_stack)
+        write_nifti(folder / "ct.nii.gz", ct, "petflame CT, HU")
+        ct_pixels = ct_fingerprint(ct.data)
     write_json(folder / "ct.json", ct_document(plan, protocol.stamp))
-    return plan
+    return plan, pet_pixels, ct_pixels
 
 
 def judged(plan: Plan, pet: Volume, require_suv: bool) -> tuple[Plan, Volume]:

@@ -1,23 +1,29 @@
 """A look at the headers of a study: what would be converted, every fault, and who it belongs to.
 
-The report holds identities and dates for the local key table. It is for the screen and for `init` and `check`; nothing
-of it may go into a visit folder except through the sidecar.
+It is for the screen and for `init` and `check`; nothing of it may go into a visit folder except through the sidecar.
+Identities and dates in the clear are for the local key table that `init` drafts.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from petflame.dicom import tags as t
+from petflame.dicom.convert import judged, read_ct, read_pet
 from petflame.dicom.header import Header
+from petflame.dicom.identity import identity_of
 from petflame.dicom.plan import Plan, plan_visit
 from petflame.dicom.scan import scan_folder
 from petflame.dicom.series import CLASSES
 from petflame.dicom.sidecar import voxel_unit
 from petflame.errors import Fault
+from petflame.grid import Array
+from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
+from petflame.identity.record import Hasher, Record
 from petflame.protocol import Protocol
 
 
@@ -57,8 +63,8 @@ class StudyReport:
     warnings : tuple of str
     ignored : tuple of (str, str)
         Files left aside, with the reason.
-    patient_id, patient_name, birth_date, accession, study_uid, study_date, pet_series_date : str
-        Identity, for the local key table only; empty where absent.
+    identity : Record
+        Who and when, hashed.
     suv_factor, uptake_min, dose_bq, weight_kg : float or None
     voxel_unit : str
         Unit of the PET that would be written.
@@ -70,13 +76,7 @@ class StudyReport:
     suv_reasons: tuple[Fault, ...]
     warnings: tuple[str, ...]
     ignored: tuple[tuple[str, str], ...]
-    patient_id: str = ""
-    patient_name: str = ""
-    birth_date: str = ""
-    accession: str = ""
-    study_uid: str = ""
-    study_date: str = ""
-    pet_series_date: str = ""
+    identity: Record
     suv_factor: float | None = None
     uptake_min: float | None = None
     dose_bq: float | None = None
@@ -93,8 +93,10 @@ def inspect_study(
     tracer: str | None = None,
     overrides: Path | None = None,
     require_suv: bool = False,
+    hasher: Hasher | None = None,
+    pixels: bool = False,
 ) -> StudyReport:
-    """Report on the DICOM folder of one visit from its headers; no pixel is decoded.
+    """Report on the DICOM folder of one visit from its headers; no pixel is decoded unless `pixels` asks for it.
 
     Parameters
     ----------
@@ -102,21 +104,31 @@ def inspect_study(
     protocol : Protocol
     tracer, overrides, require_suv
         As for `petflame.dicom.convert.convert_visit`.
+    hasher : Hasher, optional
+        The same for all visits whose identities are to be compared; by default one of its own.
+    pixels : bool
+        Read the images of a visit without faults too: they are refused if they cannot be decoded, and compared.
 
     Raises
     ------
     InputRefused
-        When the folder or the overrides cannot be read; every other fault is in the report.
+        When the folder or the overrides cannot be read, or pixels cannot; every other fault is in the report.
     """
     plan = plan_visit(dicom_dir, protocol, tracer, overrides, require_suv)
     suv = plan.suv
+    prints: list[Array | None] = [None, None]
+    if pixels and not plan.faults and plan.pet_stack is not None:
+        plan, pet = judged(plan, read_pet(plan), require_suv)
+        suv = plan.suv
+        prints[0] = pet_fingerprint(pet.data)
+        prints[1] = ct_fingerprint(read_ct(plan.ct_stack).data) if plan.ct_stack is not None else None
     return StudyReport(
         series=_series(plan),
         faults=plan.faults,
         suv_reasons=suv.reasons if suv else (),
         warnings=plan.warnings,
         ignored=plan.scan.ignored,
-        **_identity(plan),
+        identity=identity_of(plan, hasher or Hasher(secrets.token_bytes(32)), *prints),
         suv_factor=suv.factor if suv else None,
         uptake_min=suv.uptake_min if suv else None,
         dose_bq=suv.dose_bq if suv else None,
@@ -136,22 +148,6 @@ def _series(plan: Plan) -> tuple[SeriesReport, ...]:
     return tuple(rows)
 
 
-def _identity(plan: Plan) -> dict[str, str]:
-    chosen = plan.pet.taken or plan.ct.taken or next((s for s in plan.series if s.sop_class in CLASSES.values()), None)
-    if chosen is None:
-        return {}
-    v = chosen.first.values
-    return {
-        "patient_id": v.text(t.PATIENT_ID),
-        "patient_name": v.text(t.PATIENT_NAME),
-        "birth_date": v.text(t.BIRTH_DATE),
-        "accession": v.text(t.ACCESSION),
-        "study_uid": v.text(t.STUDY_UID),
-        "study_date": v.text(t.STUDY_DATE),
-        "pet_series_date": plan.pet.taken.first.values.text(t.SERIES_DATE) if plan.pet.taken else "",
-    }
-
-
 @dataclass(frozen=True)
 class StudyFolder:
     """One study found below a folder of many.
@@ -162,14 +158,13 @@ class StudyFolder:
         The deepest folder that holds all of the study's PET and CT images.
     shared : bool
         Whether that folder also holds images of other studies, so that it cannot serve as a visit's folder.
-    patient_id, patient_name, study_uid, study_date : str
+    patient_id, study_uid, study_date : str
     pet_images, ct_images : int
     """
 
     folder: Path
     shared: bool
     patient_id: str
-    patient_name: str
     study_uid: str
     study_date: str
     pet_images: int
@@ -210,7 +205,6 @@ def find_studies(root: Path) -> tuple[list[StudyFolder], list[Fault], list[str]]
                 folder,
                 any(h.path.is_relative_to(folder) for h in others),
                 v.text(t.PATIENT_ID),
-                v.text(t.PATIENT_NAME),
                 v.text(t.STUDY_UID),
                 v.text(t.STUDY_DATE),
                 kinds.count(t.PET_CLASS),

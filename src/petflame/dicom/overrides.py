@@ -25,7 +25,8 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "number_of_slices": (2, 4096),
 }
 MOMENTS = frozenset({"injection_time", "reference_time"})
-WORDS = {"sex": ("M", "F", "O")}
+# `dates` = shifted: a de-identifier moved this visit's dates by an amount of their own, so they tell no order.
+WORDS = {"sex": ("M", "F", "O"), "dates": ("shifted",)}
 KEYS = (*NUMBERS, *sorted(MOMENTS), *WORDS)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from petflame.errors import InputRefused
 from petflame.files import private_folder, read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
+from petflame.identity.finding import FLAGGED, REFUSED, Finding
+from petflame.identity.run import study_findings, without_codes
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
@@ -31,7 +33,9 @@ KEY_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
     "visit": ("baseline, followup or pair", ""),
 }
-STEPS = ("convert", "segment", "measure")
+STEPS = ("convert", "identify", "segment", "measure")
+# Flags of identity count among what makes two scans comparable.
+GRADES = ("unknown", "pass", "warn", "fail")
 NO_RESULT = ("refused", "failed")
 
 
@@ -57,6 +61,8 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     import pandas as pd
 
     results = StudyOut(out)
+    # Compared here anew: a verdict that an earlier run left must not speak for scans that came later.
+    identity = study_findings(study, out)
     patients: list[dict[str, Any]] = []
     vessels: list[pd.DataFrame] = []
     exclusions: list[dict[str, Any]] = []
@@ -70,11 +76,15 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
                 refused.append(fault["what"])
                 exclusions.append(_exclusion(participant, name, "visits", "refused", fault))
                 continue
-            found = _visit_faults(results, study.code(participant, name))
+            found = _visit_faults(results, study.code(participant, name), identity, study)
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
             failed |= any(kind == "failed" for _, kind, _ in found)
         row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)
+        for visit_name, finding in _identity_flags(participant, identity, study):
+            fault = _shown(finding, study)
+            exclusions.append(_exclusion(participant, visit_name, "identify", "flagged", fault))
+            row = _with_doubt(row, finding, fault["what"])
         patients.append(row)
         vessels += [] if change is None else [change]
         if change is not None:
@@ -107,14 +117,51 @@ def _exclusion(participant: str, visit: str, step: str, kind: str, fault: dict[s
     return {"participant_id": participant, "visit": visit, "step": step, "kind": kind, **fault}
 
 
+def _shown(finding: Finding, study: Study) -> dict[str, str]:
+    """Return the fault of a finding with participants in place of codes."""
+    own = study.by_code[finding.codes[0]].participant_id
+    return {key: without_codes(text, study, own) for key, text in finding.fault.as_dict().items()}
+
+
+def _identity_flags(participant: str, identity: list[Finding], study: Study) -> list[tuple[str, Finding]]:
+    """Return the doubts about who a participant's visits are, each with the visit or 'pair'."""
+    flags = []
+    for finding in identity:
+        visits = [study.by_code[code] for code in finding.codes]
+        if finding.outcome == FLAGGED and visits[0].participant_id == participant:
+            flags.append((visits[0].visit if len(visits) == 1 else "pair", finding))
+    return flags
+
+
+def _with_doubt(row: dict[str, Any], finding: Finding, what: str) -> dict[str, Any]:
+    """Let a doubt about identity count in the comparability of a measured pair."""
+    grade = row.get("comparability")
+    if grade not in GRADES:
+        return row
+    reasons = row.get("comparability_reasons")
+    told = [reasons] if isinstance(reasons, str) and reasons else []
+    return {
+        **row,
+        "comparability": max(grade, finding.grade, key=GRADES.index),
+        "comparability_reasons": "; ".join([*told, f"{finding.signal}: {what} ({finding.grade})"]),
+    }
+
+
 def _kind(outcome: dict[str, Any]) -> str:
     return "failed" if outcome.get("status") == "failed" else "refused"
 
 
-def _visit_faults(results: StudyOut, code: str) -> list[tuple[str, str, dict[str, str]]]:
+def _visit_faults(
+    results: StudyOut, code: str, identity: list[Finding], study: Study
+) -> list[tuple[str, str, dict[str, str]]]:
     folder = results.visit(code)
     found: list[tuple[str, str, dict[str, str]]] = []
     for step in STEPS:
+        if step == "identify":
+            mistaken = [_shown(f, study) for f in identity if f.outcome == REFUSED and code in f.codes]
+            if mistaken:
+                return [*found, *((step, "refused", fault) for fault in mistaken)]
+            continue
         if not folder.step(step).exists():
             fault = {"what": "the step has not run", "where": code, "remedy": "run the workflow to its end"}
             return [*found, (step, "refused", fault)]
@@ -151,8 +198,8 @@ def _pair_results(
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if None in visits or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
-        # A pair that an earlier run measured is no result of visits that are no longer in the table.
+    if refused or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
+        # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
         outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
         reasons = outcome["reasons"]
         # A refusal that a visit already gave is listed once, with the visit.

@@ -60,23 +60,6 @@ def read_measured(root: Path, protocol: Protocol) -> MeasuredVisit:
     )
 
 
-def refuse_same_scan(baseline: Path, followup: Path) -> None:
-    """Refuse two visits that are one: the same folder, or the same PET image.
-
-    Raises
-    ------
-    InputRefused
-        When they are.
-    """
-    images = [VisitFolder(folder).pet for folder in (baseline, followup)]
-    same = baseline.resolve() == followup.resolve()
-    if not same and all(image.exists() for image in images):
-        same = sha256(images[0]) == sha256(images[1])
-    if same:
-        what = "baseline and follow-up are the same scan"
-        raise InputRefused.of(what, f"{baseline.name} and {followup.name}", "name the folder of each visit")
-
-
 def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> tuple[MeasuredVisit, dict[str, Any]]:
     """Choose index vessel and locked sections from baseline alone and write them to ``index.json`` of the pair.
 

@@ -12,7 +12,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.grid import Array, ras_to_lps
-from petflame.outside import NOTES, calling, read_json_object
+from petflame.outside import NOTES, read_json_object
 from petflame.privacy import named
 from petflame.segment.anatomy_limits import ANATOMY
 from petflame.tabletext import read_rows
@@ -61,7 +61,7 @@ def read_seeds(path: Path) -> Seeds:
         With every unknown vessel, point that is no point, vessel with fewer than two points, gap of more than 20 mm
         between neighbouring points, part of the aorta without a radius, and landmark that is not one point.
     """
-    where = calling(path, "the seeds")
+    where = named(path.name, "the seeds")
     remedy = 'write {"carotid_right": [[x, y, z], ...]} in LPS mm, a CSV, or a Slicer markups file'
     try:
         if path.suffix.lower() == ".csv":

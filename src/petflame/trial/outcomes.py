@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from petflame import __version__
-from petflame.errors import FaultList
+from petflame.errors import Fault, FaultList
 from petflame.files import sha256, write_json
 from petflame.outside import calling
 from petflame.trial import events as ev
@@ -105,6 +105,8 @@ def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.Da
         what = f"the horizon {horizon_years} is not positive, or beyond {LONGEST_YEARS:g} years"
         faults.add(what, "horizon_years", "give years")
     joined = load_events(outcomes, allocation, faults)
+    alone = one_arm_fault(joined, outcomes) if joined is not None else None
+    faults.extend([alone] if alone is not None else [])
     faults.raise_if_any()
     arms = read_allocation(allocation, faults)
     if joined is None or arms is None:
@@ -135,9 +137,16 @@ def load_events(outcomes: Path, allocation: Path, faults: FaultList) -> pd.DataF
         faults.add(what, where, "use the same identifiers in both")
     elif orphans:
         faults.add(f"no arm for {few(orphans)}", calling(allocation), "add the arm to the allocation table")
-    elif len(joined) and joined["arm"].nunique() < 2:
-        faults.add(f"every followed participant is in the {joined['arm'].iloc[0]} arm", where, "give both arms")
     return joined
+
+
+def one_arm_fault(joined: pd.DataFrame, outcomes: Path) -> Fault | None:
+    """Return why participants of one arm alone, as may be early in a trial, cannot be compared."""
+    arms = joined["arm"].dropna().unique()
+    if len(arms) != 1:
+        return None
+    what = f"every followed participant is in the {arms[0]} arm"
+    return Fault(what, calling(outcomes), "give both arms, or wait until both are followed")
 
 
 def _arm(table: pd.DataFrame, arm: str) -> tuple[Any, Any]:
