@@ -256,7 +256,7 @@ def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
     form.write_text("vessel\tdecision\twords\nsvc\treject\tnot the cava\n")
     assert petflame("review", "apply", out, "--from", form.parent).returncode == 0
     measured = petflame("measure", out).stdout
-    assert "withheld: its blood pool svc needs a reader: rejected by a reader: not the cava" in measured
+    assert "withheld: its blood pool svc needs a reader: rejected by a reader: see decisions.tsv" in measured
     assert "reader's edits" in refused("segment", out)
     # What was made of the edited labels is still there, and still counts.
     assert petflame("measure", out).returncode == 0

@@ -13,6 +13,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_nifti, write_nifti
 from petflame.folders import VisitFolder
 from petflame.grid import Volume
+from petflame.privacy import with_names, without_names
 from petflame.report.review import write_pack
 from petflame.segment.edits import DECISIONS, Edits, apply_edits, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation
@@ -75,7 +76,8 @@ def test_a_rejected_vessel_is_withheld_with_the_readers_words(tmp_path, segmenta
     edits = read_edits(decide(tmp_path / "e", ("carotid_left", "reject", "follows the vertebral artery")))
     finding = apply_edits(segmentation, edits, None, {"ct": GRID}).vessels["carotid_left"]
     assert finding.withheld
-    assert finding.reason == "rejected by a reader: follows the vertebral artery"
+    assert with_names(finding.reason) == "rejected by a reader: follows the vertebral artery"
+    assert without_names(finding.reason) == "rejected by a reader: see decisions.tsv"
 
 
 def test_a_redrawn_vessel_replaces_the_old_one_and_wins_over_its_neighbours(tmp_path, segmentation):
@@ -145,8 +147,9 @@ def test_a_new_segmentation_never_loses_edits_in_silence(tmp_path, visit):
     with pytest.raises(InputRefused, match="reader's edits"):
         segment_visit(visit, "labels", tmp_path / "labels.nii.gz")
     again = segment_visit(visit, "labels", tmp_path / "labels.nii.gz", folder)
-    assert "accepted by a reader (sure)" in again.vessels["carotid_right"].method
-    assert read_segmentation(VisitFolder(visit)).provenance["edits"]["decisions"]["carotid_right"]["words"] == "sure"
+    assert "accepted by a reader (see decisions.tsv)" in without_names(again.vessels["carotid_right"].method)
+    decided = read_segmentation(VisitFolder(visit)).provenance["edits"]["decisions"]["carotid_right"]
+    assert decided["words"] == "see decisions.tsv"
 
 
 def test_a_pack_comes_back_as_edits(tmp_path, visit):

@@ -131,7 +131,9 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
         elif choice == "reject" and not words:
             faults.add(f"{vessel} is rejected without words", line, "say why")
         else:
-            found[vessel] = Decision("accept" if choice == "accept" else "reject", words)
+            # A reader may name anybody: the words stay in the edits, and on the screen.
+            said = named(words, f"see {DECISIONS}") if words else ""
+            found[vessel] = Decision("accept" if choice == "accept" else "reject", said)
     return found
 
 
@@ -172,7 +174,11 @@ def apply_edits(
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         if drawn.reference != segmentation.reference:
             what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
-            raise InputRefused.of(what, edits.regions.name, f"draw on the visit's {segmentation.reference.upper()}")
+            raise InputRefused.of(
+                what,
+                named(edits.regions.name, "the edited regions"),
+                f"draw on the visit's {segmentation.reference.upper()}",
+            )
         redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
         _replace(labels, drawn.labels.data, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
@@ -181,7 +187,9 @@ def apply_edits(
     if edits.seeds is not None:
         if ct is None or segmentation.reference != "ct":
             what = "vessels redrawn by seeds need labels on the CT grid"
-            raise InputRefused.of(what, edits.seeds.name, "give regions on the PET grid instead")
+            raise InputRefused.of(
+                what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead"
+            )
         seeds = read_seeds(edits.seeds)
         present = Volume(labels, segmentation.labels.grid)
         drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)

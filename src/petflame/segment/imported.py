@@ -64,6 +64,9 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
     }
     made = anatomy_checks(ct, shapes, landmarks_lps_mm=segmentation.landmarks_lps_mm) if shapes else {}
     checks = {name: tuple(check for check in made[name] if check.name in OF_PLACE) for name in shapes}
+    foreign = next((c for own in checks.values() for c in own if c.name == "belongs to the scan"), None)
+    if foreign is not None and LENGTHWISE in lines:
+        checks[LENGTHWISE] = (foreign,)
     fit = fit_check(labels, ct)
     if fit is not None:
         checks = {name: (*checks.get(name, ()), fit) for name in lines}
