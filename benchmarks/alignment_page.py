@@ -316,8 +316,8 @@ standard deviation grows.
 ### A real PET with its CT: a right chest, PET voxels of 5.47 mm
 
 How far the two lie apart is not known; the copies are displaced by known steps. Of the body's shift the step comes back
-within {rms_mm:.1f} mm (RMS an axis, worst {worst_mm:.1f} mm). Nothing round the ascending aorta marks a place in so noisy
-a PET, so the body's shift stands for it.
+within {rms_mm:.1f} mm (RMS an axis, worst {worst_mm:.1f} mm). Nothing round the ascending aorta marks a place in so
+noisy a PET, so the body's shift stands for it.
 
 {copy_table}
 ### The hybrid study: a real CT, the reader's regions
