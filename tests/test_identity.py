@@ -26,6 +26,7 @@ from petflame.identity.record import Hasher, Part, Record, identity_key, read_re
 from petflame.identity.run import doubts_of_pair, without_codes
 from petflame.protocol import Protocol
 from petflame.seal import read_sealed
+from petflame.simulate.plan import DEFAULT_SEED, plan_trial
 from petflame.simulate.trial import simulate_trial
 from petflame.study import Study, Visit
 
@@ -413,6 +414,12 @@ def run_workflow(study, out):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
+
+
+def test_the_embedded_trial_gives_nobody_two_birth_years():
+    plans = plan_trial(60, DEFAULT_SEED).visit_plans
+    assert len({(p.participant_id, p.birth_year) for p in plans}) == 60
+    assert len({(p.participant_id, p.injection.year) for p in plans}) > 60
 
 
 def table(path):

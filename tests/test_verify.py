@@ -73,7 +73,7 @@ def visit_with(out, name):
 def test_a_finished_run_agrees_and_what_is_not_covered_is_said(finished):
     study, out = finished
     verified = verify_run(out, study)
-    assert verified.steps == 8 * 3 + 4 + 4
+    assert verified.steps == 8 * 4 + 4 + 5
     assert [line for line in verified.not_covered if "logs/" in line]
     alone = verify_run(out)
     assert alone.files < verified.files

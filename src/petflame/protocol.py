@@ -214,7 +214,6 @@ class PairingRules(_Rules):
 
     correspondence: Literal["landmark", "registration"] = "landmark"
     followup_contours: Literal["own", "baseline"] = "own"
-    coverage: Literal["own", "common"] = "own"
     registration_correlation: Correlation = 0.7
     registration_return_mm: ShiftMm = 2.0
     registration_apart_mm: ShiftMm = 5.0

@@ -154,3 +154,10 @@ def test_a_grid_within_a_hundredth_of_a_millimetre_is_the_same(tmp_path):
     affine[:3, 3] += 0.004
     shifted = Volume(phantoms.label_map(CT).data, Grid(CT.shape, affine))
     assert segmentation_from_labels(saved(tmp_path, shifted), GRIDS).reference == "ct"
+
+
+def test_a_number_of_thousands_of_digits_names_no_label(tmp_path):
+    from petflame.segment.imports.sidecar import Sidecar
+    from petflame.segment.labelmaps import _numbered
+
+    assert _numbered(Sidecar({"9" * 5_000: "svc", "1": "svc"}, exists=True)) == {1: "svc"}

@@ -1,6 +1,7 @@
 """What a visit's images are called, as salted hashes, so that regions which name images can be told to mean these.
 
-Kept in a ``key`` folder, which stays local: beside the visits of a study's results, else within the visit folder.
+Kept in a ``key`` folder, which stays local: that of the study's results, else one beside the visit folder, which
+itself holds no identity.
 """
 
 from __future__ import annotations
@@ -90,12 +91,11 @@ def references_path(visit_dir: Path) -> Path:
     """Return where the names of a visit's images are kept.
 
     >>> references_path(Path("/results/visits/V1")).as_posix(), references_path(Path("/scans/one")).as_posix()
-    ('/results/key/references/V1.json', '/scans/one/key/references.json')
+    ('/results/key/references/V1.json', '/scans/key/references/one.json')
     """
     place = visit_dir.absolute()
-    if place.parent.name == "visits":
-        return place.parent.parent / "key" / "references" / f"{place.name}.json"
-    return visit_dir / "key" / "references.json"
+    root = place.parent.parent if place.parent.name == "visits" else place.parent
+    return root / "key" / "references" / f"{place.name}.json"
 
 
 def write_references(visit_dir: Path, plan: Plan) -> None:

@@ -111,7 +111,8 @@ def _identifiers(entries: Sequence[Entry], pairs: Sequence[tuple[Entry, Entry]])
                 crossed |= {own.code}
                 yield _crossing(own, strangers, "birth_date" in differing, usable["birth_date"])
         if not crossed & set(codes):
-            what = f"{' and '.join(IDENTIFIERS[n] for n in differing)} differ between the participant's two visits"
+            verb = "differ" if len(differing) > 1 else "differs"
+            what = f"{' and '.join(IDENTIFIERS[n] for n in differing)} {verb} between the participant's two visits"
             remedy = f"{WHOSE}; de-identification may have given new ones"
             yield Finding(codes, "patient", FLAGGED, Fault(what, "the PET series", remedy), WARN)
     for same in owners.values():

@@ -142,6 +142,16 @@ def _kind(outcome: dict[str, Any]) -> str:
     return "failed" if outcome.get("status") == "failed" else "refused"
 
 
+def _reasons(outcome: dict[str, Any]) -> list[dict[str, str]]:
+    """Return why a step has no result, as its record says; a record that was edited may say nothing."""
+    given = outcome.get("reasons")
+    if given == []:
+        return []
+    told = [r for r in given if isinstance(r, dict) and "what" in r] if isinstance(given, list) else []
+    bare = {"what": "its record does not say why", "where": "steps", "remedy": "run the workflow again"}
+    return [bare | {k: str(v) for k, v in r.items() if k in bare} for r in told] or [bare]
+
+
 def _visit_faults(
     results: StudyOut, code: str, identity: list[Finding], study: Study
 ) -> list[tuple[str, str, dict[str, str]]]:
@@ -157,8 +167,8 @@ def _visit_faults(
             fault = {"what": "the step has not run", "where": code, "remedy": "run the workflow to its end"}
             return [*found, (step, "refused", fault)]
         outcome = read_json(folder.step(step))
-        if outcome["status"] != "ok":
-            return [*found, *((step, _kind(outcome), reason) for reason in outcome["reasons"])]
+        if outcome.get("status") != "ok":
+            return [*found, *((step, _kind(outcome), reason) for reason in _reasons(outcome))]
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
@@ -192,7 +202,7 @@ def _pair_results(
     if refused or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
         # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
         outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
-        reasons = outcome["reasons"]
+        reasons = _reasons(outcome)
         # A refusal that a visit already gave is listed once, with the visit.
         own = [] if refused else [(_kind(outcome), reason) for reason in reasons]
         status = (

@@ -190,10 +190,11 @@ def with_not_measured(items: list[Item], rule: str) -> list[Item]:
 
 
 def overall(items: list[Item]) -> tuple[str, list[str]]:
-    """Worst grade of the known items, and every item that is not a pass, in words."""
+    """Worst grade of the known items, and every item that is not a pass, in words: those that fail come first."""
     grades = [item.grade for item in items if item.grade in ORDER]
     worst = max(grades, key=ORDER.index) if grades else "unknown"
-    reasons = [f"{item.item}{_found(item)} ({item.grade}; {item.limits})" for item in items if item.grade in ORDER[1:]]
+    doubts = [item for grade in reversed(ORDER[1:]) for item in items if item.grade == grade]
+    reasons = [f"{item.item}{_found(item)} ({item.grade}; {item.limits})" for item in doubts]
     return worst, reasons
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Less is rounding.
 _ROUNDING_MM = 1e-6
 # Where no scan ends, the end of a vessel and its landmark are places that somebody found. Twice the standard deviation
-# of the distance between the two, visit to visit, of simulated participants with nothing missing (docs/alignment.md).
+# of the distance between the two, visit to visit, over the vessels' ends of 12 simulated participants whose scans cut
+# none of them (3.4 mm, sections 3 mm apart).
 FOUND_ENDS_MM = 7.0
 ENDS = ("at the end nearer the heart", "at the far end")
 

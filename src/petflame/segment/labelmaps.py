@@ -22,6 +22,9 @@ from petflame.segment.imports.places import require_orientation
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.product import Segmentation, VesselFinding
 
+# No label map has more digits to its numbers.
+LONGEST_NUMBER = 20
+
 
 def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation:
     """Read a label map that lies on the voxels of the visit's CT or PET and describe its vessels.
@@ -62,7 +65,9 @@ def _numbered(sidecar: Sidecar) -> dict[int, str] | None:
     """Return the names of label numbers that the file beside a map gives; None where the numbers are our own."""
     if not sidecar.exists or (sidecar.landmarks_lps_mm and not sidecar.names):
         return None
-    return {int(key): name for key, name in sidecar.names.items() if key.strip().isdecimal()}
+    return {
+        int(key): name for key, name in sidecar.names.items() if key.strip().isdecimal() and len(key) <= LONGEST_NUMBER
+    }
 
 
 def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str) -> Array:

@@ -89,8 +89,7 @@ def common(plan: VisitPlan, lattice: Lattice) -> Dataset:
     ds.ManufacturerModelName = scanner.model
     ds.PatientName = f"CANARYNAME^PERSON{number:04d}"
     ds.PatientID = f"CANARYID{number:04d}"
-    born = plan.injection.year - plan.age_years
-    ds.PatientBirthDate = f"{born}{1 + number % 12:02d}{1 + number % 28:02d}"
+    ds.PatientBirthDate = f"{plan.birth_year}{1 + number % 12:02d}{1 + number % 28:02d}"
     ds.PatientSex = "M" if plan.male else "F"
     ds.PatientAge = f"{plan.age_years:03d}Y"
     ds.PatientSize = decimal(plan.height_m)

@@ -46,7 +46,7 @@ class VisitPlan:
     participant_id, visit : str
     dicom_dir, labels, seeds : str
         Paths relative to the study.
-    male, age_years, height_m, bmi
+    male, age_years, birth_year, height_m, bmi
         For header and anatomy; the body-mass index is that at recruitment.
     weight_kg : float
         On the day of the scan.
@@ -77,6 +77,7 @@ class VisitPlan:
     seeds: str
     male: bool
     age_years: int
+    birth_year: int
     height_m: float
     bmi: float
     weight_kg: float
@@ -236,8 +237,8 @@ def _allocate(sites: list[str], rng: np.random.Generator) -> list[str]:
 def _visit(seed: int, person: _Person, visit: str, number: int, missing: bool) -> VisitPlan:
     both = stream(seed, person.participant_id, "both visits")
     rng = stream(seed, person.participant_id, visit, "visit")
-    start = datetime(2021, 3, 1) + timedelta(days=int(both.integers(0, 900)))
-    start += timedelta(days=int(both.integers(60, 73)) * number)
+    recruited = datetime(2021, 3, 1) + timedelta(days=int(both.integers(0, 900)))
+    start = recruited + timedelta(days=int(both.integers(60, 73)) * number)
     injection = start + timedelta(hours=8, seconds=int(rng.integers(0, 5 * 3600)))
     glucose_usual = both.normal(6.3 if person.diabetes else 5.5, 0.4)
     glucose = float(np.clip(glucose_usual + rng.normal(0.0, 0.4), 3.9, 10.8).round(1))
@@ -273,6 +274,7 @@ def _visit(seed: int, person: _Person, visit: str, number: int, missing: bool) -
         seeds=f"seeds/{name}.json",
         male=person.male,
         age_years=person.age_years,
+        birth_year=recruited.year - person.age_years,
         height_m=person.height_m,
         bmi=person.bmi,
         weight_kg=weight,
