@@ -267,7 +267,7 @@ def test_following_what_is_said_restores_exactly_what_changed(trial):
         out / "outcomes.json": "outcomes",
         results.report: "report",
         results.provenance: "report",
-        out / "steps" / "collect.json": "collect",
+        out / "steps" / "identify.json": "identify",
     }
     before = {path: path.read_bytes() for path in changed}
     others = {p: p.read_bytes() for p in out.rglob("*.nii.gz")}

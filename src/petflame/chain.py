@@ -136,9 +136,10 @@ def chain_faults(
         # A verb that is left out may be at work, and has then taken the root's away.
         if folder != out or not without:
             faults += status_faults(folder, own)
+    gathered = _collected(StudyOut(out), codes)
     visits = {digest for folder in _folders(out, "visits") for digest in _digests({"": _records(folder)}).values()}
     for link in whole:
-        faults += _upstream_faults(link, read_json(link.record), out, visits)
+        faults += _upstream_faults(link, read_json(link.record), out, visits, gathered)
     return faults
 
 
@@ -183,10 +184,15 @@ def status_faults(folder: Path, own: list[Link] | None = None) -> list[Fault]:
     return [Fault(what, own[-1].named(path.name), own[-1].remedy)] if own else []
 
 
-def _upstream_faults(link: Link, document: Mapping[str, Any], out: Path, visits: Collection[str]) -> list[Fault]:
+def _upstream_faults(
+    link: Link,
+    document: Mapping[str, Any],
+    out: Path,
+    visits: Collection[str],
+    gathered: Mapping[str, tuple[Path, ...]],
+) -> list[Fault]:
     """Compare what a step says that it was made from with the records and tables that lie there."""
     results, then = StudyOut(out), document.get("upstream", {})
-    gathered = _collected(results)
     now: dict[str, Any] = {}
     if link.place and link.verb in OF_A_VISIT:
         now = _digests({verb: (VisitFolder(link.folder).step(verb),) for verb in then})
@@ -229,18 +235,22 @@ def _folders(out: Path, kind: str) -> list[Path]:
     return sorted(p for p in (out / kind).glob("*") if p.is_dir())
 
 
-def _collected(results: StudyOut) -> dict[str, tuple[Path, ...]]:
-    """Return the records that ``collect`` gathered: those of the visits and pairs in the key table."""
-    try:
-        key = _key_table(results)
-    except InputRefused:
-        return {}
-    scans = key[key["visit"] != "pair"]
-    both = scans["participant_id"].value_counts() == 2
-    pairs = key[(key["visit"] == "pair") & key["participant_id"].isin(both.index[both])]
+def _collected(results: StudyOut, codes: Collection[str] | None) -> dict[str, tuple[Path, ...]]:
+    """Return the records that ``collect`` gathers: those of the visits and pairs that are given, or in the key table."""
+    if codes is not None:
+        scans, pairs = ([c for c in codes if c.startswith(kind)] for kind in "VP")
+    else:
+        try:
+            key = _key_table(results)
+        except InputRefused:
+            return {}
+        of_visits = key[key["visit"] != "pair"]
+        both = of_visits["participant_id"].value_counts() == 2
+        of_pairs = key[(key["visit"] == "pair") & key["participant_id"].isin(both.index[both])]
+        scans, pairs = list(map(str, of_visits["code"])), list(map(str, of_pairs["code"]))
     return {
-        "visits": tuple(r for code in sorted(map(str, scans["code"])) for r in _records(results.visit(code).root)),
-        "pairs": tuple(results.pair(code).step("pair") for code in sorted(map(str, pairs["code"]))),
+        "visits": tuple(r for code in sorted(scans) for r in _records(results.visit(code).root)),
+        "pairs": tuple(results.pair(code).step("pair") for code in sorted(pairs)),
     }
 
 
