@@ -179,12 +179,21 @@ def say(limits: Limits | Band) -> str:
     return f"pass {limits.passes[0]:g}-{limits.passes[1]:g}, warn {limits.warns[0]:g}-{limits.warns[1]:g}"
 
 
+# What petflame itself measures, and no header gives.
+MEASURED_HERE = ("pet_ct_shift", "coverage")
+
+
 def with_not_measured(items: list[Item], rule: str) -> list[Item]:
-    """Let an item without a value warn, unless the rule is to ignore it: what nobody knows is no pass."""
+    """Let an alignment that could not be measured warn, unless the rule is to ignore it.
+
+    What the headers or the tables do not say, such as a kernel or glucose, stays unknown.
+    """
     if rule == "ignore":
         return items
     return [
-        replace(item, grade="warn", limits=f"{NOT_MEASURED}; {item.limits}") if item.grade == "unknown" else item
+        replace(item, grade="warn", limits=f"{NOT_MEASURED}; {item.limits}")
+        if item.grade == "unknown" and item.item.startswith(MEASURED_HERE)
+        else item
         for item in items
     ]
 

@@ -8,6 +8,7 @@ from writers import write_series
 
 import phantoms
 from petflame.anatomy import BY_NAME
+from petflame.cli.console import Console
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
 from petflame.folders import VisitFolder
@@ -16,6 +17,7 @@ from petflame.segment.exports import CODINGS, export_labels
 from petflame.segment.imports import import_segmentation
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import write_segmentation
+from petflame.steps import step
 
 GRID = Grid((48, 41, 33), np.array([[-3.0, 0, 0, 71], [0, -3.0, 0, 60], [0, 0, 5.0, 0], [0, 0, 0, 1]]))
 
@@ -33,7 +35,8 @@ def visit(tmp_path):
     folder.root.mkdir()
     write_nifti(folder.pet, Volume(np.zeros(GRID.shape, np.float32), GRID))
     landmarks = {"carotid_bifurcation_left": (1.0, 2.0, 3.0)}
-    write_segmentation(describe(labels, "ct", "labels", landmarks, {"method": "labels"}), folder)
+    with step("segment", folder.root, False, Console()):
+        write_segmentation(describe(labels, "ct", "labels", landmarks, {"method": "labels"}), folder)
     return folder
 
 
