@@ -284,5 +284,7 @@ def test_following_what_is_said_restores_exactly_what_changed(trial):
     done = snakemake(study, out)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert not told(out, study)
-    assert {path: path.read_bytes() for path in changed} == before
+    # The report shows hashes, of which that of the CDISC datasets moves with the time of the table they are made of.
+    exact = set(changed) - {results.report, results.provenance}
+    assert {path: path.read_bytes() for path in exact} == {path: before[path] for path in exact}
     assert {path: path.read_bytes() for path in others} == others

@@ -236,7 +236,7 @@ def _folders(out: Path, kind: str) -> list[Path]:
 
 
 def _collected(results: StudyOut, codes: Collection[str] | None) -> dict[str, tuple[Path, ...]]:
-    """Return the records that ``collect`` gathers: those of the visits and pairs that are given, or in the key table."""
+    """Return the records that ``collect`` gathers: of the visits and pairs given, or of those in the key table."""
     if codes is not None:
         scans, pairs = ([c for c in codes if c.startswith(kind)] for kind in "VP")
     else:
