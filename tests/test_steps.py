@@ -131,3 +131,6 @@ def test_names_behind_recorded_messages_are_listed_under_key(folder: Path) -> No
     assert listed.stat().st_mode & 0o077 == 0
     made(folder)
     assert not listed.exists()
+    with step("convert", folder, True, (console := Console(recorded=True))):
+        console.warn(f"{named('DOE.dcm', 'file 3')} was left aside")
+    assert listed.read_text() == "stands_for\tname\nfile 3\tDOE.dcm\n"

@@ -137,7 +137,7 @@ def step(
             raise
         faults = (_own_fault(error, verb, folder, outcome.key),)
         console.faults(outcome.end_without("failed", faults, paths), "failed")
-    _list_names(faults, outcome.key, folder, verb)
+    _list_names([*console.said, *(t for f in faults for t in (f.what, f.where, f.remedy))], outcome.key, folder, verb)
 
 
 def clear(verb: str, folder: Path) -> None:
@@ -198,10 +198,10 @@ def _own_fault(error: Exception, verb: str, folder: Path, key: Path | None) -> F
     return Fault(f"petflame failed ({type(error).__name__} in {last.name}, line {last.lineno})", verb, remedy)
 
 
-def _list_names(faults: Iterable[Fault], key: Path | None, folder: Path, verb: str) -> None:
+def _list_names(texts: Iterable[str], key: Path | None, folder: Path, verb: str) -> None:
     if key is None:
         return
-    rows = names_in(text for fault in faults for text in (fault.what, fault.where, fault.remedy))
+    rows = names_in(texts)
     path = key / "names" / f"{folder.name}.{verb}.tsv"
     if rows:
         lines = ["stands_for\tname", *(f"{a}\t{b}".replace("\n", " ") for a, b in rows)]

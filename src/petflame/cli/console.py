@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,10 +33,13 @@ class Console:
     as_json : bool
     recorded : bool
         Whether a workflow keeps what is said: then stand-ins take the place of names from outside.
+    said : list of str
+        Everything that was said, with names and stand-ins both.
     """
 
     as_json: bool = False
     recorded: bool = False
+    said: list[str] = field(default_factory=list, compare=False, repr=False)
 
     def say(self, text: str, **facts: Any) -> None:
         """Report progress or a result."""
@@ -52,6 +55,7 @@ class Console:
             self._emit(level, str(fault).replace("\n", " "), fault.as_dict(), sys.stderr)
 
     def _emit(self, level: str, text: str, facts: dict[str, Any], stream: Any) -> None:
+        self.said.append(text)
         show = without_names if self.recorded else with_names
         text = show(text)
         if self.as_json:
