@@ -38,7 +38,7 @@ def test_what_was_made_before_goes_with_its_record(folder: Path) -> None:
     made(folder, "segment")
     made(folder, "measure")
     with step("convert", folder, True, Console()):
-        assert {p.name for p in folder.rglob("*") if p.is_file()} == set()
+        assert {p.name for p in folder.rglob("*") if p.is_file()} == {"convert.begun"}
         raise InputRefused.of("no good", "x", "y")
     assert read_json(folder / "steps" / "convert.json")["status"] == "refused"
 
@@ -134,3 +134,14 @@ def test_names_behind_recorded_messages_are_listed_under_key(folder: Path) -> No
     with step("convert", folder, True, (console := Console(recorded=True))):
         console.warn(f"{named('DOE.dcm', 'file 3')} was left aside")
     assert listed.read_text() == "stands_for\tname\nfile 3\tDOE.dcm\n"
+
+
+def test_files_that_another_tool_put_there_need_no_record(folder: Path) -> None:
+    write_text(folder / "pet.nii.gz", "another tool's")
+    require_upstream(folder, "convert", "segment")
+
+
+def test_a_refused_step_leaves_no_folder_that_was_not_there(folder: Path) -> None:
+    with pytest.raises(InputRefused), step("convert", folder, False, Console()):
+        raise InputRefused.of("no good", "x", "y")
+    assert not folder.exists()

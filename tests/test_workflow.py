@@ -175,11 +175,11 @@ def test_no_identity_date_order_or_arm_in_visit_folders(run):
                     assert word not in text, f"{word} in {path.name}"
 
 
-def test_only_the_analysis_has_the_allocation_among_its_inputs(study, tmp_path):
+def test_only_the_analyses_of_arms_have_the_allocation_among_their_inputs(study, tmp_path):
     done = snakemake("--dry-run", "--forceall", study=study, out=tmp_path / "out")
     inputs = re.findall(r"rule (\w+):\n    input: (.*)", done.stdout)
     assert {"segment", "measure", "pair", "collect", "analyse", "report"} <= {rule for rule, _ in inputs}
-    assert {rule for rule, files in inputs if "allocation.tsv" in files} == {"analyse"}
+    assert {rule for rule, files in inputs if "allocation.tsv" in files} == {"analyse", "outcomes"}
 
 
 def test_a_second_run_has_nothing_to_do_and_a_changed_file_is_found(run, study):

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from petflame.privacy import shortened
+from petflame.privacy import shortened, with_names
 
 
 @dataclass(frozen=True, order=True)
@@ -77,7 +77,7 @@ class PetflameError(Exception):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults: tuple[Fault, ...] = tuple(faults)
-        super().__init__("\n".join(map(str, self.faults)))
+        super().__init__(with_names("\n".join(map(str, self.faults))))
 
     @classmethod
     def of(cls, what: str, where: str, remedy: str) -> PetflameError:

@@ -93,6 +93,10 @@ class VisitFolder:
         """Outcome of one step, kept beside the others."""
         return self.root / "steps" / f"{verb}.json"
 
+    def begun(self, verb: str) -> Path:
+        """Lies there while a step is at work, and after it was interrupted."""
+        return self.root / "steps" / f"{verb}.begun"
+
 
 @dataclass(frozen=True)
 class PairFolder:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from petflame.cli.console import Console
 
 LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
-# A visit that stands alone is compared with no other.
-NEEDLESS = frozenset({"identify"})
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
@@ -76,6 +74,7 @@ class Outcome:
         self.document |= end
         write_json(visit.status, status_of(self.document))
         write_json(visit.step(self.verb), sealed(self.document))
+        visit.begun(self.verb).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -114,6 +113,8 @@ def step(
     outcome = Outcome(verb, folder, private or {})
     faults: tuple[Fault, ...] = ()
     paths: list[Path] = []
+    # What lies here after a kill is known by this file, which goes when the record comes.
+    write_text(VisitFolder(folder).begun(verb), "")
     try:
         with written() as paths:
             yield outcome
@@ -126,6 +127,8 @@ def step(
             # A folder with older results must not pass for one that this verb accepted.
             if existed:
                 outcome.end_without("refused", faults, paths)
+            else:
+                _leave_nothing(verb, folder)
             raise
         status = "upstream_refused" if isinstance(error, UpstreamRefused) else "refused"
         console.faults(outcome.end_without(status, faults, paths), "refused")
@@ -140,6 +143,14 @@ def step(
     _list_names([*console.said, *(t for f in faults for t in (f.what, f.where, f.remedy))], outcome.key, folder, verb)
 
 
+def _leave_nothing(verb: str, folder: Path) -> None:
+    """Take away a folder that was made for a step that was refused."""
+    VisitFolder(folder).begun(verb).unlink(missing_ok=True)
+    for path in (folder / "steps", folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
 def clear(verb: str, folder: Path) -> None:
     """Remove the verb's and later verbs' outcomes and products, and what a killed job left half written."""
     visit = VisitFolder(folder)
@@ -147,6 +158,7 @@ def clear(verb: str, folder: Path) -> None:
         for name in products_of(visit.step(stale)):
             (folder / name).unlink(missing_ok=True)
         visit.step(stale).unlink(missing_ok=True)
+        visit.begun(stale).unlink(missing_ok=True)
     visit.status.unlink(missing_ok=True)
     left = [*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"steps/.*{TEMPORARY}")]
     for path in (*left, *folder.parent.glob(f".{folder.name}.*{TEMPORARY}")):
@@ -223,12 +235,11 @@ def require_upstream(folder: Path, *verbs: str) -> None:
     visit = VisitFolder(folder)
     for verb in verbs:
         path = visit.step(verb)
-        if verb in NEEDLESS and not path.exists():
-            continue
+        if visit.begun(verb).exists():
+            raise InputRefused.of(f"`petflame {verb}` has not ended here", str(folder), f"run `petflame {verb}` again")
         if not path.exists():
-            raise InputRefused.of(
-                f"`petflame {verb}` has not ended here", str(folder), f"run `petflame {verb}` (again)"
-            )
+            # Files that another tool put here have no record; the verb that reads them says what is missing.
+            continue
         outcome = read_sealed(path, f"run `petflame {verb}` again")
         if outcome.get("status") != "ok":
             raise UpstreamRefused(_reasons(outcome, path))

@@ -23,6 +23,7 @@ from petflame.recovery import (
     wall_recovery,
 )
 from petflame.segment.product import Check
+from petflame.study import Study
 from phantoms import CT, PEAKS, PET
 
 
@@ -169,6 +170,10 @@ def test_a_blood_pool_in_doubt_is_listed_with_the_exclusions(tmp_path, labels):
     doubtful = in_doubt(phantoms.segmentation(labels), "jugular_left")
     measured = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol())
     write_tsv(visit.vessels, measured.vessels, VESSEL_COLUMNS)
-    flagged = [fault for step, kind, fault in _visit_faults(out, "V1") if (step, kind) == ("measure", "flagged")]
+    flagged = [
+        fault
+        for step, kind, fault in _visit_faults(out, "V1", [], Study(tmp_path, (), b""))
+        if (step, kind) == ("measure", "flagged")
+    ]
     assert [fault["what"].split(" rests on ")[0] for fault in flagged] == ["carotid_right", "carotid_left"]
     assert all("jugular_left: even uptake" in fault["what"] for fault in flagged)
