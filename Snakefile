@@ -15,7 +15,8 @@ try:
     run = plan_workflow(config, workflow.config_settings.config_args)
     # The process that plans compares the study with what the results were made from; jobs go by what it found.
     if workflow.is_main_process:
-        print(*run.mark_stale(), sep="\n", end="", file=sys.stderr)
+        for reason in run.mark_stale():
+            print(reason, file=sys.stderr)
         for doubt in run.doubts:
             print(f"warning: {with_names(shortened(doubt, LONGEST_MESSAGE))}", file=sys.stderr)
 except PetflameError as error:
@@ -264,8 +265,9 @@ if FOLLOWED:
             patients=OUT.patients,
             allocation=ancient(run.table("allocation.tsv")),
             outcomes=ancient(run.table("outcomes.tsv")),
-            # Steps on one folder run one after the other.
-            after=ancient(OUT.arms),
+            # Steps on one folder run one after the other. Not ancient: below a job that runs, Snakemake looks at no other
+            # reason of a job that hangs on it by ancient files alone.
+            after=OUT.arms,
             stale=run.stale("outcomes"),
         output:
             OUT.step("outcomes"),

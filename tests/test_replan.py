@@ -165,6 +165,20 @@ def test_a_marker_stands_while_a_step_is_stale_and_is_newer_than_its_outcome(job
     assert not job.marker.exists()
 
 
+def test_products_without_their_record_are_made_again(job: Job, tmp_path: Path) -> None:
+    product = job.record.parent.parent / "product.txt"
+    job.record.unlink()
+    now = replace(asked(tmp_path), outputs=(product,))
+    assert mark([now]) == {"work: it has not been made": 1}
+    assert now.marker.stat().st_mtime_ns > product.stat().st_mtime_ns
+
+
+def test_a_part_that_no_rule_declares_is_made_again(job: Job, tmp_path: Path) -> None:
+    now = replace(job, outputs=(job.record, tmp_path / "gone"))
+    assert mark([now]) == {"work: it has not been made": 1}
+    assert now.marker.exists()
+
+
 def test_times_that_a_copy_mixed_up_are_put_in_order(job: Job, tmp_path: Path) -> None:
     earlier = tmp_path / "earlier"
     earlier.write_text("")

@@ -196,6 +196,42 @@ def test_a_second_run_has_nothing_to_do_and_a_changed_file_is_found(run, study):
     assert "patients.tsv" in refused.stderr
 
 
+def test_exchanged_arms_make_every_analysis_of_arms_again(run, study):
+    allocation = study / "allocation.tsv"
+    original = allocation.read_text()
+    swapped = {"active": "control", "control": "active"}
+    lines = [line.split("\t") for line in original.splitlines()]
+    at = lines[0].index("arm")
+    for line in lines[1:]:
+        line[at] = swapped[line[at]]
+    try:
+        allocation.write_text("".join("\t".join(line) + "\n" for line in lines))
+        planned = snakemake("--dry-run", study=study, out=run[0])
+    finally:
+        allocation.write_text(original)
+    rules = set(re.findall(r"^(?:local)?rule (\w+):", planned.stdout, re.M))
+    assert rules == {"analyse", "outcomes", "report", "all"}
+    assert "to be made again: outcomes: files changed: allocation (1)\n" in planned.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"strata": "ward"}, "no column 'ward'"),
+        ({"strata": "site"}, "SIM0002 has no site"),
+        ({"reliability": "no"}, "no such"),
+    ],
+)
+def test_choices_that_the_analysis_would_refuse_are_refused_before_any_job(study, tmp_path, config, words):
+    small = tmp_path / "study"
+    shutil.copytree(study, small, ignore=shutil.ignore_patterns("dicom", "labels"))
+    people = pd.read_csv(small / "participants.tsv", sep="\t", dtype=str)
+    people.loc[people["participant_id"] == "SIM0002", "site"] = None
+    people.to_csv(small / "participants.tsv", sep="\t", index=False)
+    with pytest.raises(InputRefused, match=words):
+        plan_workflow({"study": str(small), "out": str(tmp_path / "out"), **config})
+
+
 def test_strict_makes_the_refusal_an_error(study, tmp_path):
     small = tmp_path / "study"
     shutil.copytree(study, small)

@@ -113,8 +113,8 @@ def mark(jobs: Iterable[Job], strict: bool = False) -> dict[str, int]:
     faults, reasons = FaultList(), dict[str, int]()
     for job in jobs:
         why = why_stale(job, strict)
-        # What is missing, snakemake makes without being told; a record may be missing beside its products.
-        if not why or not all(path.exists() for path in job.outputs):
+        # Where nothing is there, snakemake makes it without being told; a part may be missing, or the record alone.
+        if not why or not any(path.exists() for path in job.outputs):
             job.marker.unlink(missing_ok=True)
             if not why:
                 _in_order(job)

@@ -42,7 +42,13 @@ def segment_request(root: Path, method: str, source: Path | None, edits: Path | 
         for role, path in given.items()
         if path is not None
     }
-    return Request("segment", {"method": method}, sources, {"convert": (VisitFolder(root).step("convert"),)})
+    options = {"method": method}
+    if method == "auto":
+        from petflame.segment.totalsegmentator import find_installation
+
+        # What `auto` finds installed decides how vessels are found.
+        options["totalsegmentator"] = "ready" if find_installation().ready else "absent"
+    return Request("segment", options, sources, {"convert": (VisitFolder(root).step("convert"),)})
 
 
 def measure_request(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Request:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from petflame.errors import Fault, FaultList, InputRefused
+from petflame.files import read_tsv
 from petflame.outside import calling
 from petflame.places import look_alike_faults
 from petflame.study import Study
@@ -107,3 +108,35 @@ def check_tables(study: Study) -> TableFaults:
     if found.stopping:
         raise InputRefused(found.stopping)
     return found
+
+
+def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[Fault]:
+    """Find what the analysis would refuse of its choices: strata that ``participants.tsv`` lacks, no such file.
+
+    Parameters
+    ----------
+    study : Study
+    strata : str
+        Columns, separated by commas.
+    reliability : str or None
+        Path of a ``reliability.json``.
+    """
+    faults = FaultList()
+    if reliability is not None and not Path(reliability).is_file():
+        faults.add("there is no such file", f"reliability={reliability}", "name the reliability.json of repeat scans")
+    columns = [c.strip() for c in strata.split(",") if c.strip()]
+    path = study.root / "participants.tsv"
+    if columns and not path.is_file():
+        faults.add("there is no participants.tsv to take them from", f"strata={strata}", "add the table, or no strata")
+    elif columns:
+        table = read_tsv(path, required=("participant_id",), text=("participant_id", *columns))
+        for column in columns:
+            if column not in table.columns:
+                known = ", ".join(map(str, table.columns))
+                faults.add(f"participants.tsv has no column {column!r}", f"strata={strata}", f"name some of: {known}")
+                continue
+            scanned = {v.participant_id for v in study.visits}
+            empty = table[table["participant_id"].isin(scanned) & table[column].isna()]
+            for participant in empty["participant_id"]:
+                faults.add(f"{participant} has no {column}", "participants.tsv", "fill it in, or leave the stratum out")
+    return list(faults)

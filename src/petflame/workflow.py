@@ -31,8 +31,9 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
+from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
-from petflame.study_tables import check_tables
+from petflame.study_tables import analysis_faults, check_tables
 
 SIMULATED = "simulated"
 
@@ -192,6 +193,9 @@ class Workflow:
     def begin(self) -> None:
         """Make the folder of the results with its private one, and keep the key, once jobs are to run."""
         keep_blinding_key(self.study, self.out.root)
+        if not (self.table("outcomes.tsv") and self.table("allocation.tsv")):
+            # Events of a table that was withdrawn must not stand beside another analysis.
+            clear("outcomes", self.out.root)
 
     @property
     def record_option(self) -> str:
@@ -257,6 +261,9 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
+    faults = analysis_faults(study, settings.strata, settings.reliability)
+    if faults:
+        raise InputRefused(faults)
     doubts = [*(f"follow-up events will not be compared: {fault}" for fault in (*found.exploratory, *found.early))]
     doubts += [str(fault) for fault in found.unread]
     return Workflow(settings, study, StudyOut(out), False, tuple(doubts))
@@ -297,6 +304,9 @@ def closing_summary(out: StudyOut) -> str:
             )
         for kind, names in told.items():
             lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
+        fewer = [r["participant_id"] for r in rows if r["kind"] == "flagged" and r["where"] == "index.json"]
+        if fewer:
+            lines.append(f"  index vessel chosen among fewer than its candidates: {', '.join(fewer)}")
         doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
         lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from petflame.grid import Grid, Volume
 from petflame.identity.run import doubts_of_pair
 from petflame.measure.folder import measure_visit
 from petflame.pair.change import change_between
+from petflame.pair.collect import index_doubt
 from petflame.pair.correspondence import level_on
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
@@ -152,3 +153,13 @@ def test_a_level_beyond_the_vessel_goes_straight_on():
     assert level_on(line, 40.0) == -10.0
     assert level_on(line, 0.0) == 30.0
     assert level_on(line, 500.0) is None
+
+
+def test_an_index_vessel_chosen_among_fewer_than_its_candidates_is_said():
+    notes = [
+        "carotid_left is withheld at baseline (place) and was not considered",
+        "aorta_ascending, carotid_right tie",
+    ]
+    (doubt,) = index_doubt(notes, Protocol())
+    assert doubt["what"].startswith("the index vessel was chosen among 2 of 3: carotid_left is withheld")
+    assert index_doubt(notes[1:], Protocol()) == []

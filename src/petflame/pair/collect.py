@@ -169,6 +169,17 @@ def _visit_faults(
         outcome = read_json(folder.step(step))
         if outcome.get("status") != "ok":
             return [*found, *((step, _kind(outcome), reason) for reason in _reasons(outcome))]
+    left_out = [
+        str(e["vessel"])
+        for e in (read_json(folder.measure_json) if folder.measure_json.exists() else {}).get("reader_exclusions", [])
+    ]
+    for vessel in dict.fromkeys(left_out):
+        fault = {
+            "what": f"a reader left sections of {vessel} out",
+            "where": "exclusions.tsv of the visit's folder",
+            "remedy": "see slices.tsv for the sections",
+        }
+        found.append(("measure", "flagged", fault))
     sidecar = read_json(folder.pet_json)
     if sidecar.get("suv_factor") is None:
         found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
@@ -221,10 +232,11 @@ def _pair_results(
     patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
     row = {str(k): v for k, v in patient.to_dict("records")[0].items()}
     baseline = results.visit(study.code(participant, VISITS[0]))
-    if row["index_seal"] != read_index(folder, baseline)["seal"]:
+    index = read_index(folder, baseline)
+    if row["index_seal"] != index["seal"]:
         remedy = f"run the workflow again, which makes `petflame pair` of {code} anew"
         raise InputRefused.of("it was sealed after the pair was measured", f"{code}/index.json", remedy)
-    faults = []
+    faults = [("flagged", fault) for fault in index_doubt(index["notes"], protocol)]
     if row["comparability"] == "fail":
         fault = {
             "what": f"the scans are not comparable: {row['comparability_reasons']}",
@@ -236,6 +248,18 @@ def _pair_results(
         what = {"what": str(row["reason"]), "where": "pair.json", "remedy": "see the visits' own reasons"}
         faults.append(("flagged", what))
     return row, read_tsv(folder.vessels, text=("participant_id",)), faults
+
+
+def index_doubt(notes: list[str], protocol: Protocol) -> list[dict[str, str]]:
+    """Say that the index vessel was chosen among fewer vessels than the protocol names, and why."""
+    candidates = protocol.summary.index_candidates
+    missing = [note for note in notes if note.split(" ")[0] in candidates]
+    if not missing:
+        return []
+    share = f"{len(candidates) - len(missing)} of {len(candidates)}"
+    what = f"the index vessel was chosen among {share}: {'; '.join(missing)}"
+    remedy = "let a reader draw or confirm the others at baseline; the participant counts with this vessel until then"
+    return [{"what": what, "where": "index.json", "remedy": remedy}]
 
 
 def _baseline_alone(
