@@ -7,8 +7,8 @@ import pytest
 
 import phantoms
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
-from petflame.grid import Volume
-from petflame.segment.imported import FIT, check_imported, fit_check
+from petflame.grid import Grid, Volume
+from petflame.segment.imported import FIT, ORDER, check_imported, fit_check, order_checks
 from petflame.segment.labelmaps import describe
 
 GRID = phantoms.grid((3.0, 3.0, 5.0))
@@ -84,3 +84,23 @@ def test_labels_on_the_pet_grid_are_held_against_the_ct():
     assert fit_check(own, scan()).passed
     moved = replace(own, data=np.roll(own.data, 3, 0))
     assert not fit_check(moved, scan()).passed
+
+
+@pytest.mark.parametrize("ct", [None, scan()], ids=["without CT", "with CT"])
+@pytest.mark.parametrize(("first", "second"), [("svc", "jugular_right"), ("aorta_ascending", "carotid_left")])
+def test_names_exchanged_between_chest_and_neck_are_withheld_with_the_cause(ct, first, second):
+    a, b = BY_NAME[first].label, BY_NAME[second].label
+    exchanged = np.where(TRUTH.data == a, b, np.where(TRUTH.data == b, a, TRUTH.data)).astype(TRUTH.data.dtype)
+    checked = check_imported(described(exchanged), ct)
+    for name in (first, second):
+        assert checked.vessels[name].withheld
+        assert ORDER in failed(checked)[name]
+    assert any("were their names exchanged?" in warning for warning in checked.warnings)
+
+
+def test_right_labels_are_in_order_on_both_grids_and_in_every_axis_order():
+    assert order_checks(TRUTH) == {}
+    assert order_checks(phantoms.label_map(phantoms.grid((4.0, 4.0, 4.0)))) == {}
+    flip = np.diag([1.0, 1.0, -1.0, 1.0])
+    flip[2, 3] = TRUTH.grid.shape[2] - 1
+    assert order_checks(Volume(TRUTH.data[:, :, ::-1], Grid(TRUTH.grid.shape, TRUTH.grid.affine @ flip))) == {}

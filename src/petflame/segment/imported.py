@@ -30,6 +30,15 @@ OF_PLACE = (
 # An arch lies along the axial planes, so that its calibre and core are not those of its axial sections.
 LENGTHWISE = "aorta_arch"
 FIT = "place in the CT"
+# Upper and lower of two structures in every person: half of the one lies above half of the other.
+HEAD_TO_FOOT = (
+    ("jugular_right", "svc"),
+    ("jugular_left", "svc"),
+    ("carotid_right", "aorta_ascending"),
+    ("carotid_left", "aorta_ascending"),
+    ("svc", "liver"),
+)
+ORDER = "order from head to foot"
 # Breathing and turning between two scans move vessels by up to some centimetres; the search is coarse and wide enough
 # to see that a better place exists, not to find it.
 SEARCH_MM, STEP_MM = 16.0, 4.0
@@ -51,11 +60,16 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
     segmentation : Segmentation
         On the CT or the PET grid.
     ct : Volume or None
-        HU, any axis order and direction; without it nothing can be checked.
+        HU, any axis order and direction; without it the order of the labels alone can be checked.
     """
-    if ct is None:
-        return segmentation
     labels = segmentation.labels
+    order = {name: own for name, own in order_checks(labels).items() if name in segmentation.vessels}
+    if ct is None and not order:
+        return segmentation
+    if ct is None:
+        said = [f"{name}: {check.name}: {check.message}" for name, own in order.items() for check in own]
+        warnings = (*segmentation.warnings, *dict.fromkeys(said))
+        return replace(segmentation, vessels=with_checks(segmentation.vessels, order), warnings=warnings)
     lines = {n: f.centreline_lps_mm for n, f in segmentation.vessels.items() if len(f.centreline_lps_mm) > 1}
     shapes = {
         name: shape_of_mask(Volume(labels.data == BY_NAME[name].label, labels.grid), line)
@@ -67,6 +81,8 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
     foreign = next((c for own in checks.values() for c in own if c.name == "belongs to the scan"), None)
     if foreign is not None and LENGTHWISE in lines:
         checks[LENGTHWISE] = (foreign,)
+    for name, own in order.items():
+        checks[name] = (*checks.get(name, ()), *own)
     fit = fit_check(labels, ct)
     if fit is not None:
         checks = {name: (*checks.get(name, ()), fit) for name in lines}
@@ -80,6 +96,29 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
     if fit is not None and not fit.passed:
         failed.insert(0, f"the label map: {fit.message}")
     return replace(segmentation, vessels=vessels, warnings=(*segmentation.warnings, *failed))
+
+
+def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
+    """Return a failed check for both of every two labels that lie upside down, as when their names were exchanged.
+
+    Parameters
+    ----------
+    labels : Volume
+        Numbers of `petflame.anatomy`, on any grid.
+    """
+    heights: dict[str, float] = {}
+    for name in {name for pair in HEAD_TO_FOOT for name in pair}:
+        voxels = np.argwhere(labels.data == BY_NAME[name].label)
+        if len(voxels):
+            heights[name] = float(np.median(labels.grid.to_ras(voxels)[:, 2]))
+    found: dict[str, tuple[Check, ...]] = {}
+    for upper, lower in HEAD_TO_FOOT:
+        if upper in heights and lower in heights and heights[upper] <= heights[lower]:
+            below = heights[lower] - heights[upper]
+            check = Check(ORDER, False, f"{upper} lies {below:.0f} mm below {lower}: were their names exchanged?")
+            for name in (upper, lower):
+                found[name] = (*found.get(name, ()), check)
+    return found
 
 
 def fit_check(labels: Volume, ct: Volume) -> Check | None:
