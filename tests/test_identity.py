@@ -176,6 +176,9 @@ def test_crossed_identifiers_and_birth_dates_refuse():
     a, b = (entry(w, "followup", pet={"patient_id": f"id {o}", "birth_date": f"born {o}"}) for w, o in ("AB", "BA"))
     crossed = {((code(w, v),), "patient") for w in "AB" for v in ("baseline", "followup")}
     assert said(trial(a, b), REFUSED) == crossed
+    # The rows of crossed visits are not to be exchanged with each other, whatever their dates say.
+    early = replace(a, record=replace(a.record, pet=replace(a.record.pet, day=1)))
+    assert said(trial(early, b), REFUSED) == crossed
 
 
 def test_an_identifier_that_everybody_carries_names_nobody():

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from petflame.dicom.references import references_path
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
@@ -136,7 +137,7 @@ class Workflow:
                 record = folder.step(request.verb)
                 # A visit that was converted without a trace of whose scan it is has to be converted again.
                 traced = request.verb == "convert" and folder.pet.exists()
-                outputs = (record, out.identity_record(code)) if traced else (record,)
+                outputs = (record, out.identity_record(code), references_path(folder.root)) if traced else (record,)
                 before = (*earlier, folder.step("identify")) if request.verb == "measure" else earlier
                 yield self._job(request, code, record, outputs, before)
                 earlier = (record,)

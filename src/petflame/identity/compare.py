@@ -61,6 +61,9 @@ def compare(entries: Sequence[Entry]) -> list[Finding]:
     twice = {code for f in found if f.signal == "same PET" and f.outcome == REFUSED for code in f.codes}
     # That two copies of one scan share their CT, patient, study, frame, day and moment says nothing new.
     told = [f for f in found if f.outcome == FLAGGED and f.signal in SHARED_BY_COPIES and set(f.codes) <= twice]
+    crossed = {code for f in found if f.signal == "patient" and f.outcome == REFUSED for code in f.codes}
+    # Crossed visits may well be out of order too; exchanging their rows would be the wrong advice.
+    told += [f for f in found if f.signal == "date order" and f.outcome == REFUSED and crossed >= set(f.codes)]
     return list(dict.fromkeys(f for f in found if f not in told))
 
 
