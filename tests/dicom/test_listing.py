@@ -141,7 +141,8 @@ def test_names_stay_at_the_screen(convert, tmp_path):
     cut.write_bytes(cut.read_bytes()[:700])
     with pytest.raises(InputRefused) as error:
         convert(root)
-    kept, shown = without_names(str(error.value)), with_names(str(error.value))
+    told = "\n".join(map(str, error.value.faults))
+    kept, shown = without_names(told), with_names(told)
     assert "SMITH03.dcm: it ends" in shown
     assert "file 9: it ends" in kept
     assert "SMITH" not in kept

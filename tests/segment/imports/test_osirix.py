@@ -94,9 +94,10 @@ def test_unknown_names_are_all_listed_and_can_be_named_beside_the_file(tmp_path,
     path = saved(tmp_path / "rois.json", document)
     with pytest.raises(InputRefused) as refusal:
         import_segmentation(path, grids)
-    assert re.search(r"'Vessel one \d+'.*'Blood \d+'", with_names(str(refusal.value)))
-    assert re.search(r"'region \d+'.*'region \d+'", without_names(str(refusal.value)))
-    assert "Blood" not in without_names(str(refusal.value))
+    told = "\n".join(map(str, refusal.value.faults))
+    assert re.search(r"'Vessel one \d+'.*'Blood \d+'", with_names(told))
+    assert re.search(r"'region \d+'.*'region \d+'", without_names(told))
+    assert "Blood" not in without_names(told)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"Images": 3}', "<plist><dict></plist>", ""])
