@@ -119,7 +119,7 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
         if not choice:
             continue
         if vessel not in VESSELS:
-            faults.add(f"vessel {as_written(vessel)} is unknown", line, f"use the names {', '.join(VESSELS)}")
+            faults.add(f"vessel {as_written(vessel)} is no vessel", line, f"use the names {', '.join(VESSELS)}")
         elif choice not in CHOICES:
             faults.add(
                 f"the decision {as_written(choice)} is unknown",
