@@ -211,8 +211,7 @@ def _stack(
     if len(wide):
         at = slices[int(wide[0])].header.told
         missing = int(np.round(gaps[wide] / median - 1).sum())
-        verb = "slice is" if missing == 1 else "slices are"
-        what = f"about {missing} {verb} missing (a gap of {gaps[wide[0]]:.2f} mm where {median:.2f} mm is usual)"
+        what = f"about {missing} slices are missing (a gap of {gaps[wide[0]]:.2f} mm where {median:.2f} mm is usual)"
         faults.append(Fault(what, f"{told}, after {at}", "fetch the complete series again"))
     elif jitter > limit:
         what = f"its slice distances are irregular ({gaps.min():.2f} to {gaps.max():.2f} mm, up to {jitter:.2f} mm off)"
