@@ -22,7 +22,7 @@ from petflame.errors import FaultList, InputRefused
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.tabletext import MISSING_NUMBERS
-from petflame.typed import brief
+from petflame.typed import as_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +116,9 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
     unknown = [str(c) for c in table.columns if c not in (*VISIT_TEXT, "comment")]
     if unknown:
         known = ", ".join((*VISIT_TEXT, "comment"))
+        numbers = ", ".join(str(n) for n, c in enumerate(table.columns, start=1) if str(c) in unknown)
         faults.add(
-            f"columns {named(', '.join(unknown), 'of other names')} are unknown",
+            f"columns {named(', '.join(unknown), f'with the numbers {numbers}')} are unknown",
             where,
             f"rename or remove them; it may have {known}",
         )
@@ -127,11 +128,10 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
         participant, visit, dicom_dir = (given.get(c, "") for c in ("participant_id", "visit", "dicom_dir"))
         if not IDENTIFIER.fullmatch(participant):
-            given_id = named(brief(participant), "as given")
-            what = f"participant_id {given_id} is not a name of letters, digits, '.', '_' and '-'"
-            faults.add(what, line, "use a study code")
+            what = f"participant_id {as_written(participant)} is not a name of letters, digits, '.', '_' and '-'"
+            faults.add(what, line, "use a study code of at most 64 of them that begins with a letter or digit")
         if visit not in VISITS:
-            faults.add(f"visit {named(brief(visit), 'as given')} is unknown", line, "write baseline or followup")
+            faults.add(f"visit {as_written(visit)} is unknown", line, "write baseline or followup")
         if not dicom_dir:
             faults.add("dicom_dir is empty", line, "name the folder with this visit's DICOM files")
         if (participant, visit) in seen:
@@ -162,7 +162,7 @@ def _glucose(value: object, line: str, faults: FaultList) -> float | None:
     try:
         number = float(str(value))
     except ValueError:
-        what = f"glucose_mmol_l {named(brief(value), 'as given')} is not a number"
+        what = f"glucose_mmol_l {as_written(value)} is not a number"
         faults.add(what, line, "write mmol/L with a decimal point, or n/a")
         return None
     if not math.isfinite(number) or number > 1000:

@@ -142,8 +142,9 @@ def _checked(
         faults.add(f"column {', '.join(map(str, used[:8]))} has no name", where, "name it, or remove it")
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
-        words = named(", ".join(brief(n) for n in twice[:8]), "a column")
-        faults.add(f"{words} stands twice in the header", where, "keep one")
+        places = ", ".join(str(n) for n, name in enumerate(header, start=1) if name in twice[:8])
+        words = named(", ".join(brief(n) for n in twice[:8]), "one name")
+        faults.add(f"{words} stands twice in the header (columns {places})", where, "keep one")
     missing = [name for name in required if name not in header]
     if missing:
         other = next((s for s in SEPARATORS if s != separator and len(header) == 1 and s in header[0]), None)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from petflame.errors import FaultList
+from petflame.privacy import named
 
 # A person of 2.5 m in any scanner's frame: scanners count from their table or isocentre, both within a few metres.
 FARTHEST_MM = 1e4
@@ -46,6 +47,18 @@ def brief(value: object, most: int = 60) -> str:
         value = type(value)(list(value.items() if isinstance(value, dict) else value)[:8])
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]} ..."
+
+
+def as_written(value: object, instead: str = "(its text is not recorded)") -> str:
+    """Return a cell's text for a message: the screen shows it, records say that it stands in the file alone.
+
+    Its place must stand beside it: file, line and column.
+
+    >>> from petflame.privacy import with_names, without_names
+    >>> with_names(f"arm {as_written('verum')} is unknown"), without_names(f"arm {as_written('verum')} is unknown")
+    ("arm 'verum' is unknown", 'arm (its text is not recorded) is unknown')
+    """
+    return named(brief(value), instead)
 
 
 def number(value: Any, place: str, low: float = -math.inf, high: float = math.inf, unit: str = "") -> float:

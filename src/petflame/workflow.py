@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.dicom.references import references_path
 from petflame.errors import InputRefused
+from petflame.exclusions import tally
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
@@ -283,6 +284,8 @@ def closing_summary(out: StudyOut) -> str:
                 f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
                 f"{primary['adjusted_percent_high']:+.1f} %)"
             )
+        else:
+            lines.append(f"no effect per arm: {document.get('primary_reason') or 'arms.json gives no reason'}")
         lines += [f"set aside: {note}" for note in (p.get("part") for p in document.get("set_aside") or []) if note]
     if out.step("outcomes").exists():
         events = read_json(out.step("outcomes"))
@@ -290,17 +293,18 @@ def closing_summary(out: StudyOut) -> str:
             reasons = "; ".join(str(r.get("what")) for r in events.get("reasons") or [])
             lines.append(f"follow-up events were not compared: {reasons}")
     if out.exclusions.exists():
-        rows = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
+        table = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
+        rows = [{str(k): v for k, v in row.items()} for row in table]
         told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}
         for r in rows:
             if r["kind"] in told:
                 name = f"{r['participant_id']} {r['visit']} ({r['step']})"
                 told[r["kind"]].setdefault(name, []).append(r["what"])
-        flagged = sum(r["kind"] == "flagged" for r in rows)
-        lines.append(f"refused: {len(told['refused'])}; kept with a flag: {flagged} (see {out.exclusions})")
+        lines.append(f"refused: {tally(rows, 'refused')}")
+        lines.append(f"kept with a flag: {tally(rows, 'flagged')}; every reason is in {out.exclusions}")
         if told["failed"]:
             lines.append(
-                f"failed: {len(told['failed'])}, by a fault of petflame: run the same line again; if it comes again, "
+                f"failed: {tally(rows, 'failed')}, by a fault of petflame: run the same line again; if it comes again, "
                 f"report it with the file in {out.root / 'key' / 'failures'}, after a look that it names nobody"
             )
         for kind, names in told.items():

@@ -285,5 +285,5 @@ def test_refused_outcomes_leave_the_effect_and_are_named(own_copy, tmp_path, mon
     page = write_report(out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
     section = page.split('id="events"')[1].split("</section>")[0]
     assert "There is no comparison of events" in section
-    assert "has a decimal comma in line 2 (as given)" in section
+    assert "has a decimal comma in line 2 (its text is not recorded)" in section
     assert "1,5" not in section

@@ -87,6 +87,34 @@ def test_refused_visit_stays_listed_with_its_reason(tables):
 
 
 @pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        ([("baseline", "convert", "refused")], "no change measured (baseline refused)"),
+        ([("followup", "segment", "failed")], "no change measured (follow-up failed)"),
+        ([("baseline", "convert", "refused"), ("followup", "convert", "refused")], "(both visits refused)"),
+        (
+            [("baseline", "convert", "refused"), ("followup", "visits", "refused")],
+            "baseline refused, follow-up missing",
+        ),
+        ([("pair", "pair", "refused")], "no change measured: slices are missing"),
+    ],
+)
+def test_only_the_visits_that_were_refused_are_said_to_be(tables, refused, words):
+    trial = tables.trial()
+    patients = trial["patients"].assign(reason="")
+    patients.loc[4, ["tbr_max_baseline", "tbr_max_followup"]] = np.nan
+    patients.loc[4, "reason"] = "slices are missing"
+    rows = [{"participant_id": "004", "visit": v, "step": s, "kind": kind, "what": "slices"} for v, s, kind in refused]
+    exclusions = tables.write("exclusions", pd.DataFrame(rows))
+    found = run(tables, patients, trial["allocation"], exclusions=exclusions)
+    (reason,) = (row["reason"] for row in found["analysis_set"]["left_out"])
+    assert words in reason
+    assert reason.endswith(": slices are missing")
+    assert words in (tables.folder / "out" / "not_analysed.tsv").read_text()
+    assert words in json.dumps(found["consort"])
+
+
+@pytest.mark.parametrize(
     ("rows", "reason"),
     [
         (3, "at least two patients"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -145,9 +146,9 @@ def collect(
         refuse_broken(out, ("collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs})
         counts = run(subjects, out, choices)
     console.say(
-        f"{counts['measured']} of {counts['participants']} participants measured; {counts['refused']} refusal(s), "
-        f"{counts['flagged']} flag(s) in {out / 'exclusions.tsv'}",
-        **counts,
+        f"{counts['measured']} of {counts['participants']} participants measured; refused: {counts['refused']}; "
+        f"failed: {counts['failed']}; kept with a flag: {counts['flagged']}; see {out / 'exclusions.tsv'}",
+        **{name: n if isinstance(n, int) else asdict(n) for name, n in counts.items()},
     )
 
 

@@ -11,7 +11,7 @@ from petflame.errors import Fault, FaultList, InputRefused
 from petflame.outside import calling, read_yaml
 from petflame.privacy import named
 from petflame.tabletext import read_rows
-from petflame.typed import brief
+from petflame.typed import as_written
 
 COLUMNS = ("key", "value", "reason", "who")
 # Key to the plausible range of its value.
@@ -138,7 +138,7 @@ def _objection(entry: Override) -> str:
         try:
             value = float(entry.value)
         except ValueError:
-            return f"`{entry.key}` = {named(brief(entry.value), 'something')} is not a number"
+            return f"`{entry.key}` = {as_written(entry.value)} is not a number"
         if not low <= value <= high:
             return f"`{entry.key}` = {value:g} is outside {low:g} to {high:g}"
         if entry.key == "number_of_slices" and value != int(value):
@@ -148,13 +148,11 @@ def _objection(entry: Override) -> str:
         text = entry.value.replace("T", " ")
         readable = clock.parse_time(text) is not None or clock.parse_datetime(text) is not None
         return (
-            ""
-            if readable
-            else f"`{entry.key}` = {named(brief(entry.value), 'something')} is neither HH:MM:SS nor YYYY-MM-DD HH:MM:SS"
+            "" if readable else f"`{entry.key}` = {as_written(entry.value)} is neither HH:MM:SS nor YYYY-MM-DD HH:MM:SS"
         )
     if entry.key in WORDS:
         return "" if entry.value in WORDS[entry.key] else f"`{entry.key}` must be one of {', '.join(WORDS[entry.key])}"
-    return f"the key {named(brief(entry.key), 'of another name')} does not exist; keys are {', '.join(KEYS)}"
+    return f"the key {as_written(entry.key)} does not exist; keys are {', '.join(KEYS)}"
 
 
 def _rows(path: Path, where: str) -> list[dict[str, Any]]:

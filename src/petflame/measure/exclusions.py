@@ -15,7 +15,7 @@ from petflame.grid import Array
 from petflame.measure.sections import Section
 from petflame.outside import calling
 from petflame.privacy import named
-from petflame.typed import brief
+from petflame.typed import as_written
 
 COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
 CODES = ("reader_exclusion", "metal", "pet_ct_mismatch")
@@ -65,20 +65,23 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
     faults, found, file = FaultList(), [], calling(path)
     unknown = [str(c) for c in table.columns if c not in COLUMNS]
     if unknown:
+        numbers = ", ".join(str(n) for n, c in enumerate(table.columns, start=1) if str(c) in unknown)
         faults.add(
-            f"columns {named(', '.join(unknown), 'of other names')} are unknown", file, f"use {', '.join(COLUMNS)}"
+            f"columns {named(', '.join(unknown), f'with the numbers {numbers}')} are unknown",
+            file,
+            f"use {', '.join(COLUMNS)}",
         )
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         where = f"{file}, line {index + 2}"
         given = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
         vessel, words, code = given.get("vessel", ""), given.get("words", ""), given.get("code", CODES[0])
         if vessel not in ARTERIES:
-            faults.add(f"vessel {named(brief(vessel), 'given')} is unknown", where, f"use one of {', '.join(ARTERIES)}")
+            faults.add(f"vessel {as_written(vessel)} is unknown", where, f"use one of {', '.join(ARTERIES)}")
         if not words:
             faults.add("words is empty", where, "say why the section is left out")
         if code not in CODES:
             faults.add(
-                f"code {named(brief(code), 'given')} is unknown",
+                f"code {as_written(code)} is unknown",
                 where,
                 f"use one of {', '.join(CODES)}, or leave it empty",
             )
@@ -98,7 +101,7 @@ def _section(given: dict[str, str], where: str, faults: FaultList) -> int | None
         return None
     if not text.isdecimal() or len(text) > 6:
         faults.add(
-            f"section {named(brief(text), 'given')} is not a whole number from 0",
+            f"section {as_written(text)} is not a whole number from 0",
             where,
             "give its number in slices.tsv",
         )
@@ -116,7 +119,7 @@ def _range(given: dict[str, str], where: str, faults: FaultList) -> tuple[float,
             numbers.append(float(text if text is not None else "missing"))
         except ValueError:
             faults.add(
-                f"{name} {named(brief(text), 'given')} is not a number",
+                f"{name} {as_written(text)} is not a number",
                 where,
                 "give both ends of the range, LPS z in mm",
             )

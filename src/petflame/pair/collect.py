@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import InputRefused
+from petflame.exclusions import ABSENT, NO_RESULT, tally
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.identity.finding import FLAGGED, REFUSED, Finding
@@ -33,10 +34,9 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
 STEPS = ("convert", "identify", "segment", "measure")
 # Flags of identity count among what makes two scans comparable.
 GRADES = ("unknown", "pass", "warn", "fail")
-NO_RESULT = ("refused", "failed")
 
 
-def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
+def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
     """Write ``patients.tsv``, ``vessels.tsv``, ``variations.tsv``, ``exclusions.tsv`` and the key table of a study.
 
     A participant who has a measured baseline and no follow-up visit keeps index vessel and baseline value, so that
@@ -53,7 +53,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     Returns
     -------
     dict
-        Numbers of participants, of those measured, and of exclusions.
+        Numbers of participants and of those measured, and a `petflame.exclusions.Tally` of each kind of exclusion.
     """
     import pandas as pd
 
@@ -71,7 +71,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
             if visit is None:
                 fault = {"what": f"there is no {name} visit", "where": "visits.tsv", "remedy": "add its row"}
                 refused.append(fault["what"])
-                exclusions.append(_exclusion(participant, name, "visits", "refused", fault))
+                exclusions.append(_exclusion(participant, name, ABSENT, "refused", fault))
                 continue
             found = _visit_faults(results, study.code(participant, name), identity, study)
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
@@ -98,9 +98,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, int]:
     return {
         "participants": len(table),
         "measured": int((table["status"] == "measured").sum()),
-        "refused": sum(e["kind"] == "refused" for e in exclusions),
-        "flagged": sum(e["kind"] == "flagged" for e in exclusions),
-        "failed": sum(e["kind"] == "failed" for e in exclusions),
+        **{kind: tally(exclusions, kind) for kind in ("refused", "flagged", "failed")},
     }
 
 
@@ -241,13 +239,21 @@ def _pair_results(
         fault = {
             "what": f"the scans are not comparable: {row['comparability_reasons']}",
             "where": "pair.json",
-            "remedy": "see the protocol's analysis_set; the participant stays in every table",
+            "remedy": _if_not_comparable(protocol),
         }
         faults.append(("flagged", fault))
     if row["status"] != "measured":
         what = {"what": str(row["reason"]), "where": "pair.json", "remedy": "see the visits' own reasons"}
         faults.append(("flagged", what))
     return row, read_tsv(folder.vessels, text=("participant_id",)), faults
+
+
+def _if_not_comparable(protocol: Protocol) -> str:
+    """Say what becomes of a pair that is not comparable, and how that is changed."""
+    counts = "it counts in the primary analysis all the same; to leave such pairs out write analysis_set: comparable"
+    if protocol.analysis_set == "comparable":
+        counts = "it is left out of the primary analysis; to count such pairs write analysis_set: all_measured"
+    return f"{counts} in the protocol's file, before the arms are known; the participant stays in every table"
 
 
 def index_doubt(notes: list[str], protocol: Protocol) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from petflame import __version__
 from petflame.anatomy import title
+from petflame.exclusions import NO_RESULT, tally
 from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
@@ -218,7 +219,8 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
         "any_pictures": any(pictures for pictures, _ in drawn),
         "refused": [e for e in results.exclusions if e["kind"] == "refused"],
         "failed": [e for e in results.exclusions if e["kind"] == "failed"],
-        "flagged": [e for e in results.exclusions if e["kind"] not in ("refused", "failed")],
+        "flagged": [e for e in results.exclusions if e["kind"] not in NO_RESULT],
+        "tallies": {kind: str(tally(results.exclusions, kind)) for kind in ("refused", "failed", "flagged")},
         "grades": _grades(results),
         "colours": colour_stops(),
         "top_tbr": top_tbr,

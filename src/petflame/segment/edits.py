@@ -22,7 +22,7 @@ from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
-from petflame.typed import brief
+from petflame.typed import as_written
 
 DECISIONS = "decisions.tsv"
 # What a reader pack brings to be looked at.
@@ -119,10 +119,10 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
         if not choice:
             continue
         if vessel not in VESSELS:
-            faults.add(f"{named(brief(vessel), 'a name')} is no vessel", line, f"use the names {', '.join(VESSELS)}")
+            faults.add(f"vessel {as_written(vessel)} is no vessel", line, f"use the names {', '.join(VESSELS)}")
         elif choice not in CHOICES:
             faults.add(
-                f"the decision {named(brief(choice), 'given')} is unknown",
+                f"the decision {as_written(choice)} is unknown",
                 line,
                 f"write {' or '.join(CHOICES)}, or leave it empty",
             )

@@ -237,7 +237,10 @@ def write_reasons(cohort: Cohort, out: Path) -> None:
     meanings = {
         "participant_id": ("participant", ""),
         "arm": ("active or control; n/a when not in the allocation", ""),
-        "missing": ("visits without a measurement of the index vessel", ""),
+        "missing": (
+            "visits without a value of the index vessel, which is chosen at baseline: with no usable baseline, both",
+            "",
+        ),
         "reason": ("why, from the tables", ""),
     }
     write_tsv(out / "not_analysed.tsv", mi.reasons_table(cohort), meanings)

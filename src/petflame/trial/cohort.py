@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from petflame.errors import FaultList
+from petflame.exclusions import ABSENT, NO_RESULT
 from petflame.outside import calling
 from petflame.trial.tables import (
     ARMS,
@@ -21,6 +23,7 @@ from petflame.trial.tables import (
     to_numbers,
 )
 
+TITLES = {"baseline": "baseline", "followup": "follow-up"}
 AnalysisSet = Literal["all_measured", "comparable"]
 SETS: dict[str, str] = {
     "all_measured": "every participant whose index vessel was measured at both visits",
@@ -108,7 +111,7 @@ def load_cohort(
                 f"{_names(strangers)} not in {calling(patients)}", calling(vessels), "give both tables of the same run"
             )
     faults.raise_if_any()
-    table = _place(table, analysis_set)
+    table = _place(table, analysis_set, _without_result(refused))
     notes: list[str] = []
     if parts is not None:
         ours = ["arm", "analysed", *strata]
@@ -192,23 +195,47 @@ def _join_arms(
     return joined.drop(columns="_side").sort_values("participant_id", ignore_index=True)
 
 
-def _place(table: pd.DataFrame, analysis_set: AnalysisSet) -> pd.DataFrame:
-    """Say for every participant whether it is analysed and, where not, why."""
+def _without_result(exclusions: pd.DataFrame | None) -> dict[str, str]:
+    """Say of each participant in EXCLUSIONS which of the visits have no result, and whether they were refused."""
+    if exclusions is None or not {"participant_id", "visit", "kind"} <= set(exclusions.columns):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for row in exclusions[exclusions["kind"].isin(NO_RESULT)].to_dict("records"):
+        if row["visit"] in TITLES:
+            kind = "missing" if row.get("step") == ABSENT else row["kind"]
+            found.setdefault(str(row["participant_id"]), {})[row["visit"]] = kind
+    said = {}
+    for participant, kinds in found.items():
+        own = {visit: kinds[visit] for visit in TITLES if visit in kinds}
+        alike = len(own) == 2 and len(set(own.values())) == 1
+        words = [f"{TITLES[visit]} {kind}" for visit, kind in own.items()]
+        said[participant] = f"both visits {own['baseline']}" if alike else ", ".join(words)
+    return said
+
+
+def _place(table: pd.DataFrame, analysis_set: AnalysisSet, without_result: Mapping[str, str]) -> pd.DataFrame:
+    """Say for every participant whether it is analysed and, where not, why.
+
+    A visit alone leaves no value in PATIENTS where the pair could not be measured, so that empty cells do not tell
+    which of the two was refused; `without_result` does.
+    """
     table = table.copy()
     table["measured_baseline"] = table["tbr_max_baseline"].notna()
     table["measured_followup"] = table["tbr_max_followup"].notna()
     given = table["reason"] if "reason" in table.columns else pd.Series(None, index=table.index, dtype=object)
     why = []
     for position, row in enumerate(table.itertuples(index=False)):
-        words = given.iloc[position]
-        detail = f": {words}" if isinstance(words, str) and words else ""
+        reason = given.iloc[position]
+        detail = f": {reason}" if isinstance(reason, str) and reason else ""
         if row.measured_baseline and row.measured_followup:
             failed = analysis_set == "comparable" and row.comparability == "fail"
             why.append(f"scans not comparable{detail}" if failed else "")
         elif row.measured_baseline or row.measured_followup:
             why.append(f"no {'follow-up' if row.measured_baseline else 'baseline'} measurement{detail}")
         else:
-            why.append(f"not measured at either visit{detail}" if row.listed else "randomised, not scanned")
+            told = without_result.get(str(row.participant_id))
+            words = f"no change measured ({told}){detail}" if told else f"no change measured{detail}"
+            why.append(words if row.listed else "randomised, not scanned")
     table["left_out"] = why
     table["analysed"] = table["left_out"] == ""
     return table

@@ -12,9 +12,8 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.outside import calling
-from petflame.privacy import named
 from petflame.trial.columns import NUMBER_COLUMNS
-from petflame.typed import brief
+from petflame.typed import as_written
 
 ARMS: tuple[str, str] = ("active", "control")
 COMPARABILITY: tuple[str, ...] = ("pass", "warn", "fail")
@@ -35,7 +34,7 @@ def rows_in_words(table: pd.DataFrame, chosen: pd.Series, column: str | None = N
     positions = [int(p) for p in np.flatnonzero(chosen.to_numpy())]
     lines = [int(table.index[p]) + 2 for p in positions]
     shown = [
-        f"{n} ({named(brief(table[column].iloc[p]), 'as given')})" if column else str(n)
+        f"{n} ({as_written(table[column].iloc[p], 'its text is not recorded')})" if column else str(n)
         for n, p in zip(lines[:8], positions, strict=False)
     ]
     more = f" and {len(lines) - 8} more" if len(lines) > 8 else ""
