@@ -84,6 +84,15 @@ def latest_moment(time_of_day_s: float, near_s: float, grace_s: float = 0.0) -> 
     return near_s + grace_s - (near_s + grace_s - time_of_day_s) % DAY_S
 
 
+def nearest_moment(time_of_day_s: float, near_s: float) -> float:
+    """Return the moment with this time of day that lies nearest to another moment.
+
+    >>> nearest_moment(23 * 3600.0, 5 * DAY_S + 60.0) == 5 * DAY_S - 3600.0
+    True
+    """
+    return latest_moment(time_of_day_s, near_s, DAY_S / 2)
+
+
 def parse_offset(text: str) -> float | None:
     """Return a UTC offset such as ``+0100`` in seconds, or None."""
     if text == "Z":

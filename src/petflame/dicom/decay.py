@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from petflame.dicom.midnight import LONGEST_SCAN_S
 from petflame.dicom.petheader import PetHeader
 
 SERIES_TOLERANCE_S = 2.0
 CONSTANT_WITHIN_S = 5.0
 DIFFERENCE_WARN_S = 60.0
 DIFFERENCE_REFUSE_S = 600.0
-LONGEST_OFFSET_S = 6 * 3600.0
 
 SERIES = "SeriesTime"
 GE = "GE private scan date-time (0009,100D)"
@@ -74,7 +74,7 @@ def frame_offsets_s(header: PetHeader, half_life_s: float | None) -> tuple[float
     first = min(known)
     starts = first[0] < average[first[1]] / 2.0
     offsets = tuple(f if starts else f - average[d] for f, d in known)
-    return offsets if min(offsets) >= -DIFFERENCE_WARN_S and max(offsets) <= LONGEST_OFFSET_S else ()
+    return offsets if min(offsets) >= -DIFFERENCE_WARN_S and max(offsets) <= LONGEST_SCAN_S else ()
 
 
 def choose_reference(header: PetHeader, half_life_s: float | None, start_corrected: bool) -> Reference:
@@ -108,10 +108,16 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
     if earliest is None and not _vouched(header):
         reason = "AcquisitionTime is missing, so SeriesTime cannot be checked against it"
         return Reference(None, "", candidates, (), (_undated(header) or reason,))
+    if header.times_apart:
+        return Reference(None, "", candidates, (), (header.times_apart,))
     accepted = _accepted(header, earliest, back)
     if not accepted:
         return Reference(None, "", candidates, (), ("no date and time of the scan can be read",))
     warnings = []
+    if start_corrected and (early := _far_before(header, earliest)):
+        if not (GE in accepted or BACK in accepted):
+            return Reference(None, "", candidates, (), (f"the decay reference is not known: {early}",))
+        warnings.append(f"{early}; {next(iter(accepted))} was used")
     if start_corrected and (better := _contradicted(header, accepted, implied)):
         refuted = accepted.pop(SERIES)
         accepted = {better: accepted[better], **accepted}
@@ -168,6 +174,15 @@ def _contradicted(header: PetHeader, accepted: dict[str, float], implied: list[f
     return GE if GE in accepted and _near(accepted[GE], accepted[EARLIEST], CONSTANT_WITHIN_S) else ""
 
 
+def _far_before(header: PetHeader, earliest: float | None) -> str:
+    """Say that the series' time lies too long before the first image to be the start of its scan; empty where not."""
+    if header.series_s is None or earliest is None or header.series_s >= earliest - LONGEST_SCAN_S:
+        return ""
+    return (
+        f"SeriesTime lies {(earliest - header.series_s) / 3600:.1f} h before the first image: no scan lasts that long"
+    )
+
+
 def _undated(header: PetHeader) -> str:
     return "the scan has no date" if header.undated else ""
 
@@ -184,9 +199,10 @@ def _accepted(header: PetHeader, earliest: float | None, back: list[float]) -> d
     """Return the moments that the rules accept, in their order."""
     limit = math.inf if earliest is None else earliest + SERIES_TOLERANCE_S
     accepted: dict[str, float] = {}
-    if header.series_s is not None and header.series_s <= limit:
+    least = -math.inf if earliest is None else earliest - LONGEST_SCAN_S
+    if header.series_s is not None and least <= header.series_s <= limit:
         accepted[SERIES] = header.series_s
-    if header.ge_scan_s is not None and header.ge_scan_s <= limit:
+    if header.ge_scan_s is not None and least <= header.ge_scan_s <= limit:
         accepted[GE] = header.ge_scan_s
     if back and max(back) - min(back) <= CONSTANT_WITHIN_S:
         accepted[BACK] = sum(back) / len(back)
@@ -244,6 +260,10 @@ def _from_decay_factor(header: PetHeader, half_life_s: float | None) -> list[flo
 
 
 def _differs(name: str, seconds: float, source: str, half_life_s: float | None) -> str:
+    if abs(seconds) > LONGEST_SCAN_S:
+        side = "after" if seconds > 0 else "before"
+        hours = abs(seconds) / 3600
+        return f"{name} is {hours:.0f} h {side} {source}, which was used: its date or time is of another scan"
     percent = 100.0 * (2.0 ** (-seconds / half_life_s) - 1.0) if half_life_s else math.nan
     return (
         f"{name} is {abs(seconds):.0f} s {'after' if seconds > 0 else 'before'} {source}, which was used; "

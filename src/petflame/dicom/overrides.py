@@ -59,7 +59,11 @@ class Overrides:
         return self.entries[key].value if key in self.entries else ""
 
     def moment(self, key: str, near_s: float | None, grace_s: float = 0.0) -> float | None:
-        """Return a moment on the local clock; a time of day alone is the latest one up to `grace_s` after `near_s`."""
+        """Return a moment on the local clock; a time of day alone is placed by `near_s`.
+
+        An injection is the latest one up to `grace_s` after it, a decay reference the nearest one, whichever side of
+        midnight.
+        """
         text = self.text(key)
         if not text:
             return None
@@ -70,7 +74,7 @@ class Overrides:
         if time is None or near_s is None:
             return None
         if key == "reference_time":
-            return near_s - near_s % clock.DAY_S + time
+            return clock.nearest_moment(time, near_s)
         return clock.latest_moment(time, near_s, grace_s)
 
     def as_records(self, moments_s: dict[str, float | None], reference_s: float | None) -> list[dict[str, Any]]:

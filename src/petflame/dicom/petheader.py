@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from petflame.dicom import clock
 from petflame.dicom import tags as t
 from petflame.dicom.header import Header
+from petflame.dicom.midnight import before_images, misdated, put_on_one_clock, starts_scan
 from petflame.dicom.values import Values
 
 
@@ -41,6 +42,8 @@ class PetHeader:
         GE's administration date-time.
     philips_suv, philips_activity : float
         (7053,1000) and (7053,1009); zero reads as absent.
+    times_apart : str
+        Why the images' times cannot be of one scan; empty where they can.
     notes : tuple of str
         Doubts found while reading, such as placeholder dates.
     conflicts : tuple of int
@@ -74,6 +77,7 @@ class PetHeader:
     philips_activity: float | None = None
     placeholder_times: bool = False
     undated: bool = False
+    times_apart: str = ""
     notes: tuple[str, ...] = ()
     conflicts: tuple[int, ...] = ()
 
@@ -132,11 +136,15 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
     elif any(not i for i in items):
         agents = _Reader([])
     zone = clock.parse_offset(reader.text(t.TIMEZONE))
-    times = _times(reader, sets, notes, zone)
-    v = sets[0]
     injection, injection_time, doubts = _injection(agents, zone)
+    times = _times(reader, sets, notes, zone, injection)
+    v = sets[0]
     notes += doubts
-    ge_scan = _private_moment(reader, t.GE_PET, t.GE_SCAN_DATETIME, zone)
+    first = min((a for a in times["acquisition_s"] if a is not None), default=None)  # type: ignore[attr-defined]
+    ge_scan = _start(
+        _private_moment(reader, t.GE_PET, t.GE_SCAN_DATETIME, zone), first, "GE's scan date (0009,100D)", notes
+    )
+    siemens = _private_moment(reader, t.SIEMENS_PET, t.SIEMENS_DECAY_DATETIME, zone)
     agent = agents.sets[0] if agents.sets else Values()
     return PetHeader(
         units=reader.text(t.UNITS).upper(),
@@ -155,7 +163,7 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
             [agents.text(t.TRACER), *(i.text(t.CODE_MEANING) for i in agent.items(t.TRACER_CODES))]
         ).strip(),
         ge_scan_s=ge_scan,
-        siemens_decay_s=_private_moment(reader, t.SIEMENS_PET, t.SIEMENS_DECAY_DATETIME, zone),
+        siemens_decay_s=_start(siemens, first, "Siemens' decay correction date (0071,1022)", notes),
         frame_reference_s=tuple(_scaled(s.number(t.FRAME_REFERENCE_TIME), 1e-3) for s in sets),
         frame_duration_s=tuple(_scaled(s.number(t.FRAME_DURATION), 1e-3) for s in sets),
         decay_factor=tuple(s.number(t.DECAY_FACTOR) for s in sets),
@@ -170,7 +178,9 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
     )
 
 
-def _times(reader: _Reader, sets: Sequence[Values], notes: list[str], zone: float | None) -> dict[str, object]:
+def _times(
+    reader: _Reader, sets: Sequence[Values], notes: list[str], zone: float | None, injected_s: float | None
+) -> dict[str, object]:
     """Read the moments of the series and of every slice."""
     dates = {s.text(tag) for s in sets for tag in (t.SERIES_DATE, t.ACQUISITION_DATE)} - {""}
     placeholder = any(map(clock.is_placeholder_date, dates))
@@ -178,39 +188,52 @@ def _times(reader: _Reader, sets: Sequence[Values], notes: list[str], zone: floa
         notes.append("the dates are placeholders of a de-identifier")
     series_day = clock.parse_date(reader.text(t.SERIES_DATE))
     series_clock = clock.parse_time(reader.text(t.SERIES_TIME))
-    memo: dict[tuple[bytes, ...], float | None] = {}
+    memo: dict[tuple[bytes, ...], tuple[float | None, float | None]] = {}
 
-    def acquired(s: Values) -> float | None:
+    def acquired(s: Values) -> tuple[float | None, float | None]:
         key = tuple(s.bytes_of(x) for x in (t.ACQUISITION_DATE, t.ACQUISITION_TIME, t.ACQUISITION_DATETIME))
         if key not in memo:
-            memo[key] = _acquisition(s, series_day, series_clock, zone)
+            memo[key] = _acquisition(s, zone)
         return memo[key]
 
-    acquisitions = tuple(acquired(s) for s in sets)
+    stated = [acquired(s) for s in sets]
     clocks = {s.text(t.ACQUISITION_TIME) for s in sets} | {reader.text(t.SERIES_TIME)}
     zeroed = all(clock.parse_time(c) == 0.0 for c in clocks)
     if zeroed:
         notes.append("the times are placeholders of a de-identifier")
-    series = series_day + series_clock if series_day is not None and series_clock is not None else None
+    placed = put_on_one_clock(stated, (series_day, series_clock), injected_s)
+    if not (placeholder or zeroed):
+        notes += placed.notes
     return {
-        "series_s": series,
-        "acquisition_s": acquisitions,
+        "series_s": placed.series_s,
+        "acquisition_s": placed.acquisition_s,
         "placeholder_times": placeholder or zeroed,
         "undated": not dates,
+        "times_apart": placed.reason,
     }
 
 
-def _acquisition(s: Values, series_day: float | None, series_clock: float | None, zone: float | None) -> float | None:
+def _acquisition(s: Values, zone: float | None) -> tuple[float | None, float | None]:
+    """Return day and time of day of an image, each None where it is not stated."""
     time = clock.parse_time(s.text(t.ACQUISITION_TIME))
     day = clock.parse_date(s.text(t.ACQUISITION_DATE))
+    whole = _local(clock.parse_datetime(s.text(t.ACQUISITION_DATETIME)), zone) if time is None or day is None else None
+    if whole is None:
+        return day, time
     if time is None:
-        return _local(clock.parse_datetime(s.text(t.ACQUISITION_DATETIME)), zone)
-    if day is not None:
-        return day + time
-    if series_day is None:
-        return None
-    late = series_clock is not None and time < series_clock - clock.DAY_S / 2
-    return series_day + time + (clock.DAY_S if late else 0.0)
+        return whole - whole % clock.DAY_S, whole % clock.DAY_S
+    return whole - whole % clock.DAY_S, time
+
+
+def _start(moment_s: float | None, first_s: float | None, name: str, notes: list[str]) -> float | None:
+    """Return a vendor's start of the scan, on the day on which it can be that of the first image."""
+    if moment_s is None or first_s is None or starts_scan(moment_s, first_s):
+        return moment_s
+    moved = before_images(moment_s, first_s)
+    if moved is None or moved == moment_s:
+        return moment_s
+    notes.append(misdated(name))
+    return moved
 
 
 def _injection(agents: _Reader, zone: float | None) -> tuple[float | None, float | None, list[str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from petflame.dicom.clock import DAY_S
 from petflame.dicom.decay import OVERRIDE, Reference, choose_reference
+from petflame.dicom.midnight import LONGEST_SCAN_S
 from petflame.dicom.overrides import Overrides
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.result import Findings, Times
@@ -12,6 +14,7 @@ BY_UPTAKE = "override of the uptake time, since the headers hold no injection ti
 # A list-mode scan is started shortly before the injection; one that starts earlier than this is another clock or scan.
 EARLIEST_START_MIN = 10.0
 WHERE = "the injection and scan times"
+DATED_REFERENCE = "reference_time` as `YYYY-MM-DD HH:MM:SS"
 
 
 def times_of(work: Findings, header: PetHeader, given: Overrides, half_life_s: float | None) -> Times:
@@ -45,11 +48,24 @@ def times_of(work: Findings, header: PetHeader, given: Overrides, half_life_s: f
 
 def _reference(work: Findings, header: PetHeader, given: Overrides, half_life_s: float | None) -> Reference:
     reference = choose_reference(header, half_life_s, start_corrected=header.decay_correction == "START")
-    near = header.series_s if header.series_s is not None else header.earliest_acquisition_s
+    if not given.text("reference_time"):
+        return reference
+    near = header.earliest_acquisition_s if header.earliest_acquisition_s is not None else header.series_s
+    if header.placeholder_times:
+        # The times of the scan are gone: its first moment with this time of day after the injection.
+        injected = given.moment("injection_time", None) or header.injection_s
+        near = injected + DAY_S / 2 - 60.0 * EARLIEST_START_MIN if injected is not None else near
     override = given.moment("reference_time", near)
-    if given.text("reference_time") and override is None:
+    if override is None:
         what = "the reference time is overridden by a time of day, and the series has no date to go with it"
-        work.refuse(what, "the overrides", "reference_time` with its date, or `uptake_min")
+        work.refuse(what, "the overrides", DATED_REFERENCE)
+    elif near is not None and not header.placeholder_times and abs(override - near) > LONGEST_SCAN_S:
+        side = "after" if override > near else "before"
+        what = (
+            f"the reference time of the overrides lies {abs(override - near) / 3600:.1f} h {side} the first image: no "
+            "scan lasts that long, so its date or its time is wrong"
+        )
+        work.refuse(what, "the overrides", DATED_REFERENCE)
     return reference if override is None else Reference(override, OVERRIDE, reference.candidates_s)
 
 
@@ -62,14 +78,18 @@ def _injection(header: PetHeader, given: Overrides, acquired_s: float | None) ->
 
 def gate_decay(work: Findings, times: Times, refuse_above_min: float) -> None:
     """Refuse a decay interval that no scan has; slightly below zero is a list-mode scan begun before the injection."""
-    decay = times.decay_min
+    decay, stated = times.decay_min, times.reference.source == OVERRIDE
     if decay is None:
         return
     if decay > refuse_above_min:
         what = f"the decay reference lies {decay:.0f} min after the injection, beyond {refuse_above_min:g} min"
-        work.refuse(what, WHERE, "injection_time")
-    elif decay < -EARLIEST_START_MIN and times.reference.source != OVERRIDE:
-        work.refuse(f"the decay reference lies {-decay:.1f} min before the injection", WHERE, "injection_time")
+        work.refuse(what, WHERE, DATED_REFERENCE if stated else "injection_time")
+    elif decay < -EARLIEST_START_MIN:
+        what = f"the decay reference lies {-decay:.1f} min before the injection"
+        if stated:
+            work.warnings.append(f"{what}: `reference_time` of the overrides says so")
+        else:
+            work.refuse(what, WHERE, "injection_time` or `reference_time")
 
 
 def gate_uptake(work: Findings, uptake_min: float | None, warn: tuple[float, float], refuse_above_min: float) -> bool:

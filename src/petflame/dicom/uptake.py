@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from petflame.dicom.clock import latest_moment
 from petflame.dicom.decay import DIFFERENCE_WARN_S, SERIES_TOLERANCE_S, frame_offsets_s
+from petflame.dicom.midnight import LONGEST_UPTAKE_S
 from petflame.dicom.petheader import PetHeader
 
-LONGEST_UPTAKE_S = 12 * 3600.0
 LONGEST_PLAUSIBLE_S = 4 * 3600.0
 # An injection this little after the start of the images is of the same day and a contradiction, not of the day before.
 LATE_INJECTION_S = 1800.0
@@ -131,6 +131,10 @@ def choose_injection(header: PetHeader, acquired_s: float) -> Injection:
     if by_time is not None:
         return Injection(by_time, "RadiopharmaceuticalStartTime")
     if private is not None:
+        of_clock = latest_moment(private, acquired_s, LATE_INJECTION_S)
+        dated = 0 < acquired_s - private <= LONGEST_UPTAKE_S
+        if not dated and 0 < acquired_s - of_clock <= LONGEST_PLAUSIBLE_S:
+            private = of_clock
         warning = "the injection time comes from GE's private administration date-time (0009,103B)"
         return Injection(private, "GE private administration date-time (0009,103B)", (warning,))
     return Injection(None, "", (), ("the injection time is missing",))
