@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from petflame.errors import InputRefused
-from petflame.exclusions import tally
+from petflame.exclusions import tally, visits_without_result
 from petflame.files import write_json, write_tsv
 from petflame.folders import StudyOut
 from petflame.measure.exclusions import read_exclusions
 from petflame.pair.collect import EXCLUSION_COLUMNS, _if_not_comparable
 from petflame.privacy import with_names, without_names
 from petflame.protocol import Protocol
+from petflame.report.panels import flow
 from petflame.study import read_visits
 from petflame.workflow import closing_summary
 
@@ -89,3 +90,35 @@ def test_a_row_of_a_readers_exclusions_is_found_by_what_is_recorded(tmp_path):
     assert "Doe" not in kept
     assert "exclusions.tsv, line 2: vessel (its text is not recorded) is unknown; use one of" in kept
     assert "exclusions.tsv, line 3: section (its text is not recorded) is not a whole number" in kept
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [row("P1", "baseline", "convert", "refused"), row("P1", "baseline", "convert", "refused")],
+            "baseline refused",
+        ),
+        ([row("P1", "followup", "measure", "failed")], "follow-up failed"),
+        (
+            [row("P1", "baseline", "convert", "refused"), row("P1", "followup", "visits", "refused")],
+            "baseline refused, follow-up missing",
+        ),
+        ([row("P1", "baseline", "measure", "flagged"), row("P1", "pair", "pair", "refused")], ""),
+    ],
+)
+def test_a_visit_without_a_fault_is_not_said_to_be_refused(rows, words):
+    assert visits_without_result(rows) == words
+
+
+def test_the_flow_chart_counts_those_lost_alike_together_and_keeps_the_words_of_one_alone():
+    lost = [
+        {"reason": "no change measured (baseline refused): a slice is missing", "total": 1},
+        {"reason": "no change measured (baseline refused): the dose is missing", "total": 2},
+        {"reason": "no change measured: no vessel was measured at baseline", "total": 1},
+    ]
+    stations = [{"station": "scanned", "total": 6, "lost": []}, {"station": "evaluable", "total": 2, "lost": lost}]
+    drawn = str(flow(stations))
+    assert "3 no change measured (baseline refused)<" in drawn
+    assert "1 no change measured: no vessel was measured at baseline" in drawn
+    assert "more (see the table)" not in drawn

@@ -10,6 +10,7 @@ from typing import Any
 NO_RESULT = ("refused", "failed")
 # The step that rows about a visit without a row in visits.tsv carry.
 ABSENT = "visits"
+TITLES = {"baseline": "baseline", "followup": "follow-up"}
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,24 @@ def tally(rows: Iterable[Mapping[str, Any]], kind: str) -> Tally:
     missing = sum(absent for _, _, absent in places)
     people = {participant for participant, _, _ in places}
     return Tally(len(places) - pairs - missing, pairs, missing, len(people), len(own))
+
+
+def visits_without_result(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Say which visits of one participant have no result, and whether they were refused, failed or are missing.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        The participant's rows of ``exclusions.tsv``.
+
+    >>> gone = {"visit": "baseline", "step": "convert", "kind": "refused"}
+    >>> visits_without_result([gone]), visits_without_result([gone, {**gone, "visit": "followup"}])
+    ('baseline refused', 'both visits refused')
+    """
+    kinds: dict[str, str] = {}
+    for row in rows:
+        if row.get("visit") in TITLES and row.get("kind") in NO_RESULT:
+            kinds[row["visit"]] = "missing" if row.get("step") == ABSENT else row["kind"]
+    if len(kinds) == 2 and len(set(kinds.values())) == 1:
+        return f"both visits {kinds['baseline']}"
+    return ", ".join(f"{title} {kinds[visit]}" for visit, title in TITLES.items() if visit in kinds)

@@ -70,7 +70,7 @@ def test_a_row_of_the_table_carries_band_and_grade(results):
     assert re.fullmatch(r"[+−]\d+\.\d\u00a0%", row["percent"])
     assert " to " in row["band"]
     last = table_row(results.participants[-1])
-    assert (last["status"], last["measured"]) == ("refused", False)
+    assert (last["status"], last["measured"]) == ("follow-up refused", False)
     assert "one slice is missing" in last["why"]
 
 

@@ -47,12 +47,22 @@ def flow(stations: Sequence[Row]) -> Markup:
         lost = station.get("lost") or []
         if lost and n:
             drawing.line(150, y - 11, 384, y - 11, "arrow")
-            shown = [f"{item['total']} {_short(readable(item['reason']))}" for item in lost[:2]]
-            rest = sum(item["total"] for item in lost[2:])
+            alike = _alike(lost)
+            shown = [f"{total} {_short(readable(reason))}" for reason, total in alike[:2]]
+            rest = sum(total for _, total in alike[2:])
             shown += [f"and {rest} more (see the table)"] if rest else []
             for k, words in enumerate(shown):
                 drawing.text(390, y - 11 + 4 + 15 * (k - (len(shown) - 1) / 2), words, "tick")
     return drawing.markup()
+
+
+def _alike(lost: Sequence[Row]) -> list[tuple[str, int]]:
+    """Count what was lost by the part of the reason before its details; details stay where they are of one kind."""
+    groups: dict[str, list[Row]] = {}
+    for item in lost:
+        groups.setdefault(str(item["reason"]).split(": ")[0], []).append(item)
+    counted = [(own[0]["reason"] if len(own) == 1 else general, own) for general, own in groups.items()]
+    return sorted(((str(words), sum(i["total"] for i in own)) for words, own in counted), key=lambda pair: -pair[1])
 
 
 def _station_words(station: Row) -> str:

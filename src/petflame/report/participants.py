@@ -7,6 +7,7 @@ from typing import Any
 
 from petflame.anatomy import BY_NAME, title
 from petflame.errors import PetflameError
+from petflame.exclusions import visits_without_result
 from petflame.protocol import Protocol
 from petflame.report.panels import profiles
 from petflame.report.pictures import Picture, PictureOrder, draw_participant
@@ -49,10 +50,16 @@ def table_row(p: Participant) -> dict[str, Any]:
         "grade": grade,
         "reasons": reasons,
         "measured": change is not None,
-        "status": STATUS_TITLES.get(status, status),
+        "status": _status_in_words(p, status),
         "why": readable(p.value("reason")),
         "unit_note": unit_note(p),
     }
+
+
+def _status_in_words(p: Participant, status: str) -> str:
+    """Say which visit has no result, so that one that was refused alone does not speak for both."""
+    told = visits_without_result(p.exclusions) if status in ("refused", "failed", "missing_visit") else ""
+    return told or STATUS_TITLES.get(status, status)
 
 
 def _beyond(p: Participant) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from petflame.errors import FaultList
-from petflame.exclusions import ABSENT, NO_RESULT
+from petflame.exclusions import visits_without_result
 from petflame.outside import calling
 from petflame.trial.tables import (
     ARMS,
@@ -23,7 +23,6 @@ from petflame.trial.tables import (
     to_numbers,
 )
 
-TITLES = {"baseline": "baseline", "followup": "follow-up"}
 AnalysisSet = Literal["all_measured", "comparable"]
 SETS: dict[str, str] = {
     "all_measured": "every participant whose index vessel was measured at both visits",
@@ -199,18 +198,12 @@ def _without_result(exclusions: pd.DataFrame | None) -> dict[str, str]:
     """Say of each participant in EXCLUSIONS which of the visits have no result, and whether they were refused."""
     if exclusions is None or not {"participant_id", "visit", "kind"} <= set(exclusions.columns):
         return {}
-    found: dict[str, dict[str, str]] = {}
-    for row in exclusions[exclusions["kind"].isin(NO_RESULT)].to_dict("records"):
-        if row["visit"] in TITLES:
-            kind = "missing" if row.get("step") == ABSENT else row["kind"]
-            found.setdefault(str(row["participant_id"]), {})[row["visit"]] = kind
-    said = {}
-    for participant, kinds in found.items():
-        own = {visit: kinds[visit] for visit in TITLES if visit in kinds}
-        alike = len(own) == 2 and len(set(own.values())) == 1
-        words = [f"{TITLES[visit]} {kind}" for visit, kind in own.items()]
-        said[participant] = f"both visits {own['baseline']}" if alike else ", ".join(words)
-    return said
+    rows = exclusions.dropna(subset=["participant_id"])
+    by_participant: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.to_dict("records"):
+        by_participant.setdefault(str(row["participant_id"]), []).append({str(k): v for k, v in row.items()})
+    said = {participant: visits_without_result(own) for participant, own in by_participant.items()}
+    return {participant: words for participant, words in said.items() if words}
 
 
 def _place(table: pd.DataFrame, analysis_set: AnalysisSet, without_result: Mapping[str, str]) -> pd.DataFrame:
