@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from petflame.dicom.inspection import StudyFolder, StudyReport
     from petflame.identity.record import Hasher
 
+READERS_FILES = ("labels", "seeds", "edits")
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], Any]]]
 
 PARTICIPANT_MEANINGS = {"participant_id": ("study code of the participant", "")}
@@ -129,17 +130,27 @@ def _relative(folder: Path, out: Path) -> str:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check_study` found."""
+    """What `check_study` found.
+
+    Attributes
+    ----------
+    visits : int
+    faults : tuple of Fault
+    warnings : tuple of str
+    later : tuple of str
+        What can only be asked once the visits are converted.
+    """
 
     visits: int
     faults: tuple[Fault, ...]
     warnings: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
 
 def check_study(
     root: Path, protocol: Protocol, require_suv: bool, progress: Progress, pixels: bool = False
 ) -> CheckReport:
-    """Check tables, label maps, the header of every DICOM file of a study, and whose scans they are.
+    """Check tables, the header of every DICOM file of a study, what readers gave for it, and whose scans they are.
 
     Parameters
     ----------
@@ -156,6 +167,7 @@ def check_study(
     from petflame.identity.compare import compare
     from petflame.identity.finding import FLAGGED, REFUSED, Entry
     from petflame.identity.record import Hasher
+    from petflame.segment.beforehand import LATER
     from petflame.study_tables import table_faults
 
     path = root / "visits.tsv"
@@ -190,13 +202,15 @@ def check_study(
     compared = compare(entries)
     faults += [Fault(f.fault.what, _whose(f.codes), f.fault.remedy) for f in compared if f.outcome == REFUSED]
     warnings += [f"{_whose(f.codes)}: {f.fault.what}" for f in compared if f.outcome == FLAGGED]
-    return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)))
+    later = (LATER,) if any(getattr(v, name) for v in visits for name in READERS_FILES) else ()
+    return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)), later)
 
 
 def _check_visit(
     visit: Visit, protocol: Protocol, require_suv: bool, hasher: Hasher, pixels: bool
 ) -> tuple[list[Fault], list[str], StudyReport | None]:
     from petflame.dicom.inspection import inspect_study
+    from petflame.segment.beforehand import check_readers_files
 
     faults: list[Fault] = []
     warnings: list[str] = []
@@ -215,7 +229,7 @@ def _check_visit(
         warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
     except PetflameError as error:
         faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
-    if report is not None and report.ct_shape is None and visit.labels is None:
+    if report is not None and "ct" not in report.grids and visit.labels is None:
         what = "its study holds PET without CT and the row names no labels, so no vessel can be found"
         faults.append(Fault(what, visit.row, "fetch the CT, or name labels that were drawn on the PET"))
     for name in ("labels", "seeds", "overrides", "edits"):
@@ -228,47 +242,20 @@ def _check_visit(
                     "mend the path, or write n/a",
                 )
             )
-    faults += _reader_faults(visit)
-    if report is not None and visit.labels is not None and visit.labels.name.endswith((".nii", ".nii.gz")):
-        faults += _label_faults(visit, report)
+    given = {name: getattr(visit, name) for name in READERS_FILES}
+    present = {name: path if path is not None and path.exists() else None for name, path in given.items()}
+    if any(present.values()):
+        images = report if report is not None and not report.faults else None
+        found = check_readers_files(
+            **present, grids=images.grids if images else {}, own=images.references if images else None
+        )
+        faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in found.faults]
+        warnings += [f"{visit.row}: {doubt}" for doubt in found.doubts]
+        if images is None:
+            warnings.append(
+                f"{visit.row}: its images are refused, so labels, seeds and edits were not held against them"
+            )
     return faults, warnings, report
-
-
-def _reader_faults(visit: Visit) -> list[Fault]:
-    from petflame.segment.seedfile import read_seeds
-
-    faults = []
-    for path, read in ((visit.seeds, read_seeds), (visit.edits, _read_all_edits)):
-        if path is not None and path.exists():
-            try:
-                read(path)
-            except PetflameError as error:
-                faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
-    return faults
-
-
-def _read_all_edits(path: Path) -> None:
-    from petflame.segment.edits import read_edits
-    from petflame.segment.seedfile import read_seeds
-
-    edits = read_edits(path)
-    if edits.seeds is not None:
-        read_seeds(edits.seeds)
-
-
-def _label_faults(visit: Visit, report: StudyReport) -> list[Fault]:
-    from petflame.segment.run import image_grid
-
-    shapes = [shape for shape in (report.ct_shape, report.pet_shape) if shape is not None]
-    try:
-        shape = image_grid(Path(str(visit.labels))).shape
-    except Exception as error:
-        return [Fault(f"the label map cannot be read ({error})", visit.row, "give a NIfTI label map")]
-    if shapes and shape not in shapes:
-        known = " and ".join(" x ".join(map(str, s)) for s in shapes)
-        what = f"the label map has {' x '.join(map(str, shape))} voxels, the visit's images have {known}"
-        return [Fault(what, visit.row, "export the labels on the grid of this visit's CT or PET")]
-    return []
 
 
 def _whose(rows: tuple[str, ...]) -> str:

@@ -145,7 +145,7 @@ def test_inspection_finds_header_faults_without_pixels(tmp_path, monkeypatch):
     assert report.identity.pet.day == date(2025, 3, 11).toordinal()
     assert [s.description for s in report.series] == ["CT AC", "PET AC"]
     good = inspect_study(study(tmp_path / "good"), Protocol())
-    assert (good.faults, good.warnings, good.uptake_min, good.pet_shape) == ((), (), 60.0, (10, 8, 6))
+    assert (good.faults, good.warnings, good.uptake_min, good.grids["pet"].shape) == ((), (), 60.0, (10, 8, 6))
 
 
 def test_studies_below_an_archive(tmp_path):

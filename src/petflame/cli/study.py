@@ -80,6 +80,8 @@ def check(
     for warning in report.warnings:
         console.warn(warning)
     console.say(f"{report.visits} visits checked, {len(report.faults)} fault(s), {len(report.warnings)} warning(s)")
+    for line in report.later:
+        console.say(f"asked later: {line}")
     if report.faults:
         from petflame.errors import InputRefused
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from petflame.dicom import tags as t
@@ -17,11 +17,12 @@ from petflame.dicom.convert import judged, read_ct, read_pet
 from petflame.dicom.header import Header
 from petflame.dicom.identity import identity_of
 from petflame.dicom.plan import Plan, plan_visit
+from petflame.dicom.references import References, references_of
 from petflame.dicom.scan import scan_folder
 from petflame.dicom.series import CLASSES
 from petflame.dicom.sidecar import voxel_unit
 from petflame.errors import Fault
-from petflame.grid import Array
+from petflame.grid import Array, Grid
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, Record
 from petflame.protocol import Protocol
@@ -68,7 +69,10 @@ class StudyReport:
     suv_factor, uptake_min, dose_bq, weight_kg : float or None
     voxel_unit : str
         Unit of the PET that would be written.
-    pet_shape, ct_shape : tuple of int or None
+    grids : dict of Grid
+        By 'ct' and 'pet', those that would be converted.
+    references : References or None
+        What the images are called, hashed.
     """
 
     series: tuple[SeriesReport, ...]
@@ -82,8 +86,8 @@ class StudyReport:
     dose_bq: float | None = None
     weight_kg: float | None = None
     voxel_unit: str = ""
-    pet_shape: tuple[int, int, int] | None = None
-    ct_shape: tuple[int, int, int] | None = None
+    grids: dict[str, Grid] = field(default_factory=dict)
+    references: References | None = None
 
 
 def inspect_study(
@@ -134,8 +138,8 @@ def inspect_study(
         dose_bq=suv.dose_bq if suv else None,
         weight_kg=suv.weight_kg if suv else None,
         voxel_unit=voxel_unit(plan),
-        pet_shape=plan.pet_stack.grid.shape if plan.pet_stack else None,
-        ct_shape=plan.ct_stack.grid.shape if plan.ct_stack else None,
+        grids={role: s.grid for role, s in (("ct", plan.ct_stack), ("pet", plan.pet_stack)) if s is not None},
+        references=references_of(plan),
     )
 
 

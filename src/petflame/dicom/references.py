@@ -98,20 +98,27 @@ def references_path(visit_dir: Path) -> Path:
     return root / "key" / "references" / f"{place.name}.json"
 
 
-def write_references(visit_dir: Path, plan: Plan) -> None:
-    """Keep the names of the images that a visit was converted from."""
+def references_of(plan: Plan) -> References:
+    """Return the names of the images that a visit is converted from, hashed."""
     taken = {role: choice.taken for role, choice in (("pet", plan.pet), ("ct", plan.ct)) if choice.taken is not None}
     names = {role: _names_of(series) for role, series in taken.items()}
     # From the images' own names, so that the same input gives the same bytes; they cannot be guessed.
     every = sorted(word for own in names.values() for word in own.instances)
     salt = hashlib.sha256("\0".join(("petflame references", *every)).encode()).hexdigest()
+    images = {
+        role: Names(**{kind: frozenset(hashed(salt, kind, w) for w in getattr(own, kind)) - {""} for kind in KINDS})
+        for role, own in names.items()
+    }
+    return References(salt, images)
+
+
+def write_references(visit_dir: Path, plan: Plan) -> None:
+    """Keep the names of the images that a visit was converted from."""
+    own = references_of(plan)
     document = {
         "format": FORMAT,
-        "salt": salt,
-        "images": {
-            role: {kind: sorted({hashed(salt, kind, word) for word in getattr(own, kind)} - {""}) for kind in KINDS}
-            for role, own in names.items()
-        },
+        "salt": own.salt,
+        "images": {role: {kind: sorted(getattr(n, kind)) for kind in KINDS} for role, n in own.images.items()},
     }
     write_text(references_path(visit_dir), json.dumps(document) + "\n", private=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -172,13 +172,7 @@ def apply_edits(
     if edits.regions is not None:
         drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
-        if drawn.reference != segmentation.reference:
-            what = f"the edited regions lie on the {drawn.reference.upper()} grid, the labels on the other"
-            raise InputRefused.of(
-                what,
-                named(edits.regions.name, "the edited regions"),
-                f"draw on the visit's {segmentation.reference.upper()}",
-            )
+        require_same_grid_as_labels(drawn.reference, segmentation.reference, edits.regions)
         redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
         _replace(labels, drawn.labels.data, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
@@ -197,15 +191,9 @@ def apply_edits(
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm
         provenance["seeds_sha256"] = sha256(edits.seeds)
-    faults = FaultList()
-    for name, decision in edits.decisions.items():
-        finding = vessels.get(name)
-        if finding is None or not len(finding.centreline_lps_mm):
-            if decision.choice == "accept":
-                faults.add(f"{name} is accepted and was not found", DECISIONS, "draw it, or take the row out")
-            continue
-        vessels[name] = _decided(finding, decision)
-    faults.raise_if_any()
+    there = {name for name, finding in vessels.items() if len(finding.centreline_lps_mm)}
+    accepted_and_not_found(edits, there).raise_if_any()
+    vessels |= {n: _decided(vessels[n], decision) for n, decision in edits.decisions.items() if n in there}
     require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
     provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
     warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
@@ -220,6 +208,34 @@ def apply_edits(
         tuple(dict.fromkeys(warnings)),
         doubts,
     )
+
+
+def require_same_grid_as_labels(drawn: str, labels: str, regions: Path) -> None:
+    """Refuse redrawn regions that lie on the other grid of the visit than its labels.
+
+    Parameters
+    ----------
+    drawn, labels : {'ct', 'pet'}
+    regions : Path
+        The file, for the message.
+
+    Raises
+    ------
+    InputRefused
+        When the two differ.
+    """
+    if drawn != labels:
+        what = f"the edited regions lie on the {drawn.upper()} grid, the labels on the other"
+        raise InputRefused.of(what, named(regions.name, "the edited regions"), f"draw on the visit's {labels.upper()}")
+
+
+def accepted_and_not_found(edits: Edits, present: Collection[str]) -> FaultList:
+    """Return a fault for every vessel that a reader accepts and nobody has drawn or found."""
+    faults = FaultList()
+    for name, decision in edits.decisions.items():
+        if decision.choice == "accept" and name not in present:
+            faults.add(f"{name} is accepted and was not found", DECISIONS, "draw it, or take the row out")
+    return faults
 
 
 def _replace(labels: Array, drawn: Array, vessels: Mapping[str, VesselFinding]) -> None:

@@ -26,7 +26,7 @@ from petflame.segment.product import Segmentation, VesselFinding
 LONGEST_NUMBER = 20
 
 
-def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation:
+def segmentation_from_labels(path: Path, grids: dict[str, Grid], described: bool = True) -> Segmentation:
     """Read a label map that lies on the voxels of the visit's CT or PET and describe its vessels.
 
     Parameters
@@ -37,6 +37,8 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation
         the numbers are those of `petflame.anatomy`. The name ``aorta`` stands for a whole aorta, which is divided.
     grids : dict
         'ct' and 'pet' grid of the visit, those that exist.
+    described : bool
+        False leaves out centrelines and checks of the vessels, which take most of the time.
 
     Raises
     ------
@@ -51,14 +53,23 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid]) -> Segmentation
     data = _translate(volume.data, _numbered(sidecar), volume.grid, where)
     labels = Volume(data, volume.grid)
     provenance = {"method": "labels", "source_sha256": sha256(path)}
-    segmentation = describe(labels, reference, "labels", dict(sidecar.landmarks_lps_mm), provenance)
-    centres = vessel_centres(segmentation.vessels)
-    if not centres:
+    if not vessels_in(labels):
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")
-    require_laterality(centres, where)
+    landmarks = dict(sidecar.landmarks_lps_mm)
+    if not described:
+        told = tuple(f"{where}: {doubt}" for doubt in require_orientation(labels, where))
+        return Segmentation(labels, reference, {}, landmarks, provenance, told, told)
+    segmentation = describe(labels, reference, "labels", landmarks, provenance)
+    require_laterality(vessel_centres(segmentation.vessels), where)
     doubts = require_orientation(labels, where)
     told = tuple(f"{where}: {doubt}" for doubt in doubts)
     return replace(segmentation, warnings=(*told, *segmentation.warnings), doubts=told)
+
+
+def vessels_in(labels: Volume) -> set[str]:
+    """Return the arteries and veins that a label map (numbers of `petflame.anatomy`) holds."""
+    present = np.flatnonzero(np.bincount(labels.data[labels.data > 0], minlength=1))
+    return {BY_LABEL[int(n)].name for n in present} & {*ARTERIES, *VEINS}
 
 
 def _numbered(sidecar: Sidecar) -> dict[int, str] | None:
@@ -71,7 +82,9 @@ def _numbered(sidecar: Sidecar) -> dict[int, str] | None:
 
 
 def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str) -> Array:
-    found = [int(v) for v in np.flatnonzero(np.bincount(data.ravel())) if v != 0]
+    labelled = data > 0
+    numbers = data[labelled]
+    found = [int(v) for v in np.flatnonzero(np.bincount(numbers))]
     names = names if names is not None else {k: r.name for k, r in BY_LABEL.items()}
     faults = FaultList()
     unnamed = [v for v in found if v not in names]
@@ -82,7 +95,8 @@ def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str
     table = np.zeros(max(found, default=0) + 1, np.uint8)
     for number in found:
         table[number] = BY_NAME[names[number]].label if names[number] in BY_NAME else 0
-    result = table[data]
+    result = np.zeros(data.shape, np.uint8)
+    result[labelled] = table[numbers]
     for number in (n for n in found if names[n] == WHOLE_AORTA):
         whole = split_aorta(Volume(data == number, grid), where)
         result[whole > 0] = whole[whole > 0]

@@ -37,7 +37,9 @@ def is_regions(path: Path) -> bool:
         return False
 
 
-def import_segmentation(path: Path, grids: dict[str, Grid], own: References | None = None) -> Segmentation:
+def import_segmentation(
+    path: Path, grids: dict[str, Grid], own: References | None = None, described: bool = True
+) -> Segmentation:
     """Read regions that someone has drawn onto the CT or the PET grid of the visit, voxel for voxel.
 
     Parameters
@@ -50,6 +52,8 @@ def import_segmentation(path: Path, grids: dict[str, Grid], own: References | No
         'ct' and 'pet' grid of the visit, those that exist. Geometry in patient space decides which one is meant.
     own : References or None
         What the visit's images are called; a SEG or RTSTRUCT is held against it.
+    described : bool
+        False leaves out centrelines and checks of the vessels, which take most of the time: for what would be refused.
 
     Raises
     ------
@@ -62,12 +66,12 @@ def import_segmentation(path: Path, grids: dict[str, Grid], own: References | No
     if path.name.lower().endswith(NIFTI):
         from petflame.segment.labelmaps import segmentation_from_labels
 
-        return segmentation_from_labels(path, grids)
+        return segmentation_from_labels(path, grids, described)
     from petflame.segment.imports.combine import combine
 
     sidecar = read_sidecar(path)
     drawing = _read(path, where, grids, sidecar, own)
-    return combine(drawing, grids[drawing.reference], sidecar, path, where)
+    return combine(drawing, grids[drawing.reference], sidecar, path, where, described)
 
 
 def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar, own: References | None) -> Drawing:

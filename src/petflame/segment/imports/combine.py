@@ -21,7 +21,9 @@ from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
 
 
-def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: str) -> Segmentation:
+def combine(
+    drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: str, described: bool = True
+) -> Segmentation:
     """Turn what a file draws into a segmentation.
 
     A voxel that several regions claim goes to the one with the smallest number in `petflame.anatomy`: an artery before
@@ -77,7 +79,10 @@ def combine(drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: s
     volume = Volume(labels, grid)
     doubts += require_orientation(volume, where)
     provenance = {"method": "labels", "format": drawing.kind, "source_sha256": sha256(path)}
-    segmentation = describe(volume, drawing.reference, "labels", dict(sidecar.landmarks_lps_mm), provenance)
     told = tuple(f"{where}: {doubt}" for doubt in dict.fromkeys(doubts))
+    landmarks = dict(sidecar.landmarks_lps_mm)
+    if not described:
+        return Segmentation(volume, drawing.reference, {}, landmarks, provenance, told, told)
+    segmentation = describe(volume, drawing.reference, "labels", landmarks, provenance)
     warnings = (*told, *(f"{where}: {note}" for note in notes), *segmentation.warnings)
     return replace(segmentation, warnings=warnings, doubts=told)

@@ -1,0 +1,178 @@
+"""Holding a reader's files against a visit before it is converted, by the readers that `petflame segment` uses.
+
+The images are known by their headers alone: their grids, and what they are called. What needs their voxels (whether
+vessels hold blood, where the CT moves a seeded line, what is found automatically) is asked by `petflame segment`, and
+withholds vessels; nothing here refuses what it would take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from petflame.anatomy import CAROTIDS
+from petflame.dicom.references import References
+from petflame.errors import Fault, FaultList, PetflameError
+from petflame.grid import Array, Grid, ras_to_lps
+from petflame.privacy import named
+from petflame.segment.checks import require_laterality
+from petflame.segment.edits import Edits, accepted_and_not_found, read_edits, require_same_grid_as_labels
+from petflame.segment.imports import import_segmentation
+from petflame.segment.imports.doors import called
+from petflame.segment.labelmaps import vessels_in
+from petflame.segment.product import Segmentation
+from petflame.segment.seedfile import Seeds, read_seeds
+from petflame.segment.seeds import CAROTID, LARGEST_SHIFT_MM, RADII_MM, VEIN, smooth_line
+
+LATER = (
+    "labels, seeds and edits were held against grids, sides and names of the images; whether vessels hold blood and "
+    "lie in place is asked of the voxels by the run, which withholds those that fail"
+)
+# The CT may move each of two lines by so much before their sides are compared.
+SIDES_MM = 2 * LARGEST_SHIFT_MM
+# A line so far outside the CT paints none of its voxels, wherever the CT moves it and whatever its radius.
+REACH_MM = LARGEST_SHIFT_MM + 2 * float(RADII_MM[-1])
+
+
+@dataclass(frozen=True)
+class Beforehand:
+    """What was found.
+
+    Attributes
+    ----------
+    faults : tuple of Fault
+        Why the visit would be refused.
+    doubts : tuple of str
+        What its tables would warn of.
+    """
+
+    faults: tuple[Fault, ...]
+    doubts: tuple[str, ...]
+
+
+def check_readers_files(
+    labels: Path | None, seeds: Path | None, edits: Path | None, grids: Mapping[str, Grid], own: References | None
+) -> Beforehand:
+    """Find what `petflame segment` would refuse of a visit's labels, seeds and edits, without the visit's voxels.
+
+    Parameters
+    ----------
+    labels, seeds, edits : Path or None
+        Those of the visit that exist; labels win over seeds.
+    grids : mapping
+        'ct' and 'pet' grid that the visit will have, those that exist; empty where the images are refused: then the
+        files are read alone.
+    own : References or None
+        What its images are called.
+    """
+    faults = FaultList()
+    doubts: list[str] = []
+    drawn: Segmentation | None = None
+    if labels is not None and grids:
+        with _refusals(faults, called(labels)):
+            drawn = import_segmentation(labels, dict(grids), own, described=False)
+            doubts += drawn.doubts
+    if seeds is not None:
+        with _refusals(faults, called(seeds)):
+            points = read_seeds(seeds)
+            if labels is None and "ct" in grids:
+                doubts += seeds_doubts(points, grids["ct"])
+    if edits is not None:
+        with _refusals(faults, named(edits.name, "the edits")):
+            given = read_edits(edits)
+            reference = "ct" if labels is None else None if drawn is None else drawn.reference
+            doubts += _check_edits(given, drawn, reference, grids, own, faults)
+    return Beforehand(tuple(faults), tuple(dict.fromkeys(doubts)))
+
+
+@contextmanager
+def _refusals(faults: FaultList, where: str) -> Iterator[None]:
+    try:
+        yield
+    except PetflameError as error:
+        faults.extend(error.faults)
+    except Exception as error:
+        what = f"reading it fails ({named(error, type(error).__name__)})"
+        faults.add(what, where, "export it again; its visit would get no result")
+
+
+def _check_edits(
+    edits: Edits,
+    drawn: Segmentation | None,
+    reference: str | None,
+    grids: Mapping[str, Grid],
+    own: References | None,
+    faults: FaultList,
+) -> list[str]:
+    doubts: list[str] = []
+    found = set() if drawn is None else vessels_in(drawn.labels)
+    if edits.regions is not None and grids:
+        with _refusals(faults, named(edits.regions.name, "the edited regions")):
+            redrawn = import_segmentation(edits.regions, dict(grids), own, described=False)
+            doubts += redrawn.doubts
+            found |= vessels_in(redrawn.labels)
+            if reference is not None:
+                require_same_grid_as_labels(redrawn.reference, reference, edits.regions)
+    if edits.seeds is not None:
+        with _refusals(faults, named(edits.seeds.name, "the edited seeds")):
+            points = read_seeds(edits.seeds)
+            found |= set(points.points_lps_mm)
+            if grids and reference is not None and (reference != "ct" or "ct" not in grids):
+                what = "vessels redrawn by seeds need labels on the CT grid"
+                faults.add(what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead")
+            elif "ct" in grids:
+                doubts += seeds_doubts(points, grids["ct"])
+    if drawn is not None:
+        faults.extend(accepted_and_not_found(edits, found))
+    return doubts
+
+
+def seeds_doubts(seeds: Seeds, ct: Grid) -> list[str]:
+    """Return which seeded vessels lie outside the CT; refuse sides that are exchanged, whatever the CT says.
+
+    Parameters
+    ----------
+    seeds : Seeds
+    ct : Grid
+        Of the CT that they will be drawn on.
+
+    Raises
+    ------
+    InputRefused
+        When a right vessel lies so far to the left of its counterpart that no correction by the CT can mend it.
+    """
+    lines = {
+        name: smooth_line(points, (CAROTID if name in CAROTIDS else VEIN).stiffness_mm3)
+        for name, points in seeds.points_lps_mm.items()
+    }
+    outside = [name for name, line in lines.items() if _outside_mm(line, ct) > REACH_MM]
+    sure = {name: ras_to_lps(line.mean(axis=0)) for name, line in lines.items() if _inside(line, ct)}
+    for stem in ("carotid", "jugular"):
+        pair = {name: sure[name] for name in (f"{stem}_right", f"{stem}_left") if name in sure}
+        # RAS: x grows to the right. Nearer than this the CT may still put them right.
+        if len(pair) == 2 and pair[f"{stem}_right"][0] + SIDES_MM <= pair[f"{stem}_left"][0]:
+            require_laterality(pair, "the seeds")
+    return [f"{name}: its seeds lie outside the CT, so it will be withheld" for name in outside]
+
+
+def _voxels_outside(line_lps_mm: Array, grid: Grid) -> Array:
+    """How many voxels each point lies beyond the grid, shape (n, 3)."""
+    ijk = grid.to_ijk(ras_to_lps(line_lps_mm))
+    return np.asarray(np.maximum(np.maximum(-0.5 - ijk, ijk - (np.array(grid.shape) - 0.5)), 0.0))
+
+
+def _outside_mm(line_lps_mm: Array, grid: Grid) -> float:
+    """Least distance of the line's points from the grid."""
+    beyond = _voxels_outside(line_lps_mm, grid) * np.array(grid.spacing_mm)
+    return float(np.linalg.norm(beyond, axis=1).min())
+
+
+def _inside(line_lps_mm: Array, grid: Grid) -> bool:
+    """Whether some of the line lies inside the grid by more than the CT can move it."""
+    ijk = grid.to_ijk(ras_to_lps(line_lps_mm))
+    margin = LARGEST_SHIFT_MM / np.array(grid.spacing_mm) + 1.0
+    return bool(((ijk > margin) & (ijk < np.array(grid.shape) - 1 - margin)).all(axis=1).any())
