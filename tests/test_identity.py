@@ -59,6 +59,9 @@ COPIES = {
     "air cropped": lambda a: a[4:-4, 4:-4],
     "padded": lambda a: np.pad(a, ((3, 3), (5, 5), (0, 0))),
     "fewer slices": lambda a: a[:, :, 5:20],
+    "padded by slices": lambda a: np.pad(a, ((0, 0), (0, 0), (5, 5))),
+    "clipped at 90 %": lambda a: np.minimum(a, 0.9 * a.max()),
+    "0.01 % of noise": lambda a: a * np.random.default_rng(9).normal(1, 1e-4, a.shape),
     "rounded to 12 bits": lambda a: np.rint(a / a.max() * 4095),
     "rounded to 10 bits": lambda a: np.rint(a / a.max() * 1023),
 }

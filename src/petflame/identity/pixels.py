@@ -1,17 +1,18 @@
-"""A fingerprint of an image's pixels that survives another scale, order, rounding, header or crop.
+"""A fingerprint of an image's pixels that survives another scale, order, place, rounding or header.
 
 Every slice gives four ratios of power sums of its voxels x (Sp = sum of x^p over the slice) and, from the spread of
 their places about the centre, weighted by x^3 (a 2 x 2 matrix W, in pixels), two more numbers:
 
     ln S2 S4 / S3^2,   ln S3 S5 / S4^2,   ln S4 S6 / S5^2,   ln S3^4 / S4^3,   ln trace W,   ln det W.
 
-They are free of any factor on x (weight, dose, units, rescale slope: also one slope a slice), do not change when the
-image is mirrored, turned, shifted or padded, and hardly feel the air around the body (cropped images). Slices are
-looked for in the other image wherever they lie, so their order and their number do not matter.
+They are free of any factor on x (weight, dose, units, rescale slope: also one slope a slice) and do not change when
+the image is mirrored, turned, shifted or padded, or when air is cropped. Slices are looked for in the other image
+wherever they lie, so their order and their number do not matter.
 
 Noise differs from scan to scan, and the numbers with it; slices within `TOLERANCE` in all of them are taken for the
-same. Of one scan rounded to 12 bits all slices are found again, at 10 bits 95 %; of two scans of one person or of two
-none (docs/identity.md).
+same. The numbers therefore also feel whatever else changes the voxels: a constant added, smoothing, resampling, noise
+of half a percent, a crop into the body. Copies that were processed so are missed; docs/identity.md says how much of
+each is found again. Of two scans of one person or of two nothing is.
 """
 
 from __future__ import annotations
