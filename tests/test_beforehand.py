@@ -19,6 +19,7 @@ from petflame.files import read_tsv
 from petflame.intake import check_study
 from petflame.privacy import with_names
 from petflame.protocol import Protocol
+from petflame.segment.exports import export_labels
 from petflame.segment.run import segment_visit, visit_grids
 from petflame.simulate.trial import simulate_trial
 
@@ -176,3 +177,21 @@ def test_files_of_a_visit_whose_images_are_refused_are_read_alone_and_that_is_sa
     assert faults
     assert not any("map.nii.gz" in fault for fault in faults)
     assert any("were not held against them" in warning for warning in warnings)
+
+
+def test_a_segmentation_that_names_other_images_is_doubted_and_one_of_the_visit_is_not(made, row, converted, tmp_path):
+    for name in ("own", "other"):
+        dicom = made / row["dicom_dir"] if name == "own" else made / row["dicom_dir"].replace("baseline", "followup")
+        visit = tmp_path / name
+        if name == "own":
+            shutil.copytree(converted, visit)
+        else:
+            convert_visit(dicom, visit, protocol=Protocol())
+        labels = row["labels"] if name == "own" else row["labels"].replace("baseline", "followup")
+        segment_visit(visit, "labels", made / labels)
+        export_labels(visit, tmp_path / f"{name}.dcm", dicom)
+    assert check(made, row, tmp_path, labels=tmp_path / "own.dcm")[:2] == ([], [])
+    shutil.rmtree(tmp_path / "study")
+    faults, warnings, _ = check(made, row, tmp_path, labels=tmp_path / "other.dcm")
+    told = [*faults, *warnings]
+    assert any("not of this visit" in text or "neither on the CT nor on the PET" in text for text in told)

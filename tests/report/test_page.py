@@ -287,3 +287,12 @@ def test_refused_outcomes_leave_the_effect_and_are_named(own_copy, tmp_path, mon
     assert "There is no comparison of events" in section
     assert "has a decimal comma in line 2 (its text is not recorded)" in section
     assert "1,5" not in section
+
+
+def test_what_is_to_be_typed_stands_in_the_remedy_as_it_is_typed(own_copy):
+    path = own_copy.out / "exclusions.tsv"
+    remedy = "give `number_of_slices`, or weight_kg, in the overrides table"
+    cells = ("P05", "followup", "convert", "refused", "a slice is missing", "the PET series", remedy)
+    path.write_text(path.read_text().rstrip("\n") + "\n" + "\t".join(cells) + "\n")
+    text = " ".join(read(write_report(own_copy.out, None, Protocol(), None).read_text(encoding="utf-8")).text)
+    assert remedy in text

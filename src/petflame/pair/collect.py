@@ -250,9 +250,9 @@ def _pair_results(
 
 def _if_not_comparable(protocol: Protocol) -> str:
     """Say what becomes of a pair that is not comparable, and how that is changed."""
-    counts = "it counts in the primary analysis all the same; to leave such pairs out write analysis_set: comparable"
+    counts = "it counts in the primary analysis all the same; to leave such pairs out write `analysis_set: comparable`"
     if protocol.analysis_set == "comparable":
-        counts = "it is left out of the primary analysis; to count such pairs write analysis_set: all_measured"
+        counts = "it is left out of the primary analysis; to count such pairs write `analysis_set: all_measured`"
     return f"{counts} in the protocol's file, before the arms are known; the participant stays in every table"
 
 

@@ -107,8 +107,16 @@ def readable(text: Any) -> str:
 
     >>> readable("uptake_difference_min 5.83 (warn; pass <= 5); change -3.3 %")
     'uptake difference in min 5.83 (warn; pass ≤ 5); change −3.3 %'
+    >>> readable("give `number_of_slices`")
+    'give `number_of_slices`'
     """
-    words = discreet(text).replace("<=", "≤").replace(">=", "≥")
+    parts = discreet(text).split("`")
+    # What stands between backticks is to be typed as it is.
+    return "`".join(part if n % 2 else _as_prose(part) for n, part in enumerate(parts))
+
+
+def _as_prose(text: str) -> str:
+    words = text.replace("<=", "≤").replace(">=", "≥")
     for name, better in _NAMES:
         words = words.replace(name, better)
     return _HYPHEN.sub("−", _COLUMN.sub(" ", words))
