@@ -15,7 +15,7 @@ import petflame.replan
 from petflame.cli.console import Console
 from petflame.errors import InputRefused
 from petflame.files import read_json, write_json, write_text
-from petflame.fingerprint import Applied, Request, Seen, Source, hash_file
+from petflame.fingerprint import LARGEST_SOURCE, Applied, Request, Seen, Source, hash_file
 from petflame.replan import Job, mark, why_stale
 from petflame.seal import sealed
 from petflame.steps import step
@@ -220,3 +220,20 @@ def test_a_list_of_hashes_is_believed_only_while_nothing_about_a_file_changed(tm
 def test_what_cannot_be_hashed_counts_as_absent(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert [hash_file(tmp_path / name) for name in ("none", "pipe", "a" * 300)] == [None] * 3
+
+
+def test_a_source_larger_than_any_that_is_read_is_not_hashed_and_its_successor_is_noticed(job: Job) -> None:
+    """A file of gigabytes that every reader refuses would otherwise be read to its end at each planning."""
+    table = job.request.sources["labels"].files[0]
+    os.truncate(table, LARGEST_SOURCE + 1)
+    asked_for: list[Path] = []
+
+    def hasher(path: Path) -> str | None:
+        asked_for.append(path)
+        return hash_file(path)
+
+    large = job.request.made_from(hasher)
+    assert table not in asked_for
+    assert len(asked_for) == 2
+    os.truncate(table, LARGEST_SOURCE)
+    assert job.request.made_from(lambda path: "x") != large

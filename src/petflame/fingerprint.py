@@ -20,6 +20,9 @@ from petflame.files import plain, read_json, sha256, write_text
 Hasher = Callable[[Path], str | None]
 ABSENT = "absent"
 MADE_FROM = ("options", "sources", "upstream")
+# No reader takes a file from outside beyond this, whatever it holds, so that its content decides nothing.
+LARGEST_SOURCE = 1 << 30
+TOO_LARGE = "too large"
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,19 @@ def _digest_of(source: Source, hasher: Hasher) -> dict[str, Any]:
     digest = hashlib.sha256()
     for path in source.files:
         name = os.fsencode(os.path.relpath(path, source.root))
-        digest.update(hashlib.sha256(name).digest() + (hasher(path) or ABSENT).encode() + b"\n")
+        digest.update(hashlib.sha256(name).digest() + _content_of(path, hasher).encode() + b"\n")
     for word in source.left:
         digest.update(hashlib.sha256(word.encode()).digest())
     return {"files": sum(p.exists() for p in source.files), "sha256": digest.hexdigest()}
+
+
+def _content_of(path: Path, hasher: Hasher) -> str:
+    try:
+        if path.stat().st_size > LARGEST_SOURCE:
+            return TOO_LARGE
+    except (OSError, ValueError):
+        return ABSENT
+    return hasher(path) or ABSENT
 
 
 def _digest_of_steps(records: tuple[Path, ...]) -> str:

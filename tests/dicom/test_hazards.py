@@ -211,6 +211,30 @@ def test_mixed_matrix(convert, tmp_path):
     refused(convert, study(tmp_path / "in", pet), "matrix size", "pet/IM0002.dcm")
 
 
+def test_a_field_of_view_wider_than_any_scanner(convert, tmp_path):
+    """The matrix and the spacing are each possible, and contradict each other."""
+    pet = pet_series()
+    for image in pet:
+        image.PixelSpacing = [90, 90]
+    assert pet[0].Rows * 90 < 3000
+    convert(study(tmp_path / "in", pet))
+    for image in pet:
+        image.PixelSpacing = [90, 100]
+        image.Columns, image.PixelData = 40, bytes(2 * image.Rows * 40)
+    refused(convert, study(tmp_path / "wide", pet), "covers 4000 x", "more than any scanner does")
+
+
+def test_a_matrix_larger_than_any_scanner_makes_is_refused_for_pet_alone(convert, tmp_path):
+    for series, kind in ((pet_series(), "pet"), (ct_series(), "ct")):
+        for image in series:
+            image.Rows, image.PixelSpacing = 1025, [1, 1]
+            image.PixelData = bytes(2 * image.Columns * 1025)
+        if kind == "pet":
+            refused(convert, study(tmp_path / kind, series), "Rows (0028,0010) = 1025 is beyond 1024")
+        else:
+            convert(study(tmp_path / kind, pet_series(), series))
+
+
 def test_mixed_spacing_orientation_and_frame(convert, tmp_path):
     for n, (keyword, value, word) in enumerate(
         [

@@ -27,7 +27,11 @@ MISSING_GAP_FACTOR = 1.5
 LEAST_STACKING_COSINE = 0.9999
 LARGEST_DRIFT_MM = 0.5
 LARGEST_SIDE = 4096
+# PET resolves 3 to 5 mm, and scanners reconstruct it with 1024 pixels a side at most.
+LARGEST_PET_SIDE = 1024
 MOST_VOXELS = 1 << 30
+# A person and the bed within the longest scanner; a header that says more is wrong about its spacing or its matrix.
+LARGEST_EXTENT_MM = 3000.0
 LARGEST_POSITION_MM = 1e5
 
 
@@ -116,8 +120,8 @@ def _geometry(header: Header) -> tuple[_Slice | None, list[Fault]]:
     for tag, side in ((t.ROWS, rows), (t.COLUMNS, columns)):
         if side is None or side < 1:
             faults.append(Fault(f"{t.name(tag)} is missing or unreadable", header.told, again))
-        elif side > LARGEST_SIDE:
-            faults.append(Fault(f"{t.name(tag)} = {side} is beyond {LARGEST_SIDE}", header.told, again))
+        elif side > (most := LARGEST_PET_SIDE if v.text(t.MODALITY) == "PT" else LARGEST_SIDE):
+            faults.append(Fault(f"{t.name(tag)} = {side} is beyond {most}", header.told, again))
     if faults or rows is None or columns is None:
         return None, faults
     row, column = values[t.IOP][:3], values[t.IOP][3:]
@@ -220,9 +224,14 @@ def _stack(
     columns, rows = slices[0].shape
     if columns * rows * count > MOST_VOXELS:
         faults.append(Fault(f"its {columns} x {rows} x {count} voxels are too many", told, "name one reconstruction"))
+    spacing = slices[0].spacing
+    extents = columns * float(spacing[1]), rows * float(spacing[0]), float(along[-1])
+    if max(extents) > LARGEST_EXTENT_MM:
+        size = " x ".join(f"{extent:.0f}" for extent in extents)
+        what = f"it covers {size} mm, more than any scanner does"
+        faults.append(Fault(what, told, "export it again with its true matrix, spacing and positions"))
     if faults:
         return None, faults, warnings
-    spacing = slices[0].spacing
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * spacing[1], column * spacing[0], step
     affine[:3, 3] = ipp[0]

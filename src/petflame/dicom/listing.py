@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from petflame.fingerprint import LARGEST_SOURCE
+
 DEEPEST_FOLDER = 32
 # The largest matrix that is read holds 64 MiB a frame; scanners' raw data of many GB lie beside images.
-LARGEST_FILE = 1 << 30
+LARGEST_FILE = LARGEST_SOURCE
 SYSTEM_FOLDERS = frozenset({"lost+found", "system volume information", "$recycle.bin"})
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 ANNEX = ".git/annex/objects"

@@ -215,3 +215,12 @@ def test_messages_name_regions_and_files_on_the_screen_alone(tmp_path, grids, tr
     told = without_names("\n".join(map(str, refusal.value.faults)))
     assert "Smith" not in told
     assert "SMITH" not in told
+
+
+@pytest.mark.parametrize("name", ["map.nii", "map.nrrd", "map.mha", "map.dcm", "map.json"])
+def test_a_file_larger_than_any_region_is_refused_before_it_is_opened(tmp_path, grids, name):
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, (1 << 30) + 1)
+    with pytest.raises(InputRefused, match="more than the 1024 that are read"):
+        import_segmentation(path, grids)

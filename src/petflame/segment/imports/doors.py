@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from petflame.errors import InputRefused
+from petflame.fingerprint import LARGEST_SOURCE
 from petflame.grid import Grid
 from petflame.privacy import named
 from petflame.segment.imports.headers import META_IMAGE, NRRD, header_fields
@@ -35,7 +36,7 @@ def require_regular(path: Path, where: str, remedy: str) -> int:
     Raises
     ------
     InputRefused
-        When it is missing, or a folder, pipe, device or socket.
+        When it is missing, or a folder, pipe, device or socket, or larger than any region of a visit.
     """
     try:
         state = path.stat()
@@ -45,6 +46,9 @@ def require_regular(path: Path, where: str, remedy: str) -> int:
         raise InputRefused.of("it is a folder", where, remedy)
     if not stat.S_ISREG(state.st_mode):
         raise InputRefused.of("it is no regular file", where, remedy)
+    if state.st_size > LARGEST_SOURCE:
+        what = f"it has {state.st_size >> 20} MiB, more than the {LARGEST_SOURCE >> 20} that are read"
+        raise InputRefused.of(what, where, "save it compressed, as whole numbers, on this visit's CT or PET grid")
     return state.st_size
 
 
