@@ -288,3 +288,34 @@ class TestLockOfAKilledRun:
         self.log(clone, "elsewhere")
         self.log(clone, os.uname().nodename)
         assert len(self.locks_after(clone, "demo")) == 2
+
+
+TOO_LONG = "a" * 5000
+VERBS = {
+    "check": ["check", TOO_LONG],
+    "a scan": ["convert", TOO_LONG, "--out", "v"],
+    "a visit": ["segment", TOO_LONG],
+    "labels": ["segment", ".", "--method", "labels", "--from", TOO_LONG],
+    "exclusions": ["measure", ".", "--exclusions", TOO_LONG],
+    "a pair": ["pair", ".", ".", "--out", TOO_LONG],
+    "a report": ["report", TOO_LONG],
+    "results": ["verify", TOO_LONG],
+}
+
+
+@pytest.mark.parametrize("words", VERBS.values(), ids=VERBS)
+def test_a_path_that_is_too_long_is_refused_by_every_verb(words, tmp_path, monkeypatch, capsys):
+    import petflame.cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["petflame", *words])
+    with pytest.raises(SystemExit) as end:
+        petflame.cli.main()
+    assert end.value.code == 2
+    assert "File name too long; name a path that exists" in capsys.readouterr().err
+
+
+def test_a_path_that_is_too_long_is_refused_when_a_run_is_planned():
+    for key in ("study", "protocol", "out"):
+        with pytest.raises(InputRefused, match=r"too long|longer"):
+            plan_workflow({"study": "simulated", "out": "results", key: TOO_LONG})

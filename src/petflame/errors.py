@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from petflame.privacy import shortened, with_names
+from petflame.privacy import named, shortened, with_names
 
 
 @dataclass(frozen=True, order=True)
@@ -114,6 +115,29 @@ WORDS_OF_THE_MACHINE = {
     errno.EPERM: ("permission is denied", "give permission to read and write it, or name another place"),
     errno.ENOMEM: ("there is not enough memory", "run fewer jobs at once, or give the job more memory"),
 }
+
+
+# What names no file on any machine; circles of links too.
+NO_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+
+
+@contextmanager
+def names_refused() -> Iterator[None]:
+    """Refuse a path that the system takes for none, wherever it is first looked up.
+
+    >>> with names_refused():
+    ...     raise OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300)
+    Traceback (most recent call last):
+    ...
+    petflame.errors.InputRefused: aaaaaaaaaaaaaaaaaaaa...: File name too long; name a path that exists
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_NAME:
+            raise
+        where = named(f"{str(error.filename)[:20]}...", "a path")
+        raise InputRefused.of(error.strerror or "it names no file", where, "name a path that exists") from error
 
 
 def is_of_the_machine(error: BaseException) -> bool:

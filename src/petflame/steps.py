@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petflame import __version__
-from petflame.errors import Fault, InputRefused, MachineFault, PetflameError, UpstreamRefused, capped, machine_fault
+from petflame.errors import (
+    Fault,
+    InputRefused,
+    MachineFault,
+    PetflameError,
+    UpstreamRefused,
+    capped,
+    machine_fault,
+    names_refused,
+)
 from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import VisitFolder, key_folder
@@ -116,7 +125,7 @@ def step(
     # What lies here after a kill is known by this file, which goes when the record comes.
     write_text(VisitFolder(folder).begun(verb), "")
     try:
-        with written() as paths:
+        with written() as paths, names_refused():
             yield outcome
         outcome.end(paths)
     except MachineFault:

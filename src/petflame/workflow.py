@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.dicom.references import references_path
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, names_refused
 from petflame.exclusions import tally
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
@@ -218,6 +218,7 @@ class Workflow:
         return self.settings.method
 
 
+@names_refused()
 def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None) -> Workflow:
     """Validate the configuration and the study's tables, before any job runs; nothing is written.
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from petflame import __version__
-from petflame.errors import PetflameError, machine_fault
+from petflame.errors import PetflameError, machine_fault, names_refused
 
 app = typer.Typer(
     name="petflame",
@@ -51,7 +51,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     console = Console(as_json="--log-json" in sys.argv)
     try:
-        app()
+        with names_refused():
+            app()
     except PetflameError as error:
         console.faults(error.faults)
         sys.exit(2)
