@@ -209,7 +209,9 @@ def test_check_finds_a_label_map_of_another_visit(study, tmp_path):
         labels.grid.__class__((*labels.data.shape[:2], labels.data.shape[2] - 2), labels.grid.affine),
     )
     write_nifti(spoilt / "labels" / "SIM0002_baseline.nii.gz", smaller)
-    assert "SIM0002 baseline: the label map has" in refused("check", spoilt)
+    said = refused("check", spoilt)
+    assert "SIM0002 baseline, SIM0002_baseline.nii.gz: it lies on" in said
+    assert "neither on the CT nor on the PET of this visit" in said
 
 
 def test_init_drafts_tables_that_check_accepts(study, tmp_path):

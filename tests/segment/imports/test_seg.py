@@ -1,3 +1,5 @@
+import re
+
 import highdicom as hd
 import numpy as np
 import pytest
@@ -105,3 +107,18 @@ def test_a_truncated_segmentation_is_refused(tmp_path, grids, truth):
         path.write_bytes(data[:size])
         with pytest.raises(InputRefused):
             import_segmentation(path, grids)
+
+
+def test_a_segmentation_whose_sequences_are_damaged_is_read_or_refused(tmp_path, grids, truth):
+    """Items are decoded when they are asked for, long after the file was opened."""
+    path, _ = write_seg(tmp_path / "seg.dcm", truth["ct"], "BINARY")
+    data = path.read_bytes()
+    lengths = [m.end() for m in re.finditer(b"SQ\x00\x00", data)]
+    refused = 0
+    for at in lengths[::4]:
+        path.write_bytes(data[:at] + b"\x04\x00\x00\x00" + data[at + 4 :])
+        try:
+            import_segmentation(path, grids)
+        except InputRefused:
+            refused += 1
+    assert refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from petflame.dicom.references import References
-from petflame.errors import InputRefused
+from petflame.errors import InputRefused, is_of_the_machine
 from petflame.grid import Grid
 from petflame.privacy import named
 from petflame.segment.imports.belonging import belonging
@@ -25,6 +26,11 @@ MOST_STRUCTURE_BYTES = 256 << 20
 # Headers of the frames, on top of a byte for every voxel of the visit and each of eight vessels.
 MOST_HEADER_BYTES = 64 << 20
 VESSELS = 8
+# What pydicom raises where it decodes a damaged element, which it does not before one asks for it.
+DAMAGED = (
+    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, OSError, EOFError),
+    *(NotImplementedError, RecursionError, struct.error),
+)
 
 
 def read_dicom_object(
@@ -80,7 +86,9 @@ def read_dicom_object(
             said = belonging(dataset, own, where, sidecar.of_this_visit)
             drawing = read_rtstruct(dataset, where, grids, sidecar, said.drawn_on)
             return replace(drawing, doubts=(*said.doubts, *drawing.doubts))
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except DAMAGED as error:
+        if is_of_the_machine(error):
+            raise
         what = f"its header is damaged ({named(error, type(error).__name__)})"
         raise InputRefused.of(what, where, AGAIN) from None
     raise InputRefused.of("it is neither a SEG nor an RTSTRUCT", where, "name the file with the regions")
