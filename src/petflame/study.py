@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from petflame.errors import FaultList, InputRefused
 from petflame.outside import calling
 from petflame.privacy import named
-from petflame.tabletext import MISSING_NUMBERS
+from petflame.tabletext import MISSING_NUMBERS, unknown_columns
 from petflame.typed import as_written
 
 if TYPE_CHECKING:
@@ -113,15 +113,10 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         that is no number or is in mg/dL, or that stands twice.
     """
     faults, visits, seen = FaultList(), [], set()
-    unknown = [str(c) for c in table.columns if c not in (*VISIT_TEXT, "comment")]
+    known = (*VISIT_TEXT, "comment")
+    unknown = unknown_columns(list(table.columns), known)
     if unknown:
-        known = ", ".join((*VISIT_TEXT, "comment"))
-        numbers = ", ".join(str(n) for n, c in enumerate(table.columns, start=1) if str(c) in unknown)
-        faults.add(
-            f"columns {named(', '.join(unknown), f'with the numbers {numbers}')} are unknown",
-            where,
-            f"rename or remove them; it may have {known}",
-        )
+        faults.add(unknown, where, f"rename or remove them; it may have {', '.join(known)}")
     used: dict[str, str] = {}
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         line = f"{where}, line {index + 2}"

@@ -58,6 +58,20 @@ def lines_in_words(lines: Sequence[int]) -> str:
     return f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:8]))}{more}"
 
 
+def unknown_columns(header: Sequence[object], known: Sequence[str]) -> str:
+    """Say which columns of a table are not known; empty where all are. Records say their numbers alone.
+
+    >>> from petflame.privacy import with_names, without_names
+    >>> said = unknown_columns(["vessel", "SMITH"], ["vessel"])
+    >>> with_names(said), without_names(said)
+    ('columns SMITH are unknown', 'columns with the numbers 2 are unknown')
+    """
+    unknown = {n: str(name) for n, name in enumerate(header, start=1) if str(name) not in known}
+    numbers = ", ".join(map(str, unknown))
+    names = named(", ".join(unknown.values()), f"with the numbers {numbers}")
+    return f"columns {names} are unknown" if unknown else ""
+
+
 def read_rows(path: Path, required: Sequence[str] = (), separator: str = "\t", where: str = "") -> Rows:
     """Read the cells of a table whose first line with content names its columns.
 

@@ -14,7 +14,7 @@ from petflame.files import read_tsv
 from petflame.grid import Array
 from petflame.measure.sections import Section
 from petflame.outside import calling
-from petflame.privacy import named
+from petflame.tabletext import unknown_columns
 from petflame.typed import as_written
 
 COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
@@ -63,14 +63,9 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
     """
     table = read_tsv(path, required=("vessel", "words"), text=COLUMNS)
     faults, found, file = FaultList(), [], calling(path)
-    unknown = [str(c) for c in table.columns if c not in COLUMNS]
+    unknown = unknown_columns(list(table.columns), COLUMNS)
     if unknown:
-        numbers = ", ".join(str(n) for n, c in enumerate(table.columns, start=1) if str(c) in unknown)
-        faults.add(
-            f"columns {named(', '.join(unknown), f'with the numbers {numbers}')} are unknown",
-            file,
-            f"use {', '.join(COLUMNS)}",
-        )
+        faults.add(unknown, file, f"use {', '.join(COLUMNS)}")
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         where = f"{file}, line {index + 2}"
         given = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}

@@ -16,7 +16,7 @@ import numpy as np
 
 from petflame.anatomy import CAROTIDS
 from petflame.dicom.references import References
-from petflame.errors import Fault, FaultList, PetflameError
+from petflame.errors import Fault, FaultList, PetflameError, is_of_the_machine
 from petflame.grid import Array, Grid, ras_to_lps
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality
@@ -96,6 +96,8 @@ def _refusals(faults: FaultList, where: str) -> Iterator[None]:
     except PetflameError as error:
         faults.extend(error.faults)
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         what = f"reading it fails ({named(error, type(error).__name__)})"
         faults.add(what, where, "export it again; its visit would get no result")
 
