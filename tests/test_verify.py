@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from petflame.chain import chain_faults
@@ -288,3 +289,25 @@ def test_following_what_is_said_restores_exactly_what_changed(trial):
     exact = set(changed) - {results.report, results.provenance}
     assert {path: path.read_bytes() for path in exact} == {path: before[path] for path in exact}
     assert {path: path.read_bytes() for path in others} == others
+
+
+def test_verbs_called_one_by_one_after_a_run_gather_what_they_made_and_verify_tells_the_old_comparison(trial):
+    """`collect` compares who is who itself, so that a script need not call `identify` in between."""
+    study, out = trial
+    table = pd.read_csv(out / "key" / "key.tsv", sep="\t", dtype=str)
+    code = table.set_index(["participant_id", "visit"])["code"]
+    person, visit = "SIM0001", out / "visits" / code["SIM0001", "followup"]
+    # The other visit's images under this one's name.
+    assert petflame("convert", study / "dicom" / person / "baseline", "--out", visit, "--record").returncode == 0
+    seeds = study / "seeds" / f"{person}_baseline.json"
+    assert petflame("segment", visit, "--from", seeds, "--record").returncode == 0
+    assert petflame("measure", visit, "--record").returncode == 0
+    folders = [out / "visits" / code[person, name] for name in ("baseline", "followup")]
+    pair = out / "pairs" / code[person, "pair"]
+    assert petflame("pair", *folders, "--out", pair, "--participant", person, "--record").returncode == 0
+    gathered = petflame("collect", study, "--out", out)
+    assert gathered.returncode == 0, gathered.stderr
+    rows = pd.read_csv(out / "exclusions.tsv", sep="\t", dtype=str)
+    refused = rows[(rows["kind"] == "refused") & (rows["step"] == "identify")]
+    assert set(refused["participant_id"]) == {person}
+    assert "steps/identify.json" in told(out)

@@ -117,7 +117,7 @@ def chain_faults(
     out : Path
         Folder of the results.
     without : collection of str
-        Verbs to leave out.
+        Verbs of the whole trial to leave out: that at work, those after it, and what it does not read.
     images : bool
         Hash images too, which takes longest.
     codes : collection of str, optional
@@ -127,7 +127,7 @@ def chain_faults(
     whole: list[Link] = []
     folders: dict[Path, list[Link]] = {}
     for link in links(out, codes):
-        if link.verb not in without:
+        if link.place or link.verb not in without:
             folders.setdefault(link.folder, []).append(link)
             found = product_faults(link, images)
             faults += found

@@ -145,7 +145,10 @@ def collect(
     choices, subjects = load_protocol(protocol), load_study(study, out)
     with step("collect", out, False, console) as outcome:
         outcome.made_from(collect_request(subjects, StudyOut(out), choices))
-        refuse_broken(out, ("collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs})
+        # Who is who it compares itself, so that scripted verbs need no `identify` in between.
+        refuse_broken(
+            out, ("identify", "collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs}
+        )
         counts = run(subjects, out, choices)
     console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; refused: {counts['refused']}; "
@@ -179,7 +182,7 @@ def report(
     with step("report", out, False, console) as outcome:
         outcome.made_from(report_request(StudyOut(out), study, choices, protocol))
         # Hashing what lies there would bless whatever it is.
-        refuse_broken(out, ("report",))
+        refuse_broken(out, ("identify", "report"))
         path = write_report(out, study, choices, protocol, cores)
         write_private_record(out, None if study is None else load_study(study, out, keep_key=False))
     console.say(f"report: {path}")
