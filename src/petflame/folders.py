@@ -6,6 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def _tables(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name}{end}" for name in names for end in (".tsv", "_columns.json"))
+
+
+# Every file and folder that a step may leave in the folder of a visit or a pair.
+MADE = {
+    "convert": ("pet.nii.gz", "pet.json", "ct.nii.gz", "ct.json"),
+    "segment": ("labels.nii.gz", "labels.json"),
+    "measure": ("measure.json", *_tables("slices", "vessels", "variations", "partial_volume")),
+    "pair": ("index.json", "pair.json", "propagated", *_tables("patients", "vessels", "variations", "sections")),
+}
+
+
 @dataclass(frozen=True)
 class VisitFolder:
     """Paths of the files of one converted visit; the folder holds no identity, date, order or arm.

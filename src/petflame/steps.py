@@ -22,7 +22,7 @@ from petflame.errors import (
 )
 from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
-from petflame.folders import VisitFolder, key_folder
+from petflame.folders import MADE, VisitFolder, key_folder
 from petflame.privacy import names_in, with_names, without_names
 from petflame.seal import read_sealed, sealed
 
@@ -163,6 +163,10 @@ def _leave_nothing(verb: str, folder: Path) -> None:
 def clear(verb: str, folder: Path) -> None:
     """Remove the verb's and later verbs' outcomes and products, and what a killed job left half written."""
     visit = VisitFolder(folder)
+    if key_folder(folder) is not None:
+        # Snakemake takes the record away before the job that makes it anew, and with it the list of what lies here.
+        for name in MADE.get(verb, ()):
+            _remove(folder / name)
     for stale in (verb, *LATER.get(verb, ())):
         for name in products_of(visit.step(stale)):
             (folder / name).unlink(missing_ok=True)
@@ -171,10 +175,14 @@ def clear(verb: str, folder: Path) -> None:
     visit.status.unlink(missing_ok=True)
     left = [*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"steps/.*{TEMPORARY}")]
     for path in (*left, *folder.parent.glob(f".{folder.name}.*{TEMPORARY}")):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def status_of(document: Mapping[str, Any]) -> dict[str, Any]:

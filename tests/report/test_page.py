@@ -21,8 +21,10 @@ from petflame.provenance import verify
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.page import study_inputs, write_report
 from petflame.report.words import number
+from petflame.trial.analyse import analyse
 from petflame.trial.interaction import within_patients
 
+TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
@@ -296,3 +298,21 @@ def test_what_is_to_be_typed_stands_in_the_remedy_as_it_is_typed(own_copy):
     path.write_text(path.read_text().rstrip("\n") + "\n" + "\t".join(cells) + "\n")
     text = " ".join(read(write_report(own_copy.out, None, Protocol(), None).read_text(encoding="utf-8")).text)
     assert remedy in text
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (2, 2), (3, 2), (2, 3), (3, 3), (4, 1), (5, 0)])
+def test_a_small_or_early_trial_has_a_page(tmp_path: Path, sizes: tuple[int, int]):
+    rng = np.random.default_rng(sum(sizes))
+    arms = ["active"] * sizes[0] + ["control"] * sizes[1]
+    names = [f"P{n:02d}" for n in range(len(arms))]
+    rows = [(name, vessel, *rng.uniform(1.4, 2.6, 2)) for name in names for vessel in TARGETS]
+    vessels = pd.DataFrame(rows, columns=["participant_id", "vessel", "tbr_max_baseline", "tbr_max_followup"])
+    patients = vessels[vessels["vessel"] == TARGETS[0]].drop(columns="vessel")
+    patients = patients.assign(index_vessel=TARGETS[0], comparability="pass", status="measured")
+    for name, table in (("patients", patients), ("vessels", vessels)):
+        table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
+    pd.DataFrame({"participant_id": names, "arm": arms}).to_csv(tmp_path / "allocation.tsv", sep="\t", index=False)
+    files = {name: tmp_path / f"{name}.tsv" for name in ("vessels", "allocation")}
+    analyse(tmp_path / "patients.tsv", tmp_path, **files, permutations=99)
+    text = " ".join(read(write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")).text)
+    assert all(name in text for name in names)

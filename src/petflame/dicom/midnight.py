@@ -38,6 +38,10 @@ NIGHT_AGAIN = (
     "the images were acquired after midnight, a day before SeriesDate; if AcquisitionDate is that of the evening "
     "before, the scan began at SeriesTime, {minutes:.0f} min before the first image"
 )
+DAY_AGAIN = (
+    "SeriesDate is a day after that of the images: taken for a later reconstruction; if SeriesDate is wrong, the scan "
+    "began at SeriesTime, {minutes:.0f} min before the first image"
+)
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,6 @@ def _other_days(choice: _Choice, stated_s: float, notes: list[str]) -> list[_Cho
     if math.floor(stated_s / DAY_S) == math.floor(first / DAY_S):
         return [_Choice(first + DAY_S, note=AFTER), _Choice(first, True, start, AFTER)]
     if first % DAY_S >= LONGEST_SCAN_S:
-        return [choice]
+        return [_Choice(first, True, note=DAY_AGAIN.format(minutes=(first - start) / 60.0))]
     doubt = NIGHT_AGAIN.format(minutes=(first - start) / 60.0)
     return [_Choice(first, True, note=doubt), _Choice(first + DAY_S, note=ACROSS)]

@@ -11,6 +11,8 @@ from petflame.dicom.header import Header
 from petflame.dicom.midnight import before_images, misdated, put_on_one_clock, starts_scan
 from petflame.dicom.values import Values
 
+QUARTER_S = 900.0
+
 
 @dataclass(frozen=True)
 class PetHeader:
@@ -135,7 +137,7 @@ def read_pet_header(headers: Sequence[Header]) -> PetHeader:
         notes.append("the headers list more than one radiopharmaceutical")
     elif any(not i for i in items):
         agents = _Reader([])
-    zone = clock.parse_offset(reader.text(t.TIMEZONE))
+    zone = _zone(reader, sets, notes)
     injection, injection_time, doubts = _injection(agents, zone)
     times = _times(reader, sets, notes, zone, injection)
     v = sets[0]
@@ -213,6 +215,33 @@ def _times(
     }
 
 
+def _zone(reader: _Reader, sets: Sequence[Values], notes: list[str]) -> float | None:
+    """Return the offset from UTC of the scanner's clock in seconds, from its tag or from the images' date-times.
+
+    The tag may hold several values. A date-time whose time of day is not AcquisitionTime's is of another clock.
+    """
+    stated = {clock.parse_offset(text) for text in reader.text(t.TIMEZONE).split("\\")} - {None}
+    if len(stated) == 1:
+        return stated.pop()
+    own = set()
+    for s in sets:
+        moment, time = (
+            clock.parse_datetime(s.text(t.ACQUISITION_DATETIME)),
+            clock.parse_time(s.text(t.ACQUISITION_TIME)),
+        )
+        if moment is not None and (time is None or abs(moment[0] % clock.DAY_S - time) < 1.0):
+            own.add(moment[1])
+    own.discard(None)
+    if len(own) == 1:
+        return own.pop()
+    if stated or own:
+        notes.append(
+            "the images state several offsets from UTC: times of day were compared as they stand, which is an hour "
+            "wrong where the clock was changed between injection and scan"
+        )
+    return None
+
+
 def _acquisition(s: Values, zone: float | None) -> tuple[float | None, float | None]:
     """Return day and time of day of an image, each None where it is not stated."""
     time = clock.parse_time(s.text(t.ACQUISITION_TIME))
@@ -252,8 +281,20 @@ def _injection(agents: _Reader, zone: float | None) -> tuple[float | None, float
         notes.append("the injection date-time has no time of day")
         return None, time, notes
     if moment[1] is not None and zone is None:
-        if time is None and moment[1] == 0.0:
-            notes.append("the injection date-time is in UTC and the series does not say its time zone")
+        if time is None:
+            if moment[1] == 0.0:
+                notes.append("the injection date-time is in UTC and the series does not say its time zone")
+            return moment[0], time, notes
+        local = clock.nearest_moment(time, moment[0])
+        shift = local - moment[0]
+        # Zones lie whole quarters of an hour apart.
+        if abs(shift) >= QUARTER_S and abs(shift - QUARTER_S * round(shift / QUARTER_S)) < 1.0:
+            notes.append(
+                f"the injection date-time states an offset from UTC and lies {abs(shift) / 60:.0f} min "
+                f"{'after' if shift < 0 else 'before'} the injection time of day: taken for another time zone's, the "
+                "time of day was used"
+            )
+            return local, time, notes
         return moment[0], time, notes
     return _local(moment, zone), time, notes
 
