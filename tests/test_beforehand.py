@@ -48,7 +48,7 @@ def converted(made, row, tmp_path_factory) -> Path:
 def check(made, row, tmp_path, dicom=None, **given):
     """Faults and warnings of a study of one visit with the files given."""
     study = tmp_path / "study"
-    study.mkdir()
+    study.mkdir(parents=True)
     cells = [row["participant_id"], row["visit"], str(dicom or made / row["dicom_dir"])]
     cells += [str(given.get(name, "n/a")) for name in ("labels", "seeds", "edits")]
     (study / "visits.tsv").write_text(HEADER + "\t".join(cells) + "\n")
@@ -101,6 +101,15 @@ def test_files_that_belong_to_the_visit_have_no_fault_and_what_is_asked_later_is
     faults, warnings, later = check(made, row, tmp_path, **given)
     assert (faults, warnings) == ([], [])
     assert "asked of the voxels" in later[0]
+
+
+def test_a_label_map_in_the_column_of_seeds_is_held_as_one_and_seeds_beside_labels_stop_nothing(made, row, tmp_path):
+    faults, warnings, _ = check(made, row, tmp_path / "a", seeds=made / row["labels"])
+    assert (faults, warnings) == ([], [])
+    (tmp_path / "seeds.json").write_text('{"carotid_left": [[0, 0]]}')
+    faults, warnings, _ = check(made, row, tmp_path / "b", labels=made / row["labels"], seeds=tmp_path / "seeds.json")
+    assert faults == []
+    assert "it is not used, since the row names labels" in warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,16 @@ def test_the_closing_lines_count_as_the_tally_does_and_say_why_there_is_no_effec
     assert any(line.startswith(f"failed: {tally(ROWS, 'failed')},") for line in said)
 
 
+def test_the_closing_lines_name_who_was_kept_without_a_change_and_the_line_of_a_readers_table(tmp_path):
+    out = StudyOut(tmp_path)
+    out.patients.write_text("participant_id\tstatus\nP1\tmeasured\nP2\tnot_measurable\nP3\trefused\n")
+    fault = {**ROWS[0], "kind": "refused", "what": "words is empty", "where": "exclusions.tsv, line 4"}
+    write_tsv(out.exclusions, pd.DataFrame([fault]), EXCLUSION_COLUMNS)
+    said = closing_summary(out)
+    assert "kept, and no change measured: P2; see" in said
+    assert "words is empty (exclusions.tsv, line 4)" in said
+
+
 def test_what_becomes_of_a_pair_that_is_not_comparable_is_what_the_protocol_says():
     assert "counts in the primary analysis all the same" in _if_not_comparable(Protocol(analysis_set="all_measured"))
     assert "is left out of the primary analysis" in _if_not_comparable(Protocol(analysis_set="comparable"))

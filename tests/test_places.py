@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from petflame.errors import InputRefused
@@ -319,3 +320,18 @@ def test_a_path_that_is_too_long_is_refused_when_a_run_is_planned():
     for key in ("study", "protocol", "out"):
         with pytest.raises(InputRefused, match=r"too long|longer"):
             plan_workflow({"study": "simulated", "out": "results", key: TOO_LONG})
+
+
+@pytest.mark.parametrize("column", ["dicom_dir", "labels", "seeds", "edits", "overrides"])
+def test_a_path_in_the_table_that_is_too_long_is_told_with_its_line(study, column):
+    table = pd.read_csv(study / "visits.tsv", sep="\t", dtype=str)
+    table.loc[1, column] = "b" * 300
+    table.to_csv(study / "visits.tsv", sep="\t", index=False)
+    with pytest.raises(InputRefused, match=f"line 3: the path in {column} is longer than any file's can be"):
+        load_study(study, study / "out")
+
+
+@pytest.mark.parametrize("out", ["b" * 300, "abcdefghi/" * 405], ids=["a long name", "a long path"])
+def test_results_whose_path_would_be_too_long_are_refused_when_a_run_is_planned(study, out):
+    with pytest.raises(InputRefused, match="longer than any can be"):
+        plan_workflow({"study": str(study), "out": out})

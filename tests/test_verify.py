@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
 
 from petflame.chain import chain_faults
 from petflame.errors import InputRefused
 from petflame.files import sha256, write_json
-from petflame.folders import StudyOut
+from petflame.folders import MADE, StudyOut
 from petflame.seal import read_sealed, sealed
 from petflame.simulate.trial import simulate_trial
+from petflame.steps import products_of
 from petflame.verification import verify_run
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +67,11 @@ def told(out, study=None):
     except InputRefused as refusal:
         return {fault.where for fault in refusal.faults}
     return set()
+
+
+def visit_code(out, participant, visit):
+    table = pd.read_csv(out / "key" / "key.tsv", sep="\t", dtype=str)
+    return table.set_index(["participant_id", "visit"])["code"][participant, visit]
 
 
 def visit_with(out, name):
@@ -294,16 +301,14 @@ def test_following_what_is_said_restores_exactly_what_changed(trial):
 def test_verbs_called_one_by_one_after_a_run_gather_what_they_made_and_verify_tells_the_old_comparison(trial):
     """`collect` compares who is who itself, so that a script need not call `identify` in between."""
     study, out = trial
-    table = pd.read_csv(out / "key" / "key.tsv", sep="\t", dtype=str)
-    code = table.set_index(["participant_id", "visit"])["code"]
-    person, visit = "SIM0001", out / "visits" / code["SIM0001", "followup"]
+    person, visit = "SIM0001", out / "visits" / visit_code(out, "SIM0001", "followup")
     # The other visit's images under this one's name.
     assert petflame("convert", study / "dicom" / person / "baseline", "--out", visit, "--record").returncode == 0
     seeds = study / "seeds" / f"{person}_baseline.json"
     assert petflame("segment", visit, "--from", seeds, "--record").returncode == 0
     assert petflame("measure", visit, "--record").returncode == 0
-    folders = [out / "visits" / code[person, name] for name in ("baseline", "followup")]
-    pair = out / "pairs" / code[person, "pair"]
+    folders = [out / "visits" / visit_code(out, person, name) for name in ("baseline", "followup")]
+    pair = out / "pairs" / visit_code(out, person, "pair")
     assert petflame("pair", *folders, "--out", pair, "--participant", person, "--record").returncode == 0
     gathered = petflame("collect", study, "--out", out)
     assert gathered.returncode == 0, gathered.stderr
@@ -311,3 +316,26 @@ def test_verbs_called_one_by_one_after_a_run_gather_what_they_made_and_verify_te
     refused = rows[(rows["kind"] == "refused") & (rows["step"] == "identify")]
     assert set(refused["participant_id"]) == {person}
     assert "steps/identify.json" in told(out)
+
+
+def test_a_visit_refused_after_a_good_run_leaves_nothing_of_before_and_plans_nothing_more(trial):
+    """Snakemake takes a step's record away before the job, and with it the list of what the step made."""
+    study, out = trial
+    code = visit_code(out, "SIM0002", "baseline")
+    files = sorted(p for p in (study / "dicom" / "SIM0002" / "baseline").rglob("*") if p.is_file())
+    emission = [p for p in files if pydicom.dcmread(p, stop_before_pixels=True, force=True).get("Modality") == "PT"]
+    for path in emission[:5]:
+        path.unlink()
+    assert snakemake(study, out).returncode == 0
+    assert sorted(p.name for p in (out / "visits" / code).iterdir()) == ["status.json", "steps"]
+    pair = out / "pairs" / visit_code(out, "SIM0002", "pair")
+    assert sorted(p.name for p in pair.iterdir()) == ["status.json", "steps"]
+    assert not told(out, study)
+    again = snakemake(study, out)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_every_file_that_a_step_leaves_is_known_beforehand(finished):
+    _, out = finished
+    for record in (*out.glob("visits/*/steps/*.json"), *out.glob("pairs/*/steps/*.json")):
+        assert {name.split("/")[0] for name in products_of(record)} <= set(MADE.get(record.stem, ()))

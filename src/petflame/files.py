@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 GZIP_LEVEL = 1
 # What a killed job leaves is known by this ending and swept by the next one.
 TEMPORARY = ".part"
+# What file managers and file servers leave in every folder.
+LITTER = ("._*", ".DS_Store", ".nfs*", "Thumbs.db", "desktop.ini", ".snakemake_timestamp")
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a file is named like those that systems leave in every folder."""
+    return any(path.match(pattern) for pattern in LITTER)
 
 
 _written: list[Path] | None = None

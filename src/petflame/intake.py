@@ -229,19 +229,18 @@ def _check_visit(
         warnings += [f"{visit.row}: SUV is refused: {fault.what}" for fault in report.suv_reasons]
     except PetflameError as error:
         faults += [Fault(f.what, f"{visit.row}, {f.where}", f.remedy) for f in error.faults]
-    if report is not None and "ct" not in report.grids and visit.labels is None:
+    has_ct = report is not None and any(series.modality == "CT" for series in report.series)
+    if report is not None and "ct" not in report.grids and visit.labels is None and not (has_ct and report.faults):
         what = "its study holds PET without CT and the row names no labels, so no vessel can be found"
         faults.append(Fault(what, visit.row, "fetch the CT, or name labels that were drawn on the PET"))
     for name in ("labels", "seeds", "overrides", "edits"):
         path = getattr(visit, name)
         if path is not None and not path.exists():
-            faults.append(
-                Fault(
-                    f"what column {name} names is missing ({named(path, name)})",
-                    visit.row,
-                    "mend the path, or write n/a",
-                )
-            )
+            what = f"the file that column {name} names is missing ({named(path, name)})"
+            if name == "seeds" and visit.labels is not None:
+                warnings.append(f"{visit.row}: {what}; it is not used, since the row names labels")
+            else:
+                faults.append(Fault(what, visit.row, "mend the path, or write n/a"))
     given = {name: getattr(visit, name) for name in READERS_FILES}
     present = {name: path if path is not None and path.exists() else None for name, path in given.items()}
     if any(present.values()):

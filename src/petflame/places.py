@@ -10,6 +10,10 @@ from typing import Any
 
 from petflame.errors import Fault
 
+# Of Linux (PATH_MAX, NAME_MAX); other systems allow less.
+LONGEST_PATH, LONGEST_NAME = 4_095, 255
+# visits/CODE/propagated/.variations_columns.json.XXXXXXXX.part and the like.
+LONGEST_BELOW = 120
 # Keys whose value is a name or a path, never a number.
 TEXTS = ("study", "out", "protocol", "study_id", "strata", "reliability")
 
@@ -63,7 +67,19 @@ def place_faults(study: str, out: str) -> list[Fault]:
         elif not text.isprintable():
             what = "the folder's name holds a line break or another character that cannot be printed"
             faults.append(Fault(what, where, "rename the folder, or name a link to it"))
+        elif too_long(Path(text).absolute(), LONGEST_BELOW):
+            faults.append(Fault("the path is longer than any can be", f"{key}={text[:40]!r}...", "name another folder"))
     return faults or closed_faults(Path(out))
+
+
+def too_long(path: Path, below: int = 0) -> bool:
+    """Tell whether a path, with `below` bytes for what lies in it, is longer than any file's can be.
+
+    >>> too_long(Path("a" * 256)), too_long(Path("a" * 255))
+    (True, False)
+    """
+    parts = [len(os.fsencode(part)) for part in path.parts]
+    return len(os.fsencode(path)) + below > LONGEST_PATH or max(parts, default=0) > LONGEST_NAME
 
 
 def closed_faults(out: Path) -> list[Fault]:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_json, sha256, write_json
+from petflame.files import is_litter, read_json, sha256, write_json
 from petflame.fingerprint import hash_file, seen_holds
-from petflame.provenance import is_litter
 from petflame.seal import seal_holds, sealed
 from petflame.study import Study
 

@@ -10,14 +10,12 @@ from typing import Any
 from petflame import __version__
 from petflame.chain import recorded_files
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_json, sha256, write_json, write_text
+from petflame.files import is_litter, read_json, sha256, write_json, write_text
 from petflame.folders import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
 # The report carries this document's hash and comes after it, as does the record of the step that writes both.
 NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json", "report.sha256", "status.json")
-# What file managers and file servers leave in every folder.
-LITTER = ("._*", ".DS_Store", ".nfs*", "Thumbs.db", "desktop.ini", ".snakemake_timestamp")
 
 
 def versions() -> dict[str, str]:
@@ -65,11 +63,6 @@ def _results(out: Path) -> list[Path]:
     files = (p for p in sorted(out.rglob("*")) if p.is_file() and not is_litter(p))
     late = out / "steps" / "report.json"
     return [p for p in files if p.relative_to(out).parts[0] not in NOT_HASHED and p != late]
-
-
-def is_litter(path: Path) -> bool:
-    """Whether a file is one that systems leave in every folder."""
-    return any(path.match(pattern) for pattern in LITTER)
 
 
 def write_report_hashes(out: Path) -> None:

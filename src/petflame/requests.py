@@ -69,7 +69,9 @@ def pair_request(
 ) -> Request:
     """Return what pairing two visit folders depends on."""
     options = {"protocol": protocol.digest, "participant_id": participant_id, "glucose_mmol_l": glucose_mmol_l}
-    earlier = {name: _records(folder) for name, folder in (("baseline", baseline), ("followup", followup))}
+    # In the order of their codes, which tells nothing.
+    folders = sorted((baseline, followup), key=lambda folder: folder.name)
+    earlier = {f"visit {n}": _records(folder) for n, folder in enumerate(folders, start=1)}
     return Request("pair", options, {}, earlier)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from petflame.errors import FaultList, InputRefused
 from petflame.outside import calling
+from petflame.places import too_long
 from petflame.privacy import named
 from petflame.tabletext import MISSING_NUMBERS, unknown_columns
 from petflame.typed import as_written
@@ -27,8 +28,6 @@ from petflame.typed import as_written
 if TYPE_CHECKING:
     import pandas as pd
 
-# What every common file system allows at most.
-LONGEST_PATH, LONGEST_NAME = 4_095, 255
 VISITS = ("baseline", "followup")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -134,12 +133,14 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         seen.add((participant, visit))
         glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
         paths = {c: root / given[c] for c in ("labels", "seeds", "overrides", "edits") if c in given}
-        for path in (root / dicom_dir, *(paths[c] for c in ("labels", "seeds", "edits") if c in paths)):
+        for name, path in (("dicom_dir", root / dicom_dir), *paths.items()):
             if "\0" in str(path):
                 faults.add("a path holds a null character", line, "save the table as plain UTF-8 text")
                 continue
-            if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(p)) > LONGEST_NAME for p in path.parts):
-                faults.add("a path is longer than any file's can be", line, "mend the path")
+            if too_long(path):
+                faults.add(f"the path in {name} is longer than any file's can be", line, "mend the path")
+                continue
+            if name == "overrides":
                 continue
             real = os.path.realpath(path)
             if dicom_dir and real in used:

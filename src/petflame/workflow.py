@@ -300,9 +300,11 @@ def closing_summary(out: StudyOut) -> str:
         for r in rows:
             if r["kind"] in told:
                 name = f"{r['participant_id']} {r['visit']} ({r['step']})"
-                told[r["kind"]].setdefault(name, []).append(r["what"])
+                place = f" ({r['where']})" if ", line " in str(r["where"]) else ""
+                told[r["kind"]].setdefault(name, []).append(f"{r['what']}{place}")
         lines.append(f"refused: {tally(rows, 'refused')}")
         lines.append(f"kept with a flag: {tally(rows, 'flagged')}; every reason is in {out.exclusions}")
+        lines += _without_a_change(out)
         if told["failed"]:
             lines.append(
                 f"failed: {tally(rows, 'failed')}, by a fault of petflame: run the same line again; if it comes again, "
@@ -316,3 +318,12 @@ def closing_summary(out: StudyOut) -> str:
         doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
         lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)
+
+
+def _without_a_change(out: StudyOut) -> list[str]:
+    """Name the participants whose visits were kept and whose index vessel nobody could measure at both."""
+    if not out.patients.exists():
+        return []
+    table = read_tsv(out.patients, text=("participant_id", "status"))
+    lost = sorted(table.loc[table["status"] == "not_measurable", "participant_id"])
+    return [f"kept, and no change measured: {', '.join(lost)}; see reason in {out.patients}"] if lost else []

@@ -77,7 +77,9 @@ def test_what_may_hold_images_is_counted_by_reason(convert, tmp_path):
         archive.writestr("x", "y")
     (root / "a.tar.gz").write_bytes(b"x")
     (root / "map.nii.gz").write_bytes(b"x")
-    (root / ".DS_Store").write_bytes(b"x")
+    (root / ".notes").write_bytes(b"x")
+    for litter in (".DS_Store", "._IM0000.dcm", "Thumbs.db", "desktop.ini"):
+        (root / litter).write_bytes(b"x")
     (root / ".IM.dcm").write_bytes((root / "pet" / "IM0000.dcm").read_bytes())
     os.mkfifo(root / "pipe")
     with (root / "listmode.ptd").open("wb") as raw:

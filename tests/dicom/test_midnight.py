@@ -195,3 +195,56 @@ def test_a_reference_time_of_day_follows_the_injection_where_the_scans_times_are
     assert (result.reasons, result.times.decay_min) == ((), 60.0)
     result = stated("23:50", injection_s=ZERO - 4200.0, **gone)
     assert (result.reasons, result.times.decay_min) == ((), 60.0)
+
+
+def test_a_series_date_one_day_late_is_doubted_by_day_too(convert, tmp_path):
+    """It may be a reconstruction of the next day, or wrong: then the scan began at SeriesTime."""
+    noon = 12 * HOUR
+    late = dated(scan(noon, first_s=600.0, frames=False), SeriesDate=LATER)
+    warned = convert(study(tmp_path / "late", late), name="late").warnings
+    assert any(m.DAY_AGAIN.format(minutes=10.0) in w for w in warned)
+    sound = convert(study(tmp_path / "sound", scan(noon, first_s=600.0, frames=False)), name="sound").warnings
+    assert not any("SeriesDate" in w for w in sound)
+
+
+def with_offsets(slices, injection: str, scanner: str, zone: str = ""):
+    """Date-times with offsets from UTC; the clock of the scanner is AcquisitionTime's."""
+    for ds in slices:
+        ds.AcquisitionDateTime = f"{ds.AcquisitionDate}{ds.AcquisitionTime}{scanner}"
+        agent = ds.RadiopharmaceuticalInformationSequence[0]
+        agent.RadiopharmaceuticalStartDateTime = injection
+        if zone:
+            ds.TimezoneOffsetFromUTC = zone
+    return slices
+
+
+@pytest.mark.parametrize("zone", ["", "+0200", "+0100\\+0200"])
+def test_offsets_that_are_stated_are_used_in_the_night_of_a_change_of_clocks(convert, tmp_path, zone):
+    """Injected at 01:30+0100, scanned at 03:30+0200: an hour later, though the clocks say two."""
+    begun = 3.5 * HOUR
+    slices = with_offsets(scan(begun), f"{NIGHT}013000+0100", "+0200", zone)
+    for ds in slices:
+        del ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime
+    document = convert(study(tmp_path / "in", slices), name="v").json()
+    assert document["uptake_min"] == pytest.approx(60.0)
+    assert document["suv_factor"] == pytest.approx(TRUE, rel=1e-6)
+
+
+@pytest.mark.parametrize(("offset", "shift_h"), [("+0000", -2), ("+0000", 5), ("-0330", -5.5)])
+def test_an_injection_on_another_zones_clock_gives_way_to_its_time_of_day(convert, tmp_path, offset, shift_h):
+    begun = 12 * HOUR
+    moment = ZERO + begun - HOUR + shift_h * HOUR
+    slices = scan(begun)
+    for ds in slices:
+        agent = ds.RadiopharmaceuticalInformationSequence[0]
+        agent.RadiopharmaceuticalStartDateTime = f"{day_text(moment)}{clock_text(moment)}{offset}"
+    out = convert(study(tmp_path / "in", slices), name="v")
+    assert out.json()["suv_factor"] == pytest.approx(TRUE, rel=1e-6)
+    assert any("states an offset from UTC" in w for w in out.warnings)
+
+
+def test_several_offsets_that_nothing_decides_are_named(convert, tmp_path):
+    slices = scan(12 * HOUR)
+    for ds in slices:
+        ds.TimezoneOffsetFromUTC = "+0100\\+0200"
+    assert any("several offsets from UTC" in w for w in convert(study(tmp_path / "in", slices), name="v").warnings)

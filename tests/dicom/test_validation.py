@@ -63,7 +63,7 @@ WHY = {
     "wrong_half_life": "is not that of the stated radionuclide 18F",
     "tilted": "gantry tilt of 15.0 degrees",
     "no_pixel_spacing": "PixelSpacing (0028,0030) is missing",
-    "slice_missing": "about 1 slices are missing",
+    "slice_missing": "about 1 slice is missing",
     "end_missing": "it has 7 slices where NumberOfSlices (0054,0081) says 8",
 }
 

@@ -215,7 +215,8 @@ def _stack(
     if len(wide):
         at = slices[int(wide[0])].header.told
         missing = int(np.round(gaps[wide] / median - 1).sum())
-        what = f"about {missing} slices are missing (a gap of {gaps[wide[0]]:.2f} mm where {median:.2f} mm is usual)"
+        counted = "1 slice is" if missing == 1 else f"{missing} slices are"
+        what = f"about {counted} missing (a gap of {gaps[wide[0]]:.2f} mm where {median:.2f} mm is usual)"
         faults.append(Fault(what, f"{told}, after {at}", "fetch the complete series again"))
     elif jitter > limit:
         what = f"its slice distances are irregular ({gaps.min():.2f} to {gaps.max():.2f} mm, up to {jitter:.2f} mm off)"

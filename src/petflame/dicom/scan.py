@@ -13,6 +13,7 @@ from petflame.dicom import listing
 from petflame.dicom.header import Header, HeaderUnreadable, looks_like_dicom, read_header
 from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
+from petflame.files import is_litter
 from petflame.privacy import named
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
@@ -123,10 +124,12 @@ def scan_folder(folder: Path) -> Scan:
 def files_below(root: Path) -> Iterator[tuple[Path, str, str]]:
     """Yield (path, name below the root, why it is left aside or an empty text) of every file, sorted by name.
 
-    One more than a study can hold at most: an archive of millions is not walked through to its end.
+    One more than a study can hold at most: an archive of millions is not walked through to its end. What file managers
+    leave in every folder is passed over: it comes and goes, and says nothing of the visit.
     """
     for entry in sorted(islice(listing.entries_below(root), MOST_FILES + 1), key=lambda entry: entry.name):
-        yield entry.path, entry.name, entry.aside
+        if not is_litter(entry.path) or _holds_dicom(entry.path):
+            yield entry.path, entry.name, entry.aside
 
 
 def _holds_dicom(path: Path) -> bool:

@@ -21,7 +21,7 @@ from petflame.grid import Array, Grid, ras_to_lps
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality
 from petflame.segment.edits import Edits, accepted_and_not_found, read_edits, require_same_grid_as_labels
-from petflame.segment.imports import import_segmentation
+from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.doors import called
 from petflame.segment.labelmaps import vessels_in
 from petflame.segment.product import Segmentation
@@ -72,14 +72,23 @@ def check_readers_files(
     faults = FaultList()
     doubts: list[str] = []
     drawn: Segmentation | None = None
+    if labels is None and seeds is not None and is_regions(seeds):
+        # The workflow takes them for what they are, whichever column names them.
+        labels, seeds = seeds, None
     if labels is not None and grids:
         with _refusals(faults, called(labels)):
             drawn = import_segmentation(labels, dict(grids), own, described=False)
             doubts += drawn.doubts
-    if seeds is not None:
+    if seeds is not None and labels is not None:
+        # The run reads the labels alone.
+        unused = FaultList()
+        with _refusals(unused, called(seeds)):
+            read_seeds(seeds)
+        doubts += [f"{f.where}: {f.what}; it is not used, since the row names labels" for f in unused]
+    elif seeds is not None:
         with _refusals(faults, called(seeds)):
             points = read_seeds(seeds)
-            if labels is None and "ct" in grids:
+            if "ct" in grids:
                 doubts += seeds_doubts(points, grids["ct"])
     if edits is not None:
         with _refusals(faults, named(edits.name, "the edits")):
