@@ -103,13 +103,9 @@ def test_files_that_belong_to_the_visit_have_no_fault_and_what_is_asked_later_is
     assert "asked of the voxels" in later[0]
 
 
-def test_a_label_map_in_the_column_of_seeds_is_held_as_one_and_seeds_beside_labels_stop_nothing(made, row, tmp_path):
-    faults, warnings, _ = check(made, row, tmp_path / "a", seeds=made / row["labels"])
+def test_a_label_map_in_the_column_of_seeds_is_held_as_one(made, row, tmp_path):
+    faults, warnings, _ = check(made, row, tmp_path, seeds=made / row["labels"])
     assert (faults, warnings) == ([], [])
-    (tmp_path / "seeds.json").write_text('{"carotid_left": [[0, 0]]}')
-    faults, warnings, _ = check(made, row, tmp_path / "b", labels=made / row["labels"], seeds=tmp_path / "seeds.json")
-    assert faults == []
-    assert "it is not used, since the row names labels" in warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -188,12 +188,8 @@ def test_check_finds_every_fault_at_once(study, tmp_path):
     (spoilt / "seeds" / "SIM0002_followup.json").write_text('{"carotid_left": [[0, 0, 0]]}')
     (spoilt / "allocation.tsv").write_text("participant_id\tarm\nSIM0001\tdrug\n")
     told = refused("check", spoilt)
-    for words in (
-        "PROPCPS",
-        "SIM0001 followup: the file that column labels",
-        "SIM0002 has visits but no arm",
-        "'drug'",
-    ):
+    column = "SIM0001 followup: the file that column labels"
+    for words in ("PROPCPS", column, "SIM0002 has visits but no arm", "'drug'"):
         assert words in told
     assert "SIM0002 followup, SIM0002_followup.json: carotid_left has 1 point" in told
 

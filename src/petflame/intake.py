@@ -237,10 +237,7 @@ def _check_visit(
         path = getattr(visit, name)
         if path is not None and not path.exists():
             what = f"the file that column {name} names is missing ({named(path, name)})"
-            if name == "seeds" and visit.labels is not None:
-                warnings.append(f"{visit.row}: {what}; it is not used, since the row names labels")
-            else:
-                faults.append(Fault(what, visit.row, "mend the path, or write n/a"))
+            faults.append(Fault(what, visit.row, "mend the path, or write n/a"))
     given = {name: getattr(visit, name) for name in READERS_FILES}
     present = {name: path if path is not None and path.exists() else None for name, path in given.items()}
     if any(present.values()):

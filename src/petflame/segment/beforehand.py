@@ -79,16 +79,10 @@ def check_readers_files(
         with _refusals(faults, called(labels)):
             drawn = import_segmentation(labels, dict(grids), own, described=False)
             doubts += drawn.doubts
-    if seeds is not None and labels is not None:
-        # The run reads the labels alone.
-        unused = FaultList()
-        with _refusals(unused, called(seeds)):
-            read_seeds(seeds)
-        doubts += [f"{f.where}: {f.what}; it is not used, since the row names labels" for f in unused]
-    elif seeds is not None:
+    if seeds is not None:
         with _refusals(faults, called(seeds)):
             points = read_seeds(seeds)
-            if "ct" in grids:
+            if labels is None and "ct" in grids:
                 doubts += seeds_doubts(points, grids["ct"])
     if edits is not None:
         with _refusals(faults, named(edits.name, "the edits")):
