@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from dicom.test_suv import AVERAGE_S, DAY_S, GOOD, HALF_LIFE_S, NOON
 from petflame.dicom import clock
-from petflame.dicom.decay import BACK, EARLIEST, GE, SERIES, choose_reference
+from petflame.dicom.decay import BACK, EARLIEST, FACTOR, GE, SERIES, SIEMENS, choose_reference
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.suv import suv_of
 from petflame.dicom.uptake import choose_injection
@@ -77,6 +78,51 @@ def test_missing_acquisition_times_need_a_vendor_to_vouch():
     assert "AcquisitionTime is missing" in reference(**none).reasons[0]
     assert reference(siemens_decay_s=NOON, **none).source == SERIES
     assert reference(acquisition_s=(NOON, None)).reasons
+
+
+def factors(*after_s):
+    """DecayFactor of frames that start so long after the reference; 200 s each."""
+    rate = math.log(2.0) / HALF_LIFE_S
+    decay = rate * 200.0
+    return tuple(math.exp(rate * a) * decay / -math.expm1(-decay) for a in after_s)
+
+
+NO_FRAME_TIMES = {"frame_reference_s": (None, None), "frame_duration_s": (200.0, 200.0)}
+
+
+@pytest.mark.parametrize("series", [NOON + 3600.0, NOON + 1000.0])
+def test_siemens_own_time_decides_with_the_decay_factors(series):
+    """Beds at 25 and 30 min; the series' time is that of a reconstruction, or of the scan's later part."""
+    beds = {"acquisition_s": (NOON + 1500.0, NOON + 1800.0), "decay_factor": factors(1500.0, 1800.0), **NO_FRAME_TIMES}
+    chosen = reference(series_s=series, siemens_decay_s=NOON, **beds)
+    assert (chosen.source, chosen.moment_s, chosen.reasons) == (SIEMENS, NOON, ())
+    assert SIEMENS in chosen.warnings[0]
+    assert "which was used" in chosen.warnings[0]
+    alone = reference(series_s=series, siemens_decay_s=NOON, **(beds | {"decay_factor": (None, None)}))
+    assert alone.source != SIEMENS
+    assert any(SIEMENS in w for w in alone.warnings)
+    apart = reference(series_s=series, siemens_decay_s=NOON - 300.0, **beds)
+    assert apart.source != SIEMENS
+    assert {FACTOR, SIEMENS} <= apart.candidates_s.keys()
+
+
+def test_decay_factors_confirm_the_first_acquisition_where_the_series_time_cannot_be_the_start():
+    """A reconstruction of 00:10 that carries the evening's date."""
+    midnight = NOON - NOON % DAY_S
+    evening = {"series_s": midnight + 600.0, "acquisition_s": (midnight + DAY_S - 1200.0,) * 2, **NO_FRAME_TIMES}
+    chosen = reference(decay_factor=factors(0.0, 0.0), **evening)
+    assert (chosen.source, chosen.moment_s, chosen.reasons) == (EARLIEST, midnight + DAY_S - 1200.0, ())
+    assert "no scan lasts that long" in chosen.warnings[0]
+    assert reference(decay_factor=factors(900.0, 900.0), **evening).reasons
+    assert reference(decay_factor=(None, None), **evening).reasons
+
+
+def test_beds_that_share_the_acquisition_time_are_judged_by_the_first():
+    """Philips writes the scan's start into every bed; the frame reference time tells them apart."""
+    late = {"series_s": NOON + 3600.0, "acquisition_s": (NOON, NOON)}
+    chosen = reference(frame_reference_s=(AVERAGE_S, 735.0 + AVERAGE_S), **late)
+    assert (chosen.source, chosen.moment_s, chosen.reasons) == (EARLIEST, NOON, ())
+    assert "15 min apart" in reference(frame_reference_s=(900.0 + AVERAGE_S, 1635.0 + AVERAGE_S), **late).reasons[0]
 
 
 def test_placeholders():

@@ -207,6 +207,17 @@ def test_a_series_date_one_day_late_is_doubted_by_day_too(convert, tmp_path):
     assert not any("SeriesDate" in w for w in sound)
 
 
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_series_date_that_is_late_is_not_believed_where_its_time_is_the_first_images(convert, tmp_path, days):
+    """Beds that share the scan's start, the first frame 10 min later: back-computing would take 10 min off."""
+    slices = scan(12 * HOUR, step_s=0.0)
+    average = average_activity_time_s(DURATION_S, HALF_LIFE_S)
+    late = dated(slices, SeriesDate=f"202503{12 + days}", FrameReferenceTime=f"{1e3 * (600.0 + average):.3f}")
+    result = convert(study(tmp_path / "late", late))
+    assert result.json()["suv_factor"] == pytest.approx(TRUE, rel=1e-6)
+    assert any(m.misdated("SeriesDate") in w for w in result.warnings)
+
+
 def with_offsets(slices, injection: str, scanner: str, zone: str = ""):
     """Date-times with offsets from UTC; the clock of the scanner is AcquisitionTime's."""
     for ds in slices:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from petflame.dicom.midnight import LONGEST_SCAN_S
+from petflame.dicom.midnight import LONGEST_SCAN_S, starts_scan
 from petflame.dicom.petheader import PetHeader
 
 SERIES_TOLERANCE_S = 2.0
@@ -115,21 +115,23 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
         return Reference(None, "", candidates, (), ("no date and time of the scan can be read",))
     warnings = []
     if start_corrected and (early := _far_before(header, earliest)):
-        if not (GE in accepted or BACK in accepted):
+        confirmed = any(_near(earliest, i, CONSTANT_WITHIN_S) for i in implied)
+        if not (GE in accepted or BACK in accepted or confirmed):
             return Reference(None, "", candidates, (), (f"the decay reference is not known: {early}",))
         warnings.append(f"{early}; {next(iter(accepted))} was used")
     if start_corrected and (better := _contradicted(header, accepted, implied)):
-        refuted = accepted.pop(SERIES)
-        accepted = {better: accepted[better], **accepted}
-        warnings.append(_differs(SERIES, refuted - accepted[better], better, half_life_s))
+        refuted = next(iter(accepted))
+        accepted = {better: candidates[better], **accepted}
+        warnings.append(_differs(refuted, accepted.pop(refuted) - accepted[better], better, half_life_s))
     source, moment = next(iter(accepted.items()))
     for other, second in list(accepted.items())[1:]:
         if other != EARLIEST and abs(second - moment) > DIFFERENCE_WARN_S and start_corrected:
             warnings.append(_differs(other, second - moment, source, half_life_s))
-    if source == EARLIEST and back and max(abs(b - moment) for b in back) > DIFFERENCE_REFUSE_S and start_corrected:
+    apart = _frames_apart_s(header, back, moment)
+    if source == EARLIEST and apart > DIFFERENCE_REFUSE_S and start_corrected:
         reason = (
             f"the decay reference is not known: the earliest acquisition and the frame reference times are "
-            f"{max(abs(b - moment) for b in back) / 60:.0f} min apart, and no other time decides"
+            f"{apart / 60:.0f} min apart, and no other time decides"
         )
         return Reference(None, "", candidates, tuple(warnings), (reason,))
     if start_corrected and implied and BACK not in accepted:
@@ -161,17 +163,24 @@ def _alone(header: PetHeader, accepted: dict[str, float], implied: list[float]) 
 
 
 def _contradicted(header: PetHeader, accepted: dict[str, float], implied: list[float]) -> str:
-    """Name the rule that takes the place of a series' time which is contradicted for certain; empty where none does.
+    """Name the rule that takes the place of the first, where that is contradicted for certain; empty where none does.
 
     Two of a kind decide: the decay factors with a time of the scan, or GE's own scan start with the first acquisition.
+    Siemens' decay correction time counts only beside the factors.
     """
-    if SERIES not in accepted or not _alone(header, accepted, implied):
+    first = next(iter(accepted))
+    if first not in (SERIES, EARLIEST) or (first == SERIES and not _alone(header, accepted, implied)):
         return ""
-    named = [name for name in (GE, BACK, EARLIEST) if name in accepted]
-    by_factor = [n for n in named if any(_near(accepted[n], i, CONSTANT_WITHIN_S) for i in implied)]
-    if by_factor:
-        return by_factor[0]
-    return GE if GE in accepted and _near(accepted[GE], accepted[EARLIEST], CONSTANT_WITHIN_S) else ""
+    times = {name: accepted[name] for name in (GE, BACK, EARLIEST) if name in accepted and name != first}
+    vendor = header.siemens_decay_s
+    if vendor is not None and _may_start(vendor, header.earliest_acquisition_s):
+        times[SIEMENS] = vendor
+    for name, moment in times.items():
+        agreed = any(_near(moment, i, CONSTANT_WITHIN_S) for i in implied)
+        if agreed and abs(moment - accepted[first]) > DIFFERENCE_WARN_S:
+            return name
+    by_acquisition = first == SERIES and GE in accepted and _near(accepted[GE], accepted[EARLIEST], CONSTANT_WITHIN_S)
+    return GE if by_acquisition else ""
 
 
 def _far_before(header: PetHeader, earliest: float | None) -> str:
@@ -195,14 +204,16 @@ def _vouched(header: PetHeader) -> bool:
     )
 
 
+def _may_start(moment_s: float, earliest_s: float | None) -> bool:
+    return earliest_s is None or starts_scan(moment_s, earliest_s)
+
+
 def _accepted(header: PetHeader, earliest: float | None, back: list[float]) -> dict[str, float]:
     """Return the moments that the rules accept, in their order."""
-    limit = math.inf if earliest is None else earliest + SERIES_TOLERANCE_S
     accepted: dict[str, float] = {}
-    least = -math.inf if earliest is None else earliest - LONGEST_SCAN_S
-    if header.series_s is not None and least <= header.series_s <= limit:
+    if header.series_s is not None and _may_start(header.series_s, earliest):
         accepted[SERIES] = header.series_s
-    if header.ge_scan_s is not None and least <= header.ge_scan_s <= limit:
+    if header.ge_scan_s is not None and _may_start(header.ge_scan_s, earliest):
         accepted[GE] = header.ge_scan_s
     if back and max(back) - min(back) <= CONSTANT_WITHIN_S:
         accepted[BACK] = sum(back) / len(back)
@@ -232,6 +243,16 @@ def _back_computed(header: PetHeader, half_life_s: float | None) -> list[float]:
         if len(beds) == 1 and len({f for _, f, _ in full}) > 1:
             return []
     return [a + average[d] - f for a, f, d in full]
+
+
+def _frames_apart_s(header: PetHeader, back: list[float], moment_s: float) -> float:
+    """Return by how much the back-computed moments leave a time of the scan.
+
+    Beds that share one acquisition time, the scan's, are told apart by FrameReferenceTime: the first one's counts.
+    """
+    if len(set(header.acquisition_s)) == 1:
+        back = [max(back)] if back else []
+    return max((abs(b - moment_s) for b in back), default=0.0)
 
 
 def _from_decay_factor(header: PetHeader, half_life_s: float | None) -> list[float]:

@@ -132,11 +132,17 @@ def put_on_one_clock(
         start = before_images(time, chosen.first_s)
         told += [NO_SERIES_DATE] if start is not None else []
         start = latest_moment(time, chosen.first_s) + DAY_S if start is None else start
-    elif start is not None and start < chosen.first_s - LONGEST_SCAN_S:
+    elif start is not None and (start < chosen.first_s - LONGEST_SCAN_S or _whole_days_late(start, chosen.first_s)):
         moved = before_images(start, chosen.first_s)
         told += [misdated("SeriesDate")] if moved is not None else []
         start = start if moved is None else moved
     return Placed(placed, start, tuple(told))
+
+
+def _whole_days_late(start_s: float, first_s: float) -> bool:
+    """Tell whether a start is dated days after the first image and has its time of day: no later reconstruction has."""
+    late = start_s - first_s
+    return late > HALF_DAY_S and abs(late - DAY_S * round(late / DAY_S)) <= START_GRACE_S
 
 
 def misdated(name: str) -> str:
