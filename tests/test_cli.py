@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 
@@ -264,6 +265,20 @@ def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
     # What was made of the edited labels is still there, and still counts.
     assert petflame("measure", out).returncode == 0
     assert petflame("segment", out, "--edits", form.parent).returncode == 0
+
+
+def test_check_reads_the_visits_of_sound_rows_beside_faulty_ones(study, tmp_path):
+    spoilt = tmp_path / "study"
+    shutil.copytree(study, spoilt)
+    table = pd.read_csv(spoilt / "visits.tsv", sep="\t", dtype=str)
+    table.loc[0, "visit"] = "before"
+    table.to_csv(spoilt / "visits.tsv", sep="\t", index=False)
+    shutil.rmtree(spoilt / table.dicom_dir[2])
+    told = refused("check", spoilt)
+    assert "visits.tsv, line 2: visit 'before' is unknown" in told
+    assert f"{table.participant_id[2]} {table.visit[2]}, " in told
+    assert f"visits checked: {len(table) - 1} of {len(table) - 1}" in told
+    assert "one visit only" not in told
 
 
 def test_check_finds_what_segment_would_refuse(study, tmp_path):

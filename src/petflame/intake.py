@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petflame.errors import Fault, InputRefused, PetflameError
+from petflame.errors import Fault, FaultList, InputRefused, PetflameError
 from petflame.files import read_tsv, write_tsv
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.protocol import Protocol
-from petflame.study import VISIT_TEXT, VISITS, Visit, read_visits
+from petflame.study import VISIT_TEXT, VISITS, Visit, usable_visits
 
 if TYPE_CHECKING:
     from petflame.dicom.inspection import StudyFolder, StudyReport
@@ -173,23 +174,24 @@ def check_study(
     path = root / "visits.tsv"
     faults: list[Fault] = []
     warnings: list[str] = []
+    rows = FaultList()
     visits: tuple[Visit, ...] = ()
     scanned: set[str] | None = None
     try:
         table = read_tsv(path, required=("participant_id", "visit", "dicom_dir"), text=VISIT_TEXT)
-        visits = read_visits(table, root, calling(path))
-        if not visits:
-            raise InputRefused.of(
-                "it has no rows", calling(path), "add a row a visit, or draft it with `petflame init`"
-            )
-        scanned = {v.participant_id for v in visits}
+        visits = usable_visits(table, root, calling(path), rows)
+        if table.empty:
+            rows.add("it has no rows", calling(path), "add a row a visit, or draft it with `petflame init`")
+        scanned = None if rows else {v.participant_id for v in visits}
     except PetflameError as error:
-        faults += error.faults
+        rows.extend(error.faults)
     found = table_faults(root, scanned)
-    faults += [*found.stopping, *found.exploratory, *found.unread]
+    faults += [*rows, *found.stopping, *found.exploratory, *found.unread]
     warnings += [f"follow-up events will not be compared: {fault}" for fault in found.early]
-    alone = sorted({v.participant_id for v in visits if sum(w.participant_id == v.participant_id for w in visits) < 2})
-    warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
+    if not rows:
+        times = Counter(v.participant_id for v in visits)
+        alone = sorted(p for p, count in times.items() if count < len(VISITS))
+        warnings += [f"{p} has one visit only: no change can be measured" for p in alone]
     hasher, entries = Hasher(secrets.token_bytes(32)), []
     with progress("visits checked", len(visits)) as advance:
         for visit in visits:

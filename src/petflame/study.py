@@ -111,7 +111,15 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
         With every row that has no or an unusable participant_id, an unknown visit, a missing dicom_dir, a glucose
         that is no number or is in mg/dL, or that stands twice.
     """
-    faults, visits, seen = FaultList(), [], set()
+    faults = FaultList()
+    visits = usable_visits(table, root, where, faults)
+    faults.raise_if_any()
+    return visits
+
+
+def usable_visits(table: pd.DataFrame, root: Path, where: str, faults: FaultList) -> tuple[Visit, ...]:
+    """Return the visits whose rows hold no fault, and add the faults of all rows to `faults`; as `read_visits`."""
+    visits, seen = [], set()
     known = (*VISIT_TEXT, "comment")
     unknown = unknown_columns(list(table.columns), known)
     if unknown:
@@ -119,36 +127,38 @@ def read_visits(table: pd.DataFrame, root: Path, where: str) -> tuple[Visit, ...
     used: dict[str, str] = {}
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         line = f"{where}, line {index + 2}"
+        wrong = FaultList()
         given = {k: v for k, v in row.items() if isinstance(v, str) and v.strip()}
         participant, visit, dicom_dir = (given.get(c, "") for c in ("participant_id", "visit", "dicom_dir"))
         if not IDENTIFIER.fullmatch(participant):
             what = f"participant_id {as_written(participant)} is not a name of letters, digits, '.', '_' and '-'"
-            faults.add(what, line, "use a study code of at most 64 of them that begins with a letter or digit")
+            wrong.add(what, line, "use a study code of at most 64 of them that begins with a letter or digit")
         if visit not in VISITS:
-            faults.add(f"visit {as_written(visit)} is unknown", line, "write baseline or followup")
+            wrong.add(f"visit {as_written(visit)} is unknown", line, "write baseline or followup")
         if not dicom_dir:
-            faults.add("dicom_dir is empty", line, "name the folder with this visit's DICOM files")
+            wrong.add("dicom_dir is empty", line, "name the folder with this visit's DICOM files")
         if (participant, visit) in seen:
-            faults.add(f"{participant} {visit} stands twice", line, "keep one row a visit")
+            wrong.add(f"{participant} {visit} stands twice", line, "keep one row a visit")
         seen.add((participant, visit))
-        glucose = _glucose(row.get("glucose_mmol_l"), line, faults)
+        glucose = _glucose(row.get("glucose_mmol_l"), line, wrong)
         paths = {c: root / given[c] for c in ("labels", "seeds", "overrides", "edits") if c in given}
         for name, path in (("dicom_dir", root / dicom_dir), *paths.items()):
             if "\0" in str(path):
-                faults.add("a path holds a null character", line, "save the table as plain UTF-8 text")
+                wrong.add("a path holds a null character", line, "save the table as plain UTF-8 text")
                 continue
             if too_long(path):
-                faults.add(f"the path in {name} is longer than any file's can be", line, "mend the path")
+                wrong.add(f"the path in {name} is longer than any file's can be", line, "mend the path")
                 continue
             if name == "overrides":
                 continue
             real = os.path.realpath(path)
             if dicom_dir and real in used:
                 what = f"{named(path.name, 'one folder or file')} serves {used[real]} and {participant} {visit}"
-                faults.add(what, line, "give each visit its own folder and files")
+                wrong.add(what, line, "give each visit its own folder and files")
             used[real] = f"{participant} {visit}"
-        visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
-    faults.raise_if_any()
+        faults.extend(wrong)
+        if not wrong:
+            visits.append(Visit(participant, visit, root / dicom_dir, glucose_mmol_l=glucose, **paths))
     return tuple(sorted(visits, key=lambda v: (v.participant_id, VISITS.index(v.visit))))
 
 
