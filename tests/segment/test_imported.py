@@ -8,7 +8,7 @@ import pytest
 import phantoms
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.grid import Grid, Volume
-from petflame.segment.imported import FIT, ORDER, check_imported, fit_check, order_checks
+from petflame.segment.imported import EXCHANGED, FIT, ORDER, check_imported, exchange_signs, fit_check, order_checks
 from petflame.segment.labelmaps import describe
 
 GRID = phantoms.grid((3.0, 3.0, 5.0))
@@ -104,3 +104,45 @@ def test_right_labels_are_in_order_on_both_grids_and_in_every_axis_order():
     flip = np.diag([1.0, 1.0, -1.0, 1.0])
     flip[2, 3] = TRUTH.grid.shape[2] - 1
     assert order_checks(Volume(TRUTH.data[:, :, ::-1], Grid(TRUTH.grid.shape, TRUTH.grid.affine @ flip))) == {}
+
+
+def exchanged_in_the_chest(data):
+    cava, aorta = BY_NAME["svc"].label, BY_NAME["aorta_ascending"].label
+    return np.where(data == cava, aorta, np.where(data == aorta, cava, data)).astype(data.dtype)
+
+
+def with_an_arch(data):
+    """A block of arch that stands on the ascending aorta, right or not, whatever it is called."""
+    joined, (i, j, k) = data.copy(), np.nonzero(data == BY_NAME["aorta_ascending"].label)
+    top = k == k.max()
+    for step in (1, 2):
+        joined[i[top], j[top], k[top] + step] = BY_NAME["aorta_arch"].label
+    return joined
+
+
+@pytest.mark.parametrize("arch", [with_an_arch, lambda data: data], ids=["arch", "no arch"])
+@pytest.mark.parametrize("ct", [scan(), None], ids=["ct", "no ct"])
+def test_an_exchanged_vena_cava_and_ascending_aorta_are_both_withheld_with_the_cause(ct, arch):
+    checked = check_imported(described(exchanged_in_the_chest(arch(TRUTH.data))), ct)
+    for name in ("svc", "aorta_ascending"):
+        assert checked.vessels[name].withheld
+        assert "were the names of svc and aorta_ascending exchanged?" in checked.vessels[name].reason
+    assert any(EXCHANGED in warning for warning in checked.warnings)
+    assert not {n for n, f in checked.vessels.items() if EXCHANGED in f.reason} - {"svc", "aorta_ascending"}
+
+
+def test_an_exchange_is_found_in_a_mirrored_body_by_calibre_and_arch():
+    mirrored = exchanged_in_the_chest(with_an_arch(TRUTH.data))[::-1]
+    assert EXCHANGED in {c.name for c in order_checks(Volume(mirrored, GRID))["svc"]}
+
+
+def test_a_cava_on_the_left_alone_or_a_wide_one_alone_is_no_exchange():
+    left = with_an_arch(TRUTH.data)[::-1]
+    assert order_checks(Volume(left, GRID)) == {}
+    assert len(exchange_signs(Volume(left, GRID))) == 1
+    wide = with_an_arch(TRUTH.data)
+    at = phantoms.points(GRID)
+    level = (at[..., 2] >= 20.0) & (at[..., 2] <= 70.0)
+    wide[(np.hypot(at[..., 0] - 45.0, at[..., 1] - 20.0) <= 19.0) & level & (wide == 0)] = BY_NAME["svc"].label
+    assert order_checks(Volume(wide, GRID)) == {}
+    assert len(exchange_signs(Volume(wide, GRID))) == 1

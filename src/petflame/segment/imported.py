@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.grid import Array, Volume
@@ -39,6 +40,9 @@ HEAD_TO_FOOT = (
     ("svc", "liver"),
 )
 ORDER = "order from head to foot"
+# The cava is about 19 mm wide (median 297 mm2 in CT of 1336 adults, Chooprasert), the ascending aorta 25 mm and more.
+# A cava on the left, one wider than the aorta, or one that touches the arch occurs; two of these mean exchanged names.
+EXCHANGED, FEWEST_SIGNS = "vena cava and ascending aorta", 2
 # Breathing and turning between two scans move vessels by up to some centimetres; the search is coarse and wide enough
 # to see that a better place exists, not to find it.
 SEARCH_MM, STEP_MM = 16.0, 4.0
@@ -99,7 +103,7 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
 
 
 def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
-    """Return a failed check for both of every two labels that lie upside down, as when their names were exchanged.
+    """Return a failed check for both of every two labels that lie as when their names were exchanged.
 
     Parameters
     ----------
@@ -118,7 +122,41 @@ def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
             check = Check(ORDER, False, f"{upper} lies {below:.0f} mm below {lower}: were their names exchanged?")
             for name in (upper, lower):
                 found[name] = (*found.get(name, ()), check)
+    signs = exchange_signs(labels)
+    if len(signs) >= FEWEST_SIGNS:
+        check = Check(EXCHANGED, False, f"{', and '.join(signs)}: were the names of svc and aorta_ascending exchanged?")
+        for name in ("svc", "aorta_ascending"):
+            found[name] = (*found.get(name, ()), check)
     return found
+
+
+def exchange_signs(labels: Volume) -> list[str]:
+    """Return in words what speaks for exchanged names of superior vena cava and ascending aorta.
+
+    Parameters
+    ----------
+    labels : Volume
+        Numbers of `petflame.anatomy`, on any grid.
+    """
+    masks = {n: labels.data == BY_NAME[n].label for n in ("svc", "aorta_ascending", "aorta_arch")}
+    at = {n: labels.grid.to_ras(np.argwhere(mask)) for n, mask in masks.items() if mask.any()}
+    if not {"svc", "aorta_ascending"} <= set(at):
+        return []
+    signs = []
+    left_mm = float(at["aorta_ascending"][:, 0].mean() - at["svc"][:, 0].mean())
+    if left_mm > 0:
+        signs.append(f"svc lies {left_mm:.0f} mm to the patient's left of aorta_ascending")
+    none = np.zeros((0, 3))
+    cava, aorta = (shape_of_mask(Volume(masks[n], labels.grid), none).radius_mm for n in ("svc", "aorta_ascending"))
+    if cava is not None and aorta is not None and cava > aorta:
+        signs.append(f"svc is wider than aorta_ascending ({2 * cava:.0f} and {2 * aorta:.0f} mm)")
+    if "aorta_arch" in at:
+        tree = cKDTree(at["aorta_arch"])
+        to_cava, to_aorta = (float(tree.query(at[n])[0].min()) for n in ("svc", "aorta_ascending"))
+        # Neighbouring voxels are at most their diagonal apart.
+        if to_cava <= float(np.linalg.norm(labels.grid.spacing_mm)) < to_aorta:
+            signs.append(f"aorta_arch joins svc and lies {to_aorta:.0f} mm from aorta_ascending")
+    return signs
 
 
 def fit_check(labels: Volume, ct: Volume) -> Check | None:
