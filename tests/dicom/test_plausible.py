@@ -101,7 +101,11 @@ def test_a_dose_in_another_unit_is_refused_and_named():
 
 
 def test_a_dose_of_an_operator_is_doubted_in_its_own_unit():
-    for key, value, hint in (("dose_mbq", "3500", ""), ("dose_mbq", "9.46", "9.46 mCi"), ("dose_bq", "35e8", "")):
+    for key, value, hint in (
+        ("dose_mbq", "3500", "; 3500 uCi would"),
+        ("dose_mbq", "9.46", "; 9.46 mCi would"),
+        ("dose_bq", "35e8", ""),
+    ):
         result = suv({key: value}, dose=350e6)
         (told,) = [w for w in result.warnings if "MBq/kg" in w]
         assert result.reasons == ()
