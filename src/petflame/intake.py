@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from petflame.errors import Fault, FaultList, InputRefused, PetflameError
 from petflame.files import read_tsv, write_tsv
 from petflame.outside import calling
+from petflame.places import name_faults
 from petflame.privacy import named
 from petflame.protocol import Protocol
 from petflame.study import VISIT_TEXT, VISITS, Visit, usable_visits
@@ -172,7 +173,8 @@ def check_study(
     from petflame.study_tables import table_faults
 
     path = root / "visits.tsv"
-    faults: list[Fault] = []
+    # What the run refuses of the folder's name.
+    faults: list[Fault] = name_faults("study", str(root))
     warnings: list[str] = []
     rows = FaultList()
     visits: tuple[Visit, ...] = ()

@@ -55,21 +55,25 @@ def place_faults(study: str, out: str) -> list[Fault]:
 
     Nothing is written.
     """
-    faults = []
-    for key, text in (("study", study), ("out", out)):
-        where = f"{key}={text!r}"
-        if not text.strip():
-            faults.append(Fault("it is empty", where, "name a folder"))
-        # Snakemake takes braces in the path of a file for a wildcard, and keeps its locks a path a line.
-        elif "{" in text or "}" in text:
-            what = "braces { } in the folder's name would be taken for a wildcard of the workflow"
-            faults.append(Fault(what, where, "rename the folder, or name a link to it without them"))
-        elif not text.isprintable():
-            what = "the folder's name holds a line break or another character that cannot be printed"
-            faults.append(Fault(what, where, "rename the folder, or name a link to it"))
-        elif too_long(Path(text).absolute(), LONGEST_BELOW):
-            faults.append(Fault("the path is longer than any can be", f"{key}={text[:40]!r}...", "name another folder"))
+    faults = [*name_faults("study", study), *name_faults("out", out)]
     return faults or closed_faults(Path(out))
+
+
+def name_faults(key: str, text: str) -> list[Fault]:
+    """Return why a folder cannot be a study, or hold results, by its name alone."""
+    where = f"{key}={text!r}"
+    if not text.strip():
+        return [Fault("it is empty", where, "name a folder")]
+    # Snakemake takes braces in the path of a file for a wildcard, and keeps its locks a path a line.
+    if "{" in text or "}" in text:
+        what = "braces { } in the folder's name would be taken for a wildcard of the workflow"
+        return [Fault(what, where, "rename the folder, or name a link to it without them")]
+    if not text.isprintable():
+        what = "the folder's name holds a line break or another character that cannot be printed"
+        return [Fault(what, where, "rename the folder, or name a link to it")]
+    if too_long(Path(text).absolute(), LONGEST_BELOW):
+        return [Fault("the path is longer than any can be", f"{key}={text[:40]!r}...", "name another folder")]
+    return []
 
 
 def too_long(path: Path, below: int = 0) -> bool:

@@ -23,6 +23,7 @@ from petflame.errors import (
 from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import MADE, VisitFolder, key_folder
+from petflame.pathwords import without_paths
 from petflame.privacy import names_in, with_names, without_names
 from petflame.seal import read_sealed, sealed
 
@@ -33,16 +34,14 @@ LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
 
 
 def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
-    """Replace paths and names that tell who or when by what they are, and unique identifiers by dots.
+    """Replace paths and names that tell who or when by what they are for, and unique identifiers by dots.
 
     >>> without_identity(Fault("gone", "scans/P1/baseline/IM1.2.3.4.5.6.dcm", "x"), {"scans/P1/baseline": "dicom_dir"})
     Fault(what='gone', where='dicom_dir/IM....dcm', remedy='x')
     """
 
     def clean(text: str) -> str:
-        for word in sorted(private, key=len, reverse=True):
-            text = text.replace(word, private[word])
-        return without_names(text)
+        return without_names(without_paths(text, private))
 
     return Fault(clean(fault.what), clean(fault.where), clean(fault.remedy))
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from petflame.errors import FaultList
 from petflame.privacy import named
 
@@ -40,7 +42,13 @@ def brief(value: object, most: int = 60) -> str:
 
     >>> brief("x" * 100, 10)
     "'xxxxxx ..."
+    >>> brief(float("nan")), brief(2.0)
+    ('n/a', '2')
     """
+    # A cell of a column of numbers is one of numpy's, whose repr() names its type.
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return "n/a" if math.isnan(value) else repr(value).removesuffix(".0")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "a whole number of more than 77 digits"
     if isinstance(value, (list, tuple, dict)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom.synthetic import ct_series, pet_series, study, write
-from petflame.dicom import listing, scan
+from petflame.dicom import listing, scan, strangers
 from petflame.dicom.inspection import find_studies
 from petflame.dicom.scan import scan_folder
 from petflame.errors import InputRefused
@@ -87,9 +87,9 @@ def test_what_may_hold_images_is_counted_by_reason(convert, tmp_path):
     visit = convert(root)
     assert visit.json()["files_left_aside"] == {
         listing.LINK_BROKEN: 2,
-        listing.NOT_FETCHED: 2,
-        listing.ARCHIVE: 2,
-        listing.NOT_DICOM: 1,
+        strangers.NOT_FETCHED: 2,
+        strangers.ARCHIVE: 2,
+        strangers.NOT_DICOM: 1,
         listing.HIDDEN: 1,
         listing.HIDDEN_IMAGE: 1,
         listing.SPECIAL: 1,

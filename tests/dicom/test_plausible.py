@@ -100,6 +100,19 @@ def test_a_dose_in_another_unit_is_refused_and_named():
     assert "MBq/kg" in suv({"dose_mbq": "20"}, dose=20.0).warnings[0]
 
 
+def test_a_dose_of_an_operator_is_doubted_in_its_own_unit():
+    for key, value, hint in (
+        ("dose_mbq", "3500", "; 3500 uCi would"),
+        ("dose_mbq", "9.46", "; 9.46 mCi would"),
+        ("dose_bq", "35e8", ""),
+    ):
+        result = suv({key: value}, dose=350e6)
+        (told,) = [w for w in result.warnings if "MBq/kg" in w]
+        assert result.reasons == ()
+        assert ("; " in told) == bool(hint)
+        assert hint in told
+
+
 def test_a_low_dose_in_becquerel_warns_and_one_that_cannot_be_is_refused():
     assert "0.5 MBq/kg" in suv(dose=35e6).warnings[0]
     assert suv(dose=35e6).reasons == ()

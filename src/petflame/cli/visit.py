@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.pathwords import private_words
 from petflame.steps import require_upstream, step
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def convert(
     from petflame.requests import convert_request
 
     console = Console(log_json, record)
-    private = {str(path): what for path, what in ((dicom_dir, "dicom_dir"), (overrides, "overrides")) if path}
+    private = private_words({"dicom_dir": dicom_dir, "overrides": overrides})
     with step("convert", out, record, console, private) as outcome:
         choices = load_protocol(protocol)
         outcome.made_from(convert_request(dicom_dir, overrides, choices, require_suv, tracer))
@@ -92,8 +93,7 @@ def segment(
     if edits is None and not record:
         # Before the step begins: what was measured on the edited labels stays as it is.
         refuse_to_lose_edits(visit_dir)
-    given = {"labels or seeds": source, "edits": edits}
-    private = {word: what for what, path in given.items() if path is not None for word in (str(path), path.name)}
+    private = private_words({"labels or seeds": source, "edits": edits})
     with step("segment", visit_dir, record, console, private) as outcome:
         outcome.made_from(segment_request(visit_dir, method, source, edits))
         require_upstream(visit_dir, "convert")
@@ -135,7 +135,7 @@ def measure(
     from petflame.requests import measure_request
 
     console = Console(log_json, record)
-    private = {str(exclusions): "exclusions"} if exclusions else {}
+    private = private_words({"exclusions": exclusions})
     with step("measure", visit_dir, record, console, private) as outcome:
         choices = load_protocol(protocol)
         outcome.made_from(measure_request(visit_dir, choices, exclusions))

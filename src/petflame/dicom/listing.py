@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from petflame.dicom import strangers
+from petflame.dicom.strangers import ARCHIVE, NOT_FETCHED
 from petflame.fingerprint import LARGEST_SOURCE
 
 DEEPEST_FOLDER = 32
@@ -25,8 +27,6 @@ ANNEX = ".git/annex/objects"
 
 LINK_OUT = "links that lead out of the study"
 LINK_BROKEN = "links to nothing or to themselves"
-NOT_FETCHED = "git-annex files whose content is not here"
-ARCHIVE = "archives"
 TOO_DEEP = "folders nested too deep"
 CLOSED = "folders that cannot be opened"
 TOO_LARGE = "files too large for one image"
@@ -35,15 +35,13 @@ REPEATED = "further names of a file that was read"
 HIDDEN = "hidden files"
 HIDDEN_IMAGE = "hidden DICOM files"
 INDEX = "DICOMDIR indexes"
-NOT_DICOM = "files that are not DICOM"
 NOT_TAKEN = "damaged files of a series that was not taken"
 
 # Reasons under which images may lie, and what to do about each.
 REMEDIES = {
     LINK_OUT: "put the files themselves there, or a folder with visits.tsv round both",
     LINK_BROKEN: "mend or remove the links",
-    NOT_FETCHED: "fetch the content with `git annex get` or `datalad get`",
-    ARCHIVE: "unpack them, if they hold images of the visit",
+    **strangers.REMEDIES,
     TOO_LARGE: "raw data need not lie there; export images as single frames",
     TOO_DEEP: f"keep images within {DEEPEST_FOLDER} folders",
     CLOSED: "let the folder be read, or remove it",
@@ -137,7 +135,7 @@ def _file(path: Path, name: str, status: os.stat_result, seen: set[tuple[int, in
     if not stat.S_ISREG(status.st_mode):
         return Entry(path, name, SPECIAL)
     if base.startswith("."):
-        return Entry(path, name, HIDDEN)
+        return Entry(path, name, strangers.kind_by_name(base) or HIDDEN)
     if base.upper() == "DICOMDIR":
         return Entry(path, name, INDEX)
     if base.lower().endswith(ARCHIVES) and not base.lower().endswith(".nii.gz"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from petflame.dicom import tags as t
-from petflame.dicom.overrides import Overrides
+from petflame.dicom.overrides import Override, Overrides
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.result import Findings, SuvResult
 from petflame.dicom.tracer import HALF_LIFE_TOLERANCE, HALF_LIVES_S
@@ -79,7 +79,8 @@ def check_build(work: Findings, header: PetHeader, given: Overrides, base: SuvRe
     per_kg, weight = build.mbq_per_kg, base.weight_kg
     weight_odd = build.bmi is not None and not within(build.bmi, USUAL_BMI)
     if per_kg is not None and weight is not None and is_fluorine(base.half_life_s):
-        _check_dose(work, header, base, per_kg, weight, dose_given or weight_given, weight_odd)
+        own_dose = given.entries.get("dose_mbq") or given.entries.get("dose_bq")
+        _check_dose(work, header, base, per_kg, weight, dose_given or weight_given, weight_odd, own_dose)
     if build.bmi is None or weight is None or not weight_odd:
         return
     told = f"the weight {weight:g} kg and the height {base.height_m:g} m give a body mass index of {build.bmi:.1f}"
@@ -100,11 +101,16 @@ def _check_dose(
     weight_kg: float,
     given: bool,
     weight_odd: bool,
+    own_dose: Override | None,
 ) -> None:
     if within(per_kg, USUAL_MBQ_PER_KG):
         return
     stored = header.dose or 0.0
     taken = "Bq" if base.dose_bq == stored else "MBq"
+    if own_dose:
+        # What the operator wrote is at fault, not what the header holds.
+        taken = "MBq" if own_dose.key == "dose_mbq" else "Bq"
+        stored = float(own_dose.value)
     units = [u for u in likely_dose_units(stored, weight_kg) if u != taken] if stored and not weight_odd else []
     hint = f"; {stored:g} {' or '.join(units)} would be an ordinary dose" if units else ""
     told = f"the dose is {per_kg:.3g} MBq/kg, where FDG is given at {USUAL_MBQ_PER_KG[0]:g} to {USUAL_MBQ_PER_KG[1]:g}"

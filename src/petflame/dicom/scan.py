@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from petflame.dicom import listing
+from petflame.dicom import listing, strangers
 from petflame.dicom.header import Header, HeaderUnreadable, looks_like_dicom, read_header
 from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
 from petflame.files import is_litter
 from petflame.privacy import named
 
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 MOST_FILES = 200_000
 FETCH_AGAIN = "fetch the file again from the archive"
-POINTER_START = b"/annex/objects/"
+UNPACK = "unpack it, or export the image again as a plain file"
+ELSEWHERE = "its content is not here"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def scan_folder(folder: Path) -> Scan:
     faults: list[Fault] = []
     unread: list[Fault] = []
     series_of: dict[Fault, str] = {}
+    strange: list[tuple[str, str]] = []
     for number, (path, name, aside) in enumerate(files_below(root), start=1):
         if number > MOST_FILES:
             what = f"it holds more than {MOST_FILES} files"
@@ -95,6 +96,8 @@ def scan_folder(folder: Path) -> Scan:
                 unread.append(Fault("the folder cannot be opened", told, listing.REMEDIES[aside]))
             elif aside == listing.HIDDEN and _holds_dicom(path):
                 aside = listing.HIDDEN_IMAGE
+            elif aside == strangers.PLACEHOLDER and strangers.stands_for_image(name):
+                unread.append(Fault(ELSEWHERE, told, listing.REMEDIES[aside]))
             ignored.append((name, aside))
             continue
         try:
@@ -103,21 +106,25 @@ def scan_folder(folder: Path) -> Scan:
             if str(error) == "DICOMDIR":
                 ignored.append((name, listing.INDEX))
                 continue
-            if str(error) == listing.NOT_FETCHED:
-                ignored.append((name, listing.NOT_FETCHED))
-                if path.suffix.lower() in IMAGE_SUFFIXES:
-                    unread.append(Fault("its content is not here", told, listing.REMEDIES[listing.NOT_FETCHED]))
-                continue
             what = str(error) if isinstance(error, HeaderUnreadable) else "it cannot be read"
             fault = Fault(what, told, FETCH_AGAIN)
             faults.append(fault)
             if isinstance(error, HeaderUnreadable) and error.series_uid:
                 series_of[fault] = error.series_uid
             continue
-        if header is None:
-            ignored.append((name, listing.NOT_DICOM))
-        else:
+        if isinstance(header, Header):
             headers.append(replace(header, number=number))
+        elif strangers.stands_for_image(name) and header not in strangers.ELSEWHERE:
+            what = strangers.SAID.get(header, "it is named like a DICOM file and holds none (damaged or truncated)")
+            faults.append(Fault(what, told, UNPACK if header == strangers.ARCHIVE else FETCH_AGAIN))
+        else:
+            if strangers.stands_for_image(name):
+                unread.append(Fault(ELSEWHERE, told, listing.REMEDIES[header]))
+            strange.append((name, header))
+    neighbours = strangers.Neighbours(header.name for header in headers)
+    for name, kind in strange:
+        like = strangers.LIKE_IMAGES if neighbours.resemble(name) else strangers.NOT_DICOM
+        ignored.append((name, kind or like))
     return Scan(root, tuple(headers), tuple(sorted(ignored)), tuple(sorted(faults)), tuple(sorted(unread)), series_of)
 
 
@@ -140,14 +147,11 @@ def _holds_dicom(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, name: str) -> Header | None:
+def _read(path: Path, name: str) -> Header | str:
+    """Return the header of a DICOM file, or what else the file is (`petflame.dicom.strangers`)."""
     with path.open("rb", buffering=0) as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(132)
-        if not looks_like_dicom(start):
-            if start.startswith(POINTER_START):
-                raise HeaderUnreadable(listing.NOT_FETCHED)
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                raise HeaderUnreadable("it is named like a DICOM file and holds none (damaged or truncated)")
-            return None
-        return read_header(path, name, stream, size)
+        if looks_like_dicom(start):
+            return read_header(path, name, stream, size)
+        return strangers.kind_of(name, start + stream.read(strangers.START - len(start)), size)

@@ -211,10 +211,12 @@ def _found(item: Item) -> str:
     if item.value is not None:
         return f" {_number(item.value)}"
     both = (item.baseline, item.followup)
-    return "" if both == (None, None) else f": {item.baseline} and {item.followup}"
+    return "" if both == (None, None) else f": {_number(item.baseline)} and {_number(item.followup)}"
 
 
 def _number(value: Any) -> str:
+    if value is None:
+        return "n/a"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -25,6 +25,8 @@ SMALLEST, LARGEST = 1e-9, 1e9
 LARGEST_TBR = 1e3
 # The longest follow-up of any imaging trial is under 30 years.
 LONGEST_YEARS = 60.0
+# The longest documented life was 122 years, the next 119 (Gerontology Research Group).
+OLDEST_YEARS = 120.0
 # IVORY and its like follow for up to ten years: whole numbers beyond, or most of them, are months.
 PLAUSIBLE_YEARS = 15.0
 
@@ -195,6 +197,14 @@ def read_participants(path: Path, strata: tuple[str, ...], faults: FaultList) ->
     if table is None:
         return None
     check_ids(table, ("participant_id",), path, faults)
+    for column in (c for c in table.columns if str(c).lower() in ("age", "age_years")):
+        # Bands of ages are words, and no number to judge.
+        years = pd.to_numeric(table[column], errors="coerce").astype(float)
+        wrong = (years < 0) | (years > OLDEST_YEARS)
+        if wrong.any():
+            where = rows_in_words(table, wrong, column)
+            what = f"`{column}` is below 0 or above {OLDEST_YEARS:g} years in {where}"
+            faults.add(what, calling(path), "mend the value, or give n/a where missing")
     return table.sort_values("participant_id", ignore_index=True)
 
 
