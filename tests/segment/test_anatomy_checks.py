@@ -209,3 +209,27 @@ def test_possible_radii_of_a_file_are_told_all_at_once(tmp_path):
     with pytest.raises(InputRefused) as refusal:
         read_seeds(path)
     assert len(refusal.value.faults) == 2
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_carotid_seeded_on_a_vein_that_is_not_seeded_needs_a_reader(tmp_path, ct, side):
+    points = seeds()
+    vein = points.pop(f"jugular_{side}")
+    assert set(withheld(segment(tmp_path, points, ct))) == {f"jugular_{side}"}
+    wrong = withheld(segment(tmp_path, {**points, f"carotid_{side}": vein}, ct))
+    assert set(wrong) == {f"carotid_{side}", f"jugular_{side}"}
+    assert "is it the jugular vein?" in wrong[f"carotid_{side}"]
+
+
+@pytest.mark.parametrize("turn_deg", [-20.0, 20.0])
+def test_a_turned_neck_without_a_seeded_vein_passes(turn_deg):
+    image, c, s = neck(), np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
+    turn = np.array([[c, -s, 0.0, 0.0], [s, c, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    turned = Volume(image.data, type(image.grid)(image.grid.shape, turn @ image.grid.affine))
+    lines = {n: VesselShape(p @ turn[:3, :3].T, COURSES[n][2]) for n, p in seeds().items()}
+    for side in ("left", "right"):
+        kept = {n: shape for n, shape in lines.items() if n != f"jugular_{side}"}
+        made = {c.name: c for c in anatomy_checks(turned, kept)[f"carotid_{side}"]}
+        assert made["carotid or jugular"].passed
+        wrong = {**kept, f"carotid_{side}": lines[f"jugular_{side}"]}
+        assert not {c.name: c for c in anatomy_checks(turned, wrong)[f"carotid_{side}"]}["carotid or jugular"].passed

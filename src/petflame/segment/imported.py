@@ -27,6 +27,7 @@ OF_PLACE = (
     "between the sides",
     "near its fellow",
     "order of carotid and jugular",
+    "carotid or jugular",
 )
 # An arch lies along the axial planes, so that its calibre and core are not those of its axial sections.
 LENGTHWISE = "aorta_arch"
