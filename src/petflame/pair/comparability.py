@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from petflame.protocol import Band, Limits, Protocol
+from petflame.segment.edits import ACCEPTED
 
 ORDER = ("pass", "warn", "fail")
 NOT_MEASURED = "not measured"
@@ -153,13 +154,20 @@ def same_measurement(vessels: dict[str, tuple[dict[str, Any], dict[str, Any]]], 
     grids : pair of str
         The grid that each visit's labels lie on.
     """
-    items = [
-        Item(f"{key}_{name}", a[key], b[key], None, "pass" if a[key] == b[key] else "fail", "the same")
-        for name, (a, b) in vessels.items()
-        for key in SAME_MEASUREMENT
-    ]
+    items = []
+    for name, (a, b) in vessels.items():
+        for key in SAME_MEASUREMENT:
+            (first, accepted_first), (second, accepted_second) = _as_made(a[key]), _as_made(b[key])
+            words = "the same" + "; accepted by a reader at one visit" * (accepted_first != accepted_second)
+            items.append(Item(f"{key}_{name}", a[key], b[key], None, "pass" if first == second else "fail", words))
     grade = "pass" if grids[0] == grids[1] else "fail"
     return [*items, Item("label_grid", grids[0], grids[1], None, grade, "the same")]
+
+
+def _as_made(value: Any) -> tuple[Any, bool]:
+    """Return how a region was made, which an acceptance does not change, and whether a reader accepted it."""
+    made, accepted, _ = value.partition(ACCEPTED) if isinstance(value, str) else (value, "", "")
+    return made, bool(accepted)
 
 
 def _close(first: Any, second: Any, tolerance_mm: float = 0.01) -> bool:

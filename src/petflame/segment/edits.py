@@ -30,6 +30,7 @@ IMAGES = "images"
 VESSELS = (*ARTERIES, *VEINS)
 CHOICES = ("accept", "reject")
 EDITED = "edited by a reader"
+ACCEPTED = ", accepted by a reader"
 COLUMNS: dict[str, tuple[str, str]] = {
     "vessel": ("artery or vein", ""),
     "decision": ("accept or reject; empty leaves it as it is", ""),
@@ -248,7 +249,7 @@ def _replace(labels: Array, drawn: Array, vessels: Mapping[str, VesselFinding]) 
 def _decided(finding: VesselFinding, decision: Decision) -> VesselFinding:
     if decision.choice == "accept":
         words = f" ({decision.words})" if decision.words else ""
-        return replace(finding, method=f"{finding.method}, accepted by a reader{words}", withheld=False, reason="")
+        return replace(finding, method=f"{finding.method}{ACCEPTED}{words}", withheld=False, reason="")
     return replace(finding, withheld=True, reason=f"rejected by a reader: {decision.words}")
 
 
