@@ -15,7 +15,8 @@ from petflame.folders import VisitFolder
 from petflame.grid import Volume
 from petflame.privacy import with_names, without_names
 from petflame.report.review import write_pack
-from petflame.segment.edits import DECISIONS, Edits, apply_edits, read_edits
+from petflame.segment.beforehand import check_readers_files
+from petflame.segment.edits import DECISIONS, UNTOUCHED, Edits, apply_edits, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation
 from petflame.segment.run import edit_visit, segment_visit
 
@@ -169,3 +170,22 @@ def test_packs_of_visits_with_one_name_are_refused(tmp_path, visit):
     shutil.copytree(visit, tmp_path / "other" / "V1")
     with pytest.raises(InputRefused, match="same name"):
         write_pack([visit, tmp_path / "other" / "V1"], tmp_path / "pack")
+
+
+def test_a_form_without_a_decision_changes_nothing_and_says_so(tmp_path):
+    (tmp_path / "decisions.tsv").write_text("vessel\tdecision\twords\ncarotid_left\t\t\n")
+    edits = read_edits(tmp_path)
+    before = phantoms.segmentation(phantoms.label_map(phantoms.CT))
+    after = apply_edits(before, edits, None, {"ct": phantoms.CT})
+    assert after.vessels == before.vessels
+    assert (after.labels.data == before.labels.data).all()
+    assert after.provenance == before.provenance
+    assert after.warnings == (*before.warnings, UNTOUCHED)
+    told = check_readers_files(None, None, tmp_path, {}, None)
+    assert not told.faults
+    assert UNTOUCHED in told.doubts
+
+
+def test_a_folder_without_form_seeds_or_regions_stays_a_fault(tmp_path):
+    with pytest.raises(InputRefused, match="it holds no edit"):
+        read_edits(tmp_path)

@@ -20,7 +20,14 @@ from petflame.errors import Fault, FaultList, PetflameError, is_of_the_machine
 from petflame.grid import Array, Grid, ras_to_lps
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality
-from petflame.segment.edits import Edits, accepted_and_not_found, read_edits, require_same_grid_as_labels
+from petflame.segment.edits import (
+    UNTOUCHED,
+    Edits,
+    accepted_and_not_found,
+    is_untouched,
+    read_edits,
+    require_same_grid_as_labels,
+)
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.doors import called
 from petflame.segment.labelmaps import vessels_in
@@ -113,7 +120,7 @@ def _check_edits(
     own: References | None,
     faults: FaultList,
 ) -> list[str]:
-    doubts: list[str] = []
+    doubts: list[str] = [UNTOUCHED] if is_untouched(edits) else []
     found = set() if drawn is None else vessels_in(drawn.labels)
     if edits.regions is not None and grids:
         with _refusals(faults, named(edits.regions.name, "the edited regions")):

@@ -30,6 +30,7 @@ IMAGES = "images"
 VESSELS = (*ARTERIES, *VEINS)
 CHOICES = ("accept", "reject")
 EDITED = "edited by a reader"
+UNTOUCHED = f"{DECISIONS} holds no decision and no vessel was redrawn: nothing was edited"
 ACCEPTED = ", accepted by a reader"
 COLUMNS: dict[str, tuple[str, str]] = {
     "vessel": ("artery or vein", ""),
@@ -86,8 +87,10 @@ def read_edits(path: Path) -> Edits:
     faults = FaultList()
     decisions: dict[str, Decision] = {}
     regions, seeds = [], []
+    form = False
     for entry in entries:
         if entry.name == DECISIONS:
+            form = True
             decisions = _decisions(entry, faults)
         elif entry.name.startswith(".") or entry.name == IMAGES:
             continue
@@ -99,10 +102,15 @@ def read_edits(path: Path) -> Edits:
         if len(found) > 1:
             names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
             faults.add(f"it holds several files of {what}: {names}", where, "keep the one that counts")
-    if not faults and not decisions and not regions and not seeds:
+    if not faults and not form and not regions and not seeds:
         faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
     return Edits(decisions, regions[0] if regions else None, seeds[0] if seeds else None)
+
+
+def is_untouched(edits: Edits) -> bool:
+    """Whether a form was handed back without a decision and nothing was redrawn."""
+    return not edits.decisions and edits.regions is None and edits.seeds is None
 
 
 def _is_sidecar(path: Path) -> bool:
@@ -164,6 +172,8 @@ def apply_edits(
     InputRefused
         When regions were drawn on the other grid, an accepted vessel was not found, or sides are exchanged.
     """
+    if is_untouched(edits):
+        return replace(segmentation, warnings=(*segmentation.warnings, UNTOUCHED))
     labels = segmentation.labels.data.copy()
     vessels = dict(segmentation.vessels)
     landmarks = dict(segmentation.landmarks_lps_mm)
