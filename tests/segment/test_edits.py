@@ -112,7 +112,6 @@ def test_a_vessel_redrawn_by_seeds(tmp_path, segmentation, visit):
         ([("carotid_left", "maybe", "")], "unknown"),
         ([("carotid_left", "reject", "")], "without words"),
         ([("carotid_left", "accept", ""), ("carotid_left", "reject", "x")], "twice"),
-        ([("carotid_left", "", "")], "no edit"),
     ],
 )
 def test_edits_that_cannot_be_understood_are_refused(tmp_path, rows, words):
