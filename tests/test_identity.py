@@ -152,6 +152,13 @@ def test_two_visits_of_one_day_are_flagged_whatever_their_times():
     assert said(trial(first, second), FLAGGED) == {(both("A"), "date order")}
 
 
+def test_the_day_of_the_ct_tells_the_order_where_the_pet_has_none():
+    undated = {"day": None, "second": None, "undated": "missing"}
+    followup = entry("A", "followup", pet=undated)
+    assert said(trial(followup), REFUSED) == set()
+    assert said(trial(followup, entry("A", "baseline", ct={"day": 900})), REFUSED) == {(both("A"), "date order")}
+
+
 @pytest.mark.parametrize("why", ["missing", "placeholder", "shifted"])
 def test_dates_that_tell_nothing_are_said_not_to_be_compared(why):
     undated = entry("A", "followup", pet={"day": None, "second": None, "undated": why}, ct={"day": None})
@@ -321,7 +328,13 @@ def test_a_refused_conversion_leaves_no_older_record(tmp_path):
 )
 def test_placeholder_dates_are_no_dates(tmp_path, changes, undated):
     birth = {"PatientBirthDate": "20240101"}
-    root = visit_study(tmp_path, pet_series(**changes, **birth), ct_series(**changes, **birth))
+    slices = pet_series(**changes, **birth)
+    root = visit_study(tmp_path / "dated", slices, ct_series(**changes, **birth))
+    by_injection = inspect_study(root, Protocol()).identity.pet
+    assert by_injection.day is not None
+    for ds in slices:
+        del ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime
+    root = visit_study(tmp_path / "undated", slices, ct_series(**changes, **birth))
     pet = inspect_study(root, Protocol()).identity.pet
     assert (pet.day, pet.undated) == (None, undated)
 

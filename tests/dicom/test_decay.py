@@ -10,7 +10,16 @@ import pytest
 
 from dicom.test_suv import AVERAGE_S, DAY_S, GOOD, HALF_LIFE_S, NOON
 from petflame.dicom import clock
-from petflame.dicom.decay import BACK, EARLIEST, FACTOR, GE, SERIES, SIEMENS, choose_reference
+from petflame.dicom.decay import (
+    BACK,
+    EARLIEST,
+    FACTOR,
+    GE,
+    SERIES,
+    SIEMENS,
+    average_activity_time_s,
+    choose_reference,
+)
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.suv import suv_of
 from petflame.dicom.uptake import choose_injection
@@ -123,6 +132,49 @@ def test_beds_that_share_the_acquisition_time_are_judged_by_the_first():
     chosen = reference(frame_reference_s=(AVERAGE_S, 735.0 + AVERAGE_S), **late)
     assert (chosen.source, chosen.moment_s, chosen.reasons) == (EARLIEST, NOON, ())
     assert "15 min apart" in reference(frame_reference_s=(900.0 + AVERAGE_S, 1635.0 + AVERAGE_S), **late).reasons[0]
+
+
+def test_decay_factors_that_contradict_the_frame_reference_times_warn():
+    """Acquisition, frame reference and series time agree; the factors name a moment 10 min earlier."""
+    beds = {"frame_duration_s": (200.0, 200.0)}
+    average = average_activity_time_s(200.0, HALF_LIFE_S)
+    beds["frame_reference_s"] = (average, 120.0 + average)
+    assert reference(decay_factor=factors(0.001, 120.0), **beds).warnings == ()
+    chosen = reference(decay_factor=factors(600.0, 720.0), **beds)
+    assert (chosen.source, len(chosen.warnings)) == (SERIES, 1)
+    assert f"{FACTOR} is 600 s before SeriesTime" in chosen.warnings[0]
+
+
+@pytest.mark.parametrize(("after_h", "told"), [(1.0, False), (0.0, True)])
+def test_decay_factors_that_contradict_admin_warn(after_h, told):
+    """An hour from injection to scan: factors of ADMIN lead to the injection, those of START to the scan."""
+    admin = replace(
+        GOOD,
+        decay_correction="ADMIN",
+        frame_duration_s=(200.0, 200.0),
+        injection_time_s=(NOON - 3600.0) % DAY_S,
+        injection_s=None,
+        decay_factor=factors(3600.0 * after_h + 0.001, 3600.0 * after_h + 120.0),
+    )
+    warned = [w for w in suv_of(admin).warnings if "decay correction is ADMIN" in w]
+    assert bool(warned) is told
+    if told:
+        assert "60 min after the injection" in warned[0]
+        assert "+46.1 %" in warned[0]
+
+
+def test_undecayed_beds_of_one_acquisition_time_are_told_apart_by_the_frame_reference_time():
+    """The second bed starts 20 min after the first: an uncorrected SUV is 12 % low without its own decay."""
+    apart = replace(
+        GOOD,
+        decay_correction="NONE",
+        corrections=("ATTN",),
+        manufacturer="GE MEDICAL SYSTEMS",
+        acquisition_s=(NOON, NOON),
+        frame_reference_s=(0.0, 1200.0),
+    )
+    first, second = suv_of(apart).slice_factors
+    assert second / first == pytest.approx(2.0 ** (1200.0 / HALF_LIFE_S))
 
 
 def test_placeholders():

@@ -125,6 +125,30 @@ def test_one_uid_with_two_contents_is_refused_for_what_differs(convert, tmp_path
     assert "dynamic" not in told
 
 
+@pytest.mark.parametrize("own_uid", [True, False])
+@pytest.mark.parametrize(
+    ("keyword", "value", "what"),
+    [
+        ("PatientWeight", "81.5", "weight"),
+        ("DecayCorrection", "ADMIN", "decay correction"),
+        ("RadionuclideTotalDose", "250000000", "dose"),
+        ("RadionuclideHalfLife", "6000", "half-life"),
+        ("RadiopharmaceuticalStartTime", "093000", "injection time"),
+        ("ActualFrameDuration", "90000", "frame duration"),
+        ("DecayFactor", "1.7", "decay factor"),
+    ],
+)
+def test_two_copies_with_unlike_values_for_suv_are_refused(convert, tmp_path, keyword, value, what, own_uid):
+    """Which of them is right no file name tells."""
+    pet = pet_series()
+    again = copy.deepcopy(pet)
+    for ds in again:
+        agent = ds.RadiopharmaceuticalInformationSequence[0]
+        setattr(agent if keyword.startswith("Radio") else ds, keyword, value)
+        ds.SOPInstanceUID += ".1" if own_uid else ""
+    refused(convert, study(tmp_path / "in", [*again, *pet]), f"differ in {what}", "6 times")
+
+
 def test_two_versions_of_one_image_are_not_called_dynamic(convert, tmp_path):
     pet = pet_series()
     twins = copy.deepcopy(pet)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dicom.test_suv import GOOD, suv
-from petflame.dicom.imagecheck import find_body, find_steps, offset_fraction
+from petflame.dicom.imagecheck import find_body, find_holes, find_steps, offset_fraction
 from petflame.dicom.judge import judge_image
 from petflame.errors import InputRefused
 from petflame.grid import Grid, Volume
@@ -55,6 +55,24 @@ def test_a_wrong_slope_of_any_stretch_of_slices_is_refused_where_it_begins(scale
     assert {s.lower for s in steps} <= {first - 1, last - 1}
     with pytest.raises(InputRefused, match=f"slices {first} and {first + 1}"):
         judged(data)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 5e4])
+@pytest.mark.parametrize(("first", "last", "told"), [(20, 20, "slice 21 holds"), (20, 25, "slices 21 to 26 hold")])
+@pytest.mark.parametrize("left", [0.0, 0.01])
+def test_slices_without_tracer_between_others_are_refused(scale, first, last, told, left):
+    data = scale * phantom()
+    data[:, :, first : last + 1] *= left
+    with pytest.raises(InputRefused, match=f"{told} no tracer"):
+        judged(data)
+    mirrored = find_holes(volume(data[:, :, ::-1]))
+    assert mirrored == [(SLICES - 1 - last, SLICES - 1 - first)]
+
+
+def test_slices_without_tracer_at_the_end_are_no_hole():
+    data = phantom()
+    data[:, :, :3] = 0.0
+    assert find_holes(volume(data)) == []
 
 
 def test_a_small_step_warns():

@@ -93,7 +93,7 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
     """
     earliest = header.earliest_acquisition_s
     back = _back_computed(header, half_life_s)
-    implied = _from_decay_factor(header, half_life_s) if start_corrected else []
+    implied = references_by_factor(header, half_life_s) if start_corrected else []
     moments = {
         SERIES: header.series_s,
         GE: header.ge_scan_s,
@@ -134,7 +134,7 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
             f"{apart / 60:.0f} min apart, and no other time decides"
         )
         return Reference(None, "", candidates, tuple(warnings), (reason,))
-    if start_corrected and implied and BACK not in accepted:
+    if start_corrected and implied:
         nearest = min(implied, key=lambda i: abs(i - moment))
         if abs(nearest - moment) > DIFFERENCE_WARN_S:
             warnings.append(_differs(FACTOR, nearest - moment, source, half_life_s))
@@ -255,7 +255,7 @@ def _frames_apart_s(header: PetHeader, back: list[float], moment_s: float) -> fl
     return max((abs(b - moment_s) for b in back), default=0.0)
 
 
-def _from_decay_factor(header: PetHeader, half_life_s: float | None) -> list[float]:
+def references_by_factor(header: PetHeader, half_life_s: float | None) -> list[float]:
     """Return the references that the slices' DecayFactor allows; empty where it says nothing.
 
     The factor corrects a frame's average to the reference: exp(rate * (start - reference)) * rate * T / (1 - exp(-rate

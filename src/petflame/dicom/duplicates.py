@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import fields
 
 import numpy as np
 
 from petflame.dicom import tags as t
 from petflame.dicom.header import Header
+from petflame.dicom.petheader import PetHeader, read_pet_header
 from petflame.dicom.pixels import pixel_faults, read_stored, stored_bytes
 from petflame.dicom.series import Series
 from petflame.errors import Fault, InputRefused
@@ -33,6 +35,26 @@ NUMBERS = {
 }
 WORDS = {t.FRAME_OF_REFERENCE: "frame of reference", t.UNITS: "units"}
 PIXELS = "pixel values"
+# How the fields of a PET's header are told; one that is absent here is told by its own name.
+TOLD = {
+    "acquisition_s": TIMES[t.ACQUISITION_TIME],
+    "frame_reference_s": TIMES[t.FRAME_REFERENCE_TIME],
+    "frame_duration_s": "frame duration",
+    "series_s": "series time",
+    "injection_s": "injection time",
+    "injection_time_s": "injection time",
+    "ge_injection_s": "injection time",
+    "ge_scan_s": "scan start",
+    "siemens_decay_s": "decay correction time",
+    "half_life_s": "half-life",
+    "tracer_text": "tracer",
+    "tracer_codes": "tracer",
+    "philips_suv": "Philips SUV factor",
+    "philips_activity": "Philips activity factor",
+}
+MOMENTS = frozenset({"acquisition_s", "series_s", "ge_scan_s", "siemens_decay_s", "injection_s", "ge_injection_s"})
+SAME_MOMENT_S = 0.01
+NOT_COMPARED = frozenset({"notes", "conflicts", "times_apart"})
 
 
 def gathered(faults: list[Fault]) -> list[Fault]:
@@ -145,7 +167,27 @@ def _differences(a: Header, b: Header) -> set[str]:
         if not alike:
             found.add(name)
     found |= {name for tag, name in WORDS.items() if a.values.text(tag) != b.values.text(tag)}
+    if a.values.text(t.MODALITY) == "PT":
+        found |= _suv_differences(read_pet_header([a]), read_pet_header([b]))
     return found if "matrix size" in found or _same_pixels(a, b) else found | {PIXELS}
+
+
+def _suv_differences(a: PetHeader, b: PetHeader) -> set[str]:
+    """Name in what the values differ that SUV and uptake time are made from."""
+    names = {f.name for f in fields(PetHeader)} - NOT_COMPARED
+    return {
+        TOLD.get(name, name.replace("_", " "))
+        for name in names
+        if not _alike(getattr(a, name), getattr(b, name), SAME_MOMENT_S if name in MOMENTS else 0.0)
+    }
+
+
+def _alike(a: object, b: object, near: float) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_alike(x, y, near) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= (near or SAME_NUMBER * abs(a))
+    return a == b
 
 
 def _same_pixels(a: Header, b: Header) -> bool:

@@ -9,6 +9,7 @@ from petflame.dicom import clock
 from petflame.dicom import tags as t
 from petflame.dicom.plan import Plan
 from petflame.dicom.series import CLASSES, Series
+from petflame.dicom.values import Values
 from petflame.grid import Array
 from petflame.identity.record import Hasher, Part, Record, no_slices
 
@@ -89,7 +90,22 @@ def _moment(series: Series) -> tuple[int | None, float | None, str]:
         if found:
             day, second = min(found)
             return int(day // clock.DAY_S), None if second < 0 else second, ""
-    return None, None, undated
+    by_others = _other_day(series.first.values)
+    return (by_others, None, "") if by_others is not None else (None, None, undated)
+
+
+def _other_day(values: Values) -> int | None:
+    """Return the day of the injection or of a vendor's start of the scan, where no date of the images is left."""
+    agents = values.items(t.RADIOPHARMACEUTICALS)
+    texts = [agent.text(t.START_DATETIME) for agent in agents]
+    for block, byte in ((t.GE_PET, t.GE_SCAN_DATETIME), (t.SIEMENS_PET, t.SIEMENS_DECAY_DATETIME)):
+        tag = values.private(block, byte)
+        texts += [] if tag is None else [values.text(tag)]
+    born = _digits(values.text(t.BIRTH_DATE))
+    own = [text for text in texts if not clock.is_placeholder_date(text) and _digits(text)[:8] != born]
+    moments = [clock.parse_datetime(text) for text in own]
+    days = {int(m[0] // clock.DAY_S) for m in moments if m is not None}
+    return days.pop() if len(days) == 1 else None
 
 
 def _digits(text: str) -> str:

@@ -28,6 +28,9 @@ STEP_WARNED = math.log(1.13)
 STEP_SHARE = 0.75
 TREND_SLICES = 3
 THIN_SLICE_MM = 4.0
+# The tracer in a slice changes smoothly over a body and its images are blurred over several mm; a loss of nine tenths
+# from one slice to the next that a later slice makes good is a hole in the image.
+HOLE_FRACTION = 0.1
 # Air holds no tracer: on whole images the edge of the field of view lies within 0.2 % of the body's level.
 OFFSET_FRACTION = 0.05
 OFFSET_SPREAD = 0.2
@@ -129,6 +132,36 @@ def find_steps(volume: Volume) -> list[Step]:
         if size > STEP_WARNED * room and share[k] >= STEP_SHARE:
             steps.append(Step(int(k), float(np.exp(beyond)), size > STEP_REFUSED * room))
     return steps
+
+
+def find_holes(volume: Volume) -> list[tuple[int, int]]:
+    """Find slices without tracer between slices that hold it.
+
+    Parameters
+    ----------
+    volume : Volume
+        (I, J, K), slices along the third axis; any unit.
+
+    Returns
+    -------
+    list of (int, int)
+        First and last slice of each hole, from 0; a loss that lasts to the end of the image is none.
+    """
+    data, spacing = _sampled(volume)
+    positive = np.clip(data, 0.0, None)
+    held = positive.sum(axis=(0, 1), dtype=np.float64)
+    threshold = WARM_FRACTION * float(np.quantile(positive, 0.98))
+    # Small objects of a phantom end abruptly, a body does not.
+    body = (positive > threshold).sum(axis=(0, 1)) * spacing[0] * spacing[1] >= LEAST_AREA_MM2
+    holes = []
+    for k in range(1, len(held) - 1):
+        if not body[k - 1] or held[k] >= HOLE_FRACTION * held[k - 1]:
+            continue
+        later = np.flatnonzero(held[k:] > HOLE_FRACTION * held[k - 1])
+        end = k + int(later[0]) if len(later) else None
+        if end is not None and body[end] and held[end - 1] < HOLE_FRACTION * held[end]:
+            holes.append((k, end - 1))
+    return holes
 
 
 def offset_fraction(volume: Volume) -> float:

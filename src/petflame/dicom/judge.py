@@ -10,6 +10,7 @@ from petflame.dicom.imagecheck import (
     Body,
     Step,
     find_body,
+    find_holes,
     find_steps,
     offset_fraction,
 )
@@ -93,6 +94,12 @@ def _one_scale(pet: Volume, work: Findings) -> None:
             "to the voxels or taken from them"
         )
         raise InputRefused.of(what, "the PET series", "export the scanner's original series")
+    holes = find_holes(pet)
+    if holes:
+        told = ", ".join(f"{a + 1}" if a == b else f"{a + 1} to {b + 1}" for a, b in holes[:MOST_STEPS_TOLD])
+        many = "slice" if len(holes) == 1 and holes[0][0] == holes[0][1] else "slices"
+        what = f"{many} {told} hold{'s' if many == 'slice' else ''} no tracer, between slices that do"
+        raise InputRefused.of(what, "the PET series", "export the scanner's original series again")
     steps = find_steps(pet)
     grave = [s for s in steps if s.certain]
     if grave:

@@ -101,10 +101,15 @@ class _Reader:
         """Return an element set that speaks for all slices; None where they disagree about `tag`."""
         if not self.sets:
             return None
-        if len({s.bytes_of(tag).strip(b" \0") for s in self.sets}) > 1:
+        if len({s.bytes_of(tag).strip(b" \0") for s in self.sets}) > 1 and not self._one_number(tag):
             self.conflicts.append(tag)
             return None
         return self.sets[0]
+
+    def _one_number(self, tag: int) -> bool:
+        """Tell whether all slices hold the same numbers, times of day among them, however they are written."""
+        values = {s.numbers(tag) for s in self.sets}
+        return len(values) == 1 and None not in values
 
     def text(self, tag: int) -> str:
         holder = self.one(tag)

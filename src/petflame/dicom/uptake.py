@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from petflame.dicom import tags as t
 from petflame.dicom.clock import latest_moment
 from petflame.dicom.decay import DIFFERENCE_WARN_S, SERIES_TOLERANCE_S, frame_offsets_s
 from petflame.dicom.midnight import LONGEST_UPTAKE_S
@@ -137,7 +138,9 @@ def choose_injection(header: PetHeader, acquired_s: float) -> Injection:
             private = of_clock
         warning = "the injection time comes from GE's private administration date-time (0009,103B)"
         return Injection(private, "GE private administration date-time (0009,103B)", (warning,))
-    return Injection(None, "", (), ("the injection time is missing",))
+    differs = {t.START_TIME, t.START_DATETIME} & set(header.conflicts)
+    told = "is not the same in every slice" if differs else "is missing"
+    return Injection(None, "", (), (f"the injection time {told}",))
 
 
 def may_be_assay(manufacturer: str, source: str) -> bool:
