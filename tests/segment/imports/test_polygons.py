@@ -104,3 +104,36 @@ def test_any_mask_comes_back_from_its_own_contours(seed):
     mask = random.random((12, 12)) < 0.55
     contours = [c[:-1] - 1 for c in find_contours(np.pad(mask, 1).astype(float), 0.5)]
     assert (painted(contours) == mask).all()
+
+
+def square(low, high):
+    return np.array([[low, low], [high, low], [high, high], [low, high]], float)
+
+
+def test_an_exclusive_contour_within_a_plain_one_is_a_hole_in_it():
+    outer, inner = square(0.5, 8.5), square(2.5, 6.5)
+    mixed = fill([Contour(outer), Contour(inner, exclusive=True)], (1.0, 1.0))
+    both = fill([Contour(outer, exclusive=True), Contour(inner, exclusive=True)], (1.0, 1.0))
+    np.testing.assert_array_equal(mixed.voxels, both.voxels)
+    assert (len(mixed.voxels), mixed.overlapping) == (64 - 16, 0)
+
+
+def test_exclusive_and_plain_contours_that_are_no_hole_are_joined_and_told():
+    outer = fill(
+        [Contour(square(0.5, 8.5)), *(Contour(square(a, b), True) for a, b in ((0.5, 8.5), (2.5, 6.5)))], (1, 1)
+    )
+    assert (len(outer.voxels), outer.overlapping) == (64, 48)
+    beside = fill([Contour(square(0.5, 4.5)), Contour(square(3.5, 6.5), True)], (1.0, 1.0))
+    assert (len(beside.voxels), beside.overlapping) == (16 + 9 - 1, 1)
+
+
+def test_exclusive_contours_that_overlap_in_part_are_told():
+    crossing = fill([Contour(square(0.5, 4.5), True), Contour(square(2.5, 6.5), True)], (1.0, 1.0))
+    assert (len(crossing.voxels), crossing.crossing) == (2 * (16 - 4), True)
+    assert not fill([Contour(square(0.5, 8.5), True), Contour(square(2.5, 6.5), True)], (1.0, 1.0)).crossing
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+def test_a_contour_that_is_wound_several_times_encloses_what_it_encloses_once(turns):
+    once = fill([Contour(square(0.5, 4.5))], (1.0, 1.0)).voxels
+    np.testing.assert_array_equal(fill([Contour(np.tile(square(0.5, 4.5), (turns, 1)))], (1.0, 1.0)).voxels, once)

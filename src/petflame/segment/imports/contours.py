@@ -174,6 +174,7 @@ def _doubts(title: str, filled: dict[int, Filled]) -> list[str]:
     within = [plane for plane, part in filled.items() if part.within]
     joined = [plane for plane, part in filled.items() if part.overlapping and not part.within]
     cancelled = [plane for plane, part in filled.items() if part.cancelled]
+    crossing = [plane for plane, part in filled.items() if part.crossing]
     count = sum(part.overlapping for part in filled.values())
     notes = []
     if joined:
@@ -185,6 +186,11 @@ def _doubts(title: str, filled: dict[int, Filled]) -> list[str]:
         )
     if cancelled:
         notes.append(f"{title}: outlines that repeat cancel each other on {_slices(cancelled)}, as the file asks for")
+    if crossing:
+        notes.append(
+            f"{title}: exclusive outlines overlap in part on {_slices(crossing)}; what they share was left out, as the "
+            "file asks for: look at them"
+        )
     return notes
 
 

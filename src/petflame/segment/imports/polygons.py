@@ -7,7 +7,7 @@ contour that runs into a hole and back (DICOM's keyhole) so leaves the hole out.
 How several contours of one region on a slice combine is the file's to say. CLOSEDPLANAR_XOR (DICOM PS3.3 C.8.8.6)
 means exclusive or, so that a contour within another is a hole, whose line is still part of the region. Plain closed
 contours say nothing of holes, and the same ones come repeated or overlapping from brushes and careless exports: they
-are joined, and where they overlap it is told.
+are joined, and where they overlap it is told. Exclusive contours within plain ones are holes in them.
 """
 
 from __future__ import annotations
@@ -48,17 +48,20 @@ class Filled:
     voxels : (m, 2) int array
         Voxel indices u, v, sorted; they may lie outside the image.
     overlapping : int
-        Voxels that several plain contours enclose.
+        Voxels that several plain contours, or plain and exclusive ones, enclose together.
     within : bool
         Whether a plain contour lies wholly within another, so that it could have been meant as a hole.
     cancelled : bool
         Whether exclusive contours repeat each other, so that they leave nothing.
+    crossing : bool
+        Whether exclusive contours overlap in part, so that what they share is left out.
     """
 
     voxels: Array
     overlapping: int = 0
     within: bool = False
     cancelled: bool = False
+    crossing: bool = False
 
 
 def fill(contours: Sequence[Contour], spacing_mm: tuple[float, float]) -> Filled:
@@ -81,23 +84,49 @@ def fill(contours: Sequence[Contour], spacing_mm: tuple[float, float]) -> Filled
     low = np.floor(stacked.min(axis=0)).astype(int) - 1
     size = np.ceil(stacked.max(axis=0)).astype(int) + 2 - low
     times, exclusive = np.zeros(tuple(size), np.int32), np.zeros(tuple(size), bool)
-    plain, cancelled = [], False
+    plain, others = [], []
     for contour in contours:
-        inside = _even_odd(contour.points - low, times.shape)
+        inside = _even_odd(_wound_once(contour.points) - low, times.shape)
         if contour.exclusive:
             exclusive ^= inside
+            others.append(inside)
         else:
             times += inside
             plain.append(inside)
     twice = times > 1
     within = bool(twice.any()) and _one_within_another(plain)
-    result = exclusive | (times > 0)
-    if any(c.exclusive for c in contours) and not exclusive.any():
-        cancelled = any(_even_odd(c.points - low, times.shape).any() for c in contours if c.exclusive)
+    joined, called = times > 0, np.any(others, axis=0) if others else exclusive
+    hole = called.any() and not (called & ~joined).any() and (joined & ~called).any()
+    result = joined & ~exclusive if hole else joined | exclusive
+    shared = twice if hole else twice | (joined & exclusive)
+    cancelled = bool(called.any()) and not exclusive.any()
     for contour in contours:
         on = _on_the_line(contour.points - low, spacing_mm)
         result[tuple(on.T)] = True
-    return Filled(np.argwhere(result) + low, int(twice.sum()), within, cancelled)
+    return Filled(np.argwhere(result) + low, int(shared.sum()), within, cancelled, _cross(others))
+
+
+def _wound_once(contour: Array) -> Array:
+    """Return a contour that is wound several times along the same vertices as one that is wound once.
+
+    >>> square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]])
+    >>> len(_wound_once(np.tile(square, (3, 1))))
+    4
+    """
+    for turns in (2, 3):
+        parts = np.split(contour, turns) if len(contour) % turns == 0 and len(contour) >= 3 * turns else []
+        if parts and all(np.allclose(part, parts[0], rtol=0.0, atol=1e-6) for part in parts[1:]):
+            return np.asarray(parts[0])
+    return contour
+
+
+def _cross(masks: Sequence[Array]) -> bool:
+    for n, one in enumerate(masks):
+        for other in masks[n + 1 :]:
+            shared = int((one & other).sum())
+            if shared and shared < min(int(one.sum()), int(other.sum())):
+                return True
+    return False
 
 
 def _one_within_another(masks: Sequence[Array]) -> bool:
