@@ -208,6 +208,10 @@ def test_sex_unknown_takes_the_mean_of_the_masses():
 
 def test_height_in_centimetres_or_repeating_the_weight():
     assert suv(height=175.0).height_m == 1.75
+    assert suv(height=1750.0).height_m == 1.75
+    assert "PatientSize was taken for millimetres" in suv(height=1750.0).warnings
+    assert "PatientSize is implausible and was not used (was it in feet?)" in suv(height=5.75).warnings
+    assert any("was the height in inches" in r.what for r in suv(height=69.0, weight=75.0, dose=50e6).reasons)
     assert suv(height=70.0).height_m is None
     assert suv(height=17.5).height_m is None
 

@@ -43,7 +43,7 @@ def pixel_faults(header: Header) -> list[Fault]:
     if header.compressed and header.syntax not in DECODED_SYNTAXES:
         add(
             f"its transfer syntax {named(header.syntax, '(another)')} is not read",
-            "convert it to an uncompressed transfer syntax",
+            "convert it to Explicit VR Little Endian, uncompressed",
         )
         return faults
     allocated, stored, high = (v.integer(x) for x in (t.BITS_ALLOCATED, t.BITS_STORED, t.HIGH_BIT))
@@ -66,7 +66,7 @@ def pixel_faults(header: Header) -> list[Fault]:
         add(f"{t.name(t.SLOPE)} = {slope:g} is not a positive scale", "export it again with its rescale values")
     rows, columns = v.integer(t.ROWS), v.integer(t.COLUMNS)
     if not header.pixel_offset:
-        add(f"{t.name(t.PIXEL_DATA)} is missing (truncated?)")
+        add(f"{t.name(t.PIXEL_DATA)} is missing (truncated, or stored as floating-point pixels?)")
     elif rows and columns and allocated:
         objection = _length_objection(header, rows * columns * (allocated // 8))
         if objection:

@@ -30,6 +30,7 @@ HEAVY_BMI = 40.0
 HIGH_BODY_SUV = 1.05
 ORDINARY_BODY_SUV = (0.4, 1.0)
 DOSE_UNITS = {"Bq": 1.0, "kBq": 1e3, "MBq": 1e6, "GBq": 1e9, "uCi": 3.7e4, "mCi": 3.7e7, "Ci": 3.7e10}
+INCH_CM = 2.54
 WEIGHT_SLIPS = (("was it in pounds", POUND_KG), ("is its point misplaced", 0.1), ("is its point misplaced", 10.0))
 
 
@@ -123,6 +124,9 @@ def _check_dose(
 
 def _weight_hint(weight_kg: float, height_m: float) -> str:
     slips = [words for words, times in WEIGHT_SLIPS if within(weight_kg * times / height_m**2, ORDINARY_BMI)]
+    if within(weight_kg / (height_m * INCH_CM) ** 2, ORDINARY_BMI):
+        # A height of 70 inches passes for 70 cm.
+        slips.insert(0, "was the height in inches")
     return f" ({' or '.join(slips)}?)" if slips else ""
 
 

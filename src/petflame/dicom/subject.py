@@ -14,6 +14,8 @@ WEIGHT_LIMITS_KG = (2.0, 400.0)
 HEIGHT_LIMITS_M = (0.4, 2.5)
 GRAMS_ABOVE = 1000.0
 CENTIMETRES_ABOVE = 3.0
+MILLIMETRES_ABOVE = 300.0
+FOOT_M = 0.3048
 
 
 class Subject:
@@ -86,8 +88,13 @@ def _height(findings: Findings, header: PetHeader, given: Overrides, weight_kg: 
         if weight_kg is not None and abs(value - weight_kg) < 1e-6:
             findings.warnings.append("PatientSize repeats the weight and was not used")
             return None
-        value /= 100.0
-        findings.warnings.append("PatientSize was taken for centimetres")
+        unit, per_metre = ("millimetres", 1e3) if value > MILLIMETRES_ABOVE else ("centimetres", 1e2)
+        if HEIGHT_LIMITS_M[0] <= value / per_metre <= HEIGHT_LIMITS_M[1]:
+            findings.warnings.append(f"PatientSize was taken for {unit}")
+            return value / per_metre
+        hint = " (was it in feet?)" if HEIGHT_LIMITS_M[0] <= value * FOOT_M <= HEIGHT_LIMITS_M[1] else ""
+        findings.warnings.append(f"PatientSize is implausible and was not used{hint}")
+        return None
     if not HEIGHT_LIMITS_M[0] <= value <= HEIGHT_LIMITS_M[1]:
         findings.warnings.append("PatientSize is implausible and was not used")
         return None
