@@ -20,6 +20,7 @@ from petflame.dicom.decay import (
     average_activity_time_s,
     choose_reference,
 )
+from petflame.dicom.overrides import Override, Overrides
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.suv import suv_of
 from petflame.dicom.uptake import choose_injection
@@ -61,9 +62,19 @@ def test_rules_that_disagree_warn():
     chosen = reference(ge_scan_s=NOON - 120.0)
     assert chosen.source == SERIES
     assert "120 s before SeriesTime" in chosen.warnings[0]
-    assert "+1.3 %" in chosen.warnings[0]
+    assert "-1.3 %" in chosen.warnings[0]
     assert reference(ge_scan_s=NOON - 59.0).warnings == ()
     assert reference(start=False, ge_scan_s=NOON - 120.0).warnings == ()
+
+
+@pytest.mark.parametrize("apart_s", [-600.0, -120.0])
+def test_a_warning_says_by_how_much_suv_differs_with_the_other_time(apart_s):
+    """GE's own scan start beside the series' time: the factor that it gives, by itself, over the one that was used."""
+    plain = replace(GOOD, frame_reference_s=(None, None))
+    used = suv_of(replace(plain, ge_scan_s=NOON + apart_s))
+    other = suv_of(replace(plain, series_s=NOON + apart_s))
+    told = next(w for w in used.warnings if "different" in w)
+    assert f"SUV would be {100.0 * (other.factor / used.factor - 1.0):+.1f} % different" in told
 
 
 def test_refused_only_where_nothing_decides():
@@ -175,6 +186,20 @@ def test_undecayed_beds_of_one_acquisition_time_are_told_apart_by_the_frame_refe
     )
     first, second = suv_of(apart).slice_factors
     assert second / first == pytest.approx(2.0 ** (1200.0 / HALF_LIFE_S))
+
+
+def test_undecayed_beds_without_times_of_their_own_are_refused():
+    """De-identified times: a given reference and uptake time tell nothing of each frame."""
+    given = Overrides(
+        {
+            "reference_time": Override("reference_time", "2024-03-01 12:00:00", "log", "site"),
+            "injection_time": Override("injection_time", "2024-03-01 11:00:00", "log", "site"),
+        }
+    )
+    bare = replace(GOOD, decay_correction="NONE", corrections=("ATTN",), placeholder_times=True)
+    told = suv_of(bare, given)
+    assert told.factor is None
+    assert any("a slice lacks its acquisition time" in r.what for r in told.reasons)
 
 
 def test_placeholders():

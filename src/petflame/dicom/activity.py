@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from petflame.dicom import tags as t
-from petflame.dicom.decay import DIFFERENCE_WARN_S, references_by_factor
+from petflame.dicom.decay import DIFFERENCE_WARN_S, percent_of_later, references_by_factor
 from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plausible import likely_dose_units
 from petflame.dicom.result import Findings, SuvResult
@@ -51,15 +51,14 @@ def _check_admin(work: Findings, header: PetHeader, base: SuvResult) -> None:
     """Warn where the slices' decay factors lead to another moment than the injection."""
     injected = base.times.injection.moment_s
     implied = references_by_factor(header, base.half_life_s)
-    if not implied or injected is None or base.half_life_s is None:
+    if not implied or injected is None:
         return
     apart = min((i - injected for i in implied), key=abs)
     if abs(apart) > DIFFERENCE_WARN_S:
-        percent = 100.0 * (2.0 ** (apart / base.half_life_s) - 1.0)
         work.warnings.append(
             f"the decay correction is ADMIN, and the decay factors of the slices lead to a moment "
             f"{abs(apart) / 60:.0f} min {'after' if apart > 0 else 'before'} the injection; by them SUV would be "
-            f"{percent:+.1f} % different"
+            f"{percent_of_later(apart, base.half_life_s):+.1f} % different"
         )
 
 
@@ -99,8 +98,11 @@ def _missing_times(work: Findings, base: SuvResult) -> None:
 def _slice_decay(work: Findings, header: PetHeader, base: SuvResult, rate: float) -> tuple[float, ...]:
     """Return the factor that corrects each slice's decay from injection to the middle of its own frame."""
     factors = []
-    frames = base.times.frames.starts_s if None not in header.acquisition_s else header.acquisition_s
-    for acquired, duration in zip(frames, header.frame_duration_s, strict=True):
+    starts: tuple[float | None, ...] = base.times.frames.starts_s
+    if None in header.acquisition_s or not starts:
+        # What stands in for acquisition times that are missing or a de-identifier's is no frame's own start.
+        starts = (None,) * len(header.acquisition_s)
+    for acquired, duration in zip(starts, header.frame_duration_s, strict=True):
         if acquired is None or duration is None or duration <= 0 or base.times.injection.moment_s is None:
             what = "a slice lacks its acquisition time or frame duration, which DecayCorrection NONE needs"
             work.refuse(what, f"AcquisitionTime (0008,0032), {t.name(t.FRAME_DURATION)}", "")

@@ -121,7 +121,7 @@ def choose_reference(header: PetHeader, half_life_s: float | None, start_correct
         warnings.append(f"{early}; {next(iter(accepted))} was used")
     if start_corrected and (better := _contradicted(header, accepted, implied)):
         refuted = next(iter(accepted))
-        accepted = {better: candidates[better], **accepted}
+        accepted = {better: accepted.get(better, candidates[better]), **accepted}
         warnings.append(_differs(refuted, accepted.pop(refuted) - accepted[better], better, half_life_s))
     source, moment = next(iter(accepted.items()))
     for other, second in list(accepted.items())[1:]:
@@ -280,12 +280,21 @@ def references_by_factor(header: PetHeader, half_life_s: float | None) -> list[f
     return [sum(r) / len(r) for r in readings if max(r) - min(r) <= CONSTANT_WITHIN_S]
 
 
+def percent_of_later(seconds: float, half_life_s: float | None) -> float:
+    """Return by how many percent SUV rises where the dose decays for so much longer.
+
+    >>> round(percent_of_later(600.0, 6586.2), 1), round(percent_of_later(-600.0, 6586.2), 1)
+    (6.5, -6.1)
+    """
+    return 100.0 * (2.0 ** (seconds / half_life_s) - 1.0) if half_life_s else math.nan
+
+
 def _differs(name: str, seconds: float, source: str, half_life_s: float | None) -> str:
     if abs(seconds) > LONGEST_SCAN_S:
         side = "after" if seconds > 0 else "before"
         hours = abs(seconds) / 3600
         return f"{name} is {hours:.0f} h {side} {source}, which was used: its date or time is of another scan"
-    percent = 100.0 * (2.0 ** (-seconds / half_life_s) - 1.0) if half_life_s else math.nan
+    percent = percent_of_later(seconds, half_life_s)
     return (
         f"{name} is {abs(seconds):.0f} s {'after' if seconds > 0 else 'before'} {source}, which was used; "
         f"SUV would be {percent:+.1f} % different"

@@ -33,7 +33,7 @@ NUMBERS = {
     t.INTERCEPT: "rescale intercept",
     **TIMES,
 }
-WORDS = {t.FRAME_OF_REFERENCE: "frame of reference", t.UNITS: "units"}
+WORDS = {t.FRAME_OF_REFERENCE: "frame of reference"}
 PIXELS = "pixel values"
 # How the fields of a PET's header are told; one that is absent here is told by its own name.
 TOLD = {

@@ -93,6 +93,13 @@ def _sampled(volume: Volume) -> tuple[Array, tuple[float, float, float]]:
     return volume.data[::n, ::n, :].astype(np.float32), (x * n, y * n, z)
 
 
+def _warm(volume: Volume) -> tuple[Array, float, tuple[float, float, float]]:
+    """Return every n-th voxel in plane without negative values, the level of warm tissue, and the spacing in mm."""
+    data, spacing = _sampled(volume)
+    positive = np.clip(data, 0.0, None)
+    return positive, WARM_FRACTION * float(np.quantile(positive, 0.98)), spacing
+
+
 def find_steps(volume: Volume) -> list[Step]:
     """Find where every voxel of a slice differs from the next slice's, beyond the trend of the slices round it.
 
@@ -106,11 +113,9 @@ def find_steps(volume: Volume) -> list[Step]:
     list of Step
         Changes of more than `STEP_WARNED`.
     """
-    data, spacing = _sampled(volume)
-    count = data.shape[2]
+    positive, threshold, spacing = _warm(volume)
+    count = positive.shape[2]
     least = max(LEAST_SAMPLES, LEAST_AREA_MM2 / (spacing[0] * spacing[1]))
-    positive = np.clip(data, 0.0, None)
-    threshold = WARM_FRACTION * float(np.quantile(positive, 0.98))
     if threshold <= 0:
         return []
     change = np.full(count - 1, np.nan)
@@ -147,10 +152,8 @@ def find_holes(volume: Volume) -> list[tuple[int, int]]:
     list of (int, int)
         First and last slice of each hole, from 0; a loss that lasts to the end of the image is none.
     """
-    data, spacing = _sampled(volume)
-    positive = np.clip(data, 0.0, None)
+    positive, threshold, spacing = _warm(volume)
     held = positive.sum(axis=(0, 1), dtype=np.float64)
-    threshold = WARM_FRACTION * float(np.quantile(positive, 0.98))
     # Small objects of a phantom end abruptly, a body does not.
     body = (positive > threshold).sum(axis=(0, 1)) * spacing[0] * spacing[1] >= LEAST_AREA_MM2
     holes = []

@@ -97,8 +97,8 @@ def _one_scale(pet: Volume, work: Findings) -> None:
     holes = find_holes(pet)
     if holes:
         told = ", ".join(f"{a + 1}" if a == b else f"{a + 1} to {b + 1}" for a, b in holes[:MOST_STEPS_TOLD])
-        many = "slice" if len(holes) == 1 and holes[0][0] == holes[0][1] else "slices"
-        what = f"{many} {told} hold{'s' if many == 'slice' else ''} no tracer, between slices that do"
+        plural = "s" * (len(holes) > 1 or holes[0][0] < holes[0][1])
+        what = f"there is no tracer in slice{plural} {told}, between slices that hold it"
         raise InputRefused.of(what, "the PET series", "export the scanner's original series again")
     steps = find_steps(pet)
     grave = [s for s in steps if s.certain]

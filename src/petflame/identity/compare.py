@@ -77,11 +77,12 @@ def _pairs(entries: Iterable[Entry]) -> list[tuple[Entry, Entry]]:
 
 def _orders(pairs: Iterable[tuple[Entry, Entry]]) -> Iterator[Finding]:
     for before, after in pairs:
-        codes, first, second = tuple(sorted((before.code, after.code))), before.record.pet, after.record.pet
-        computed = before.record.ct, after.record.ct
-        if (first.day is None or second.day is None) and all(ct is not None and ct.day is not None for ct in computed):
-            # A CT of another day is not of this PET/CT: its day stands for the visit's.
-            first, second = computed  # type: ignore[assignment]
+        codes, records = tuple(sorted((before.code, after.code))), (before.record, after.record)
+        first, second = (record.pet for record in records)
+        cts = [record.ct for record in records if record.ct is not None and record.ct.day is not None]
+        if None in (first.day, second.day) and len(cts) == len(records):
+            # PET and CT are of one day.
+            first, second = cts
         if first.day is None or second.day is None:
             why = sorted({p.undated for p in (first, second)} - {""})
             fault = Fault(f"the dates cannot be compared ({', '.join(why)})", "the PET series", "")

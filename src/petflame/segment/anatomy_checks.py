@@ -86,10 +86,9 @@ def anatomy_checks(
     Made are, for each vessel: its radius and length against anatomy; how upright it runs; whether it lies in the scan;
     whether blood or soft tissue fills it (HU of its core, contrast medium allowed where most vessels show it); where it
     lies beside the airway and above the carina; whether it runs inside another vessel; whether right and left, carotid
-    and jugular vein lie as they must; whether a carotid without the vein of
-    its side lies where the other side has it. Where several do not hold blood, none of the source is believed: it
-    may belong to
-    another scan. A check that cannot be made is left out.
+    and jugular vein lie as they must; whether a carotid without the vein of its side lies where the other side has it.
+    Where several do not hold blood, none of the source is believed: it may belong to another scan. A check that cannot
+    be made is left out.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -121,20 +122,14 @@ def _wound_once(contour: Array) -> Array:
 
 
 def _cross(masks: Sequence[Array]) -> bool:
-    for n, one in enumerate(masks):
-        for other in masks[n + 1 :]:
-            shared = int((one & other).sum())
-            if shared and shared < min(int(one.sum()), int(other.sum())):
-                return True
-    return False
+    return any(0 < (one & other).sum() < min(one.sum(), other.sum()) for one, other in combinations(masks, 2))
 
 
 def _one_within_another(masks: Sequence[Array]) -> bool:
-    for n, one in enumerate(masks):
-        for other in masks[n + 1 :]:
-            shared = int((one & other).sum())
-            if shared and shared in (int(one.sum()), int(other.sum())) and (one != other).any():
-                return True
+    for one, other in combinations(masks, 2):
+        shared = int((one & other).sum())
+        if shared and shared in (int(one.sum()), int(other.sum())) and (one != other).any():
+            return True
     return False
 
 
