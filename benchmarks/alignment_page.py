@@ -29,12 +29,10 @@ from petflame.anatomy import AORTA, ARTERIES, title  # noqa: E402
 from petflame.dicom.convert import convert_visit  # noqa: E402
 from petflame.files import read_nifti, write_text  # noqa: E402
 from petflame.folders import VisitFolder  # noqa: E402
-from petflame.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
 from petflame.pair.alignment import grade_shift  # noqa: E402
 from petflame.pair.following import Scan, follow  # noqa: E402
 from petflame.protocol import ComparabilityRules, Limits, PairingRules, Protocol  # noqa: E402
 from petflame.segment.body_shift import FARTHEST_MM, body_shift  # noqa: E402
-from petflame.segment.orientation import to_canonical  # noqa: E402
 from petflame.segment.pet_ct_shift import LIMIT_MM  # noqa: E402
 from petflame.segment.pet_ct_wide import VESSEL_IN_BODY_SD_MM, wide_shift  # noqa: E402
 from petflame.segment.product import LARGEST_SD_MM, PetCtShift  # noqa: E402
@@ -42,6 +40,8 @@ from petflame.segment.run import segment_visit  # noqa: E402
 from petflame.simulate.plan import VisitPlan, plan_trial  # noqa: E402
 from petflame.simulate.pose import Pose  # noqa: E402
 from petflame.simulate.visit import simulate_visit  # noqa: E402
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
+from petflame.space.orientation import to_canonical  # noqa: E402
 
 PAGE = ROOT / "docs" / "alignment.md"
 SEED = 77

@@ -23,9 +23,9 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.protocol import load_protocol
 from petflame.segment.product import Segmentation, VesselFinding, write_segmentation
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S, LIMIT_MB = 3.0, 1024.0

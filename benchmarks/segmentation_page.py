@@ -36,7 +36,6 @@ from petflame.dicom.convert import convert_visit  # noqa: E402
 from petflame.errors import PetflameError  # noqa: E402
 from petflame.files import read_json, read_nifti, read_tsv, write_nifti, write_text  # noqa: E402
 from petflame.folders import VisitFolder  # noqa: E402
-from petflame.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
 from petflame.measure.folder import measure_visit  # noqa: E402
 from petflame.protocol import Protocol  # noqa: E402
 from petflame.segment.product import Segmentation, read_segmentation  # noqa: E402
@@ -44,6 +43,7 @@ from petflame.segment.run import segment_visit  # noqa: E402
 from petflame.segment.verdict import verdict  # noqa: E402
 from petflame.simulate.plan import plan_trial  # noqa: E402
 from petflame.simulate.trial import write_simulated_visit  # noqa: E402
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps  # noqa: E402
 
 PAGE = ROOT / "docs" / "segmentation.md"
 PICTURES = ROOT / "docs" / "figures" / "segmentation"

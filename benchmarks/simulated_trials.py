@@ -27,19 +27,19 @@ from statistics_page import draw, write_page
 from petflame.anatomy import BY_NAME, TARGET_VESSELS, VEINS
 from petflame.errors import FaultList
 from petflame.files import write_tsv
-from petflame.grid import Volume
 from petflame.measure.background import blood_pool, core_voxels
 from petflame.measure.sections import cut, planes_through
 from petflame.measure.uptake import summarise
 from petflame.measure.visit import measure as measure_product
 from petflame.protocol import Protocol, load_protocol
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.simulate.pet import Camera, add_noise
 from petflame.simulate.plan import VisitPlan, plan_trial
 from petflame.simulate.regions import label_map
 from petflame.simulate.streams import stream
 from petflame.simulate.visit import SIZES, anatomy_of
+from petflame.space.grid import Volume
+from petflame.space.orientation import to_canonical
 from petflame.trial.ancova import Arms, primary_record
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Grid, Volume
 from petflame.segment.labelmaps import describe
+from petflame.space.grid import Grid, Volume
 
 # Name: centre x, y (RAS mm), radius mm, from z, to z.
 TUBES = {

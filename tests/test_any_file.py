@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from petflame.dicom.overrides import load_overrides
 from petflame.errors import FaultList, InputRefused, PetflameError
-from petflame.grid import Grid
 from petflame.measure.exclusions import read_exclusions
 from petflame.protocol import Protocol, load_protocol
 from petflame.segment.edits import read_edits
 from petflame.segment.imports.osirix import read_osirix
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.seedfile import LANDMARKS, NAMES, read_seeds
+from petflame.space.grid import Grid
 from petflame.study import VISIT_TEXT, read_visits
 from petflame.tabletext import read_frame
 from petflame.trial import tables

@@ -11,8 +11,8 @@ import pydicom
 import pytest
 
 from petflame.files import read_nifti, write_nifti
-from petflame.grid import Volume
 from petflame.simulate.trial import simulate_trial
+from petflame.space.grid import Volume
 
 
 def petflame(*arguments) -> subprocess.CompletedProcess[str]:

@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from petflame.errors import InputRefused, is_of_the_machine
-from petflame.grid import Array, Grid, Volume
 from petflame.outside import PRODUCTS, calling, read_json_object
 from petflame.privacy import without_names
+from petflame.space.grid import Array, Grid, Volume
 from petflame.tabletext import read_frame
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from petflame.grid import Array, Grid
+from petflame.space.grid import Array, Grid
 
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 RADIAL_SAMPLES = 200

@@ -11,7 +11,7 @@ from dicom.test_suv import GOOD, suv
 from petflame.dicom.imagecheck import find_body, find_holes, find_steps, offset_fraction
 from petflame.dicom.judge import judge_image
 from petflame.errors import InputRefused
-from petflame.grid import Grid, Volume
+from petflame.space.grid import Grid, Volume
 
 SLICES = 60
 

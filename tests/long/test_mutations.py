@@ -27,8 +27,8 @@ import yaml
 import petflame.cli
 from petflame.errors import PetflameError
 from petflame.files import read_json
-from petflame.grid import Volume
 from petflame.protocol import Protocol
+from petflame.space.grid import Volume
 from petflame.workflow import plan_workflow
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "segment" / "imports")]

@@ -9,7 +9,6 @@ from scipy import ndimage
 import phantoms
 from petflame.files import write_json, write_tsv
 from petflame.folders import StudyOut
-from petflame.grid import Grid, Volume
 from petflame.measure.columns import VESSEL_COLUMNS
 from petflame.measure.visit import measure
 from petflame.pair.collect import STEPS, _visit_faults
@@ -23,6 +22,7 @@ from petflame.recovery import (
     wall_recovery,
 )
 from petflame.segment.product import Check
+from petflame.space.grid import Grid, Volume
 from petflame.study import Study
 from phantoms import CT, PEAKS, PET
 

@@ -13,12 +13,12 @@ import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Volume
 from petflame.measure.folder import measure_visit
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.recovery import FWHM_PER_SIGMA, blurred_disc, core_recovery
 from petflame.segment.product import write_segmentation
+from petflame.space.grid import Volume
 
 # A tube with a wall, and a vein, upright in cold surroundings: centre x, y; outer radius; wall. RAS mm.
 LOW, HIGH = (-30.0, -30.0, 0.0), (60.0, 30.0, 60.0)

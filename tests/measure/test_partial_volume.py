@@ -7,12 +7,12 @@ from scipy import ndimage
 
 import phantoms
 from petflame.anatomy import BY_NAME
-from petflame.grid import Volume
 from petflame.measure.images import VisitImages
 from petflame.measure.partial_volume import compartments, corrected_row
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.recovery import FWHM_PER_SIGMA, wall_recovery
+from petflame.space.grid import Volume
 
 FWHM = 6.0
 BLOOD, SURROUNDINGS = 1.2, 0.5

@@ -5,12 +5,12 @@ import pytest
 
 import phantoms
 from petflame.errors import InputRefused
-from petflame.grid import Grid, Volume, ras_to_lps
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import cut_across, smooth_line
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.segment.product import VesselFinding
+from petflame.space.grid import Grid, Volume, ras_to_lps
 
 BEND, TUBE = 38.0, 12.0
 CENTRE = np.array([3.0, -2.0, 41.0])

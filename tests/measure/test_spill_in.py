@@ -6,10 +6,10 @@ from scipy import ndimage
 
 import phantoms
 from petflame.anatomy import BY_NAME
-from petflame.grid import Volume
 from petflame.measure.surroundings import steepest_ascent
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.space.grid import Volume
 from phantoms import CT, PEAKS, PET
 
 # The left carotid has its centre at (-30, 5) and a radius of 4, RAS mm; these places are voxel centres beside it.

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from petflame.grid import Grid, Volume
 from petflame.measure.sections import Section, arc_at
 from petflame.measure.uptake import most_diseased_segment, peak_sphere, section_uptake, summarise, window_length
 from petflame.protocol import SummaryRules
-from petflame.segment.distance import contours_of, distance_at
+from petflame.space.contours import contours_of, distance_at
+from petflame.space.grid import Grid, Volume
 
 VALUES = np.array([1.0, 5.0, 1.0, 2.0, 3.0, 3.0, 3.0, 1.0])
 

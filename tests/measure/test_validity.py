@@ -8,11 +8,11 @@ import pytest
 import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.grid import Grid, Volume
 from petflame.measure.exclusions import read_exclusions
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.segment.product import BodyShift, PetCtShift
+from petflame.space.grid import Grid, Volume
 from phantoms import CT
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import phantoms
-from petflame.grid import Volume
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.space.grid import Volume
 from phantoms import CT, PEAKS, PET
 
 

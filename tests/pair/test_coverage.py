@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petflame.grid import Grid
 from petflame.pair.alignment import body_shifts, vessel_shifts
 from petflame.pair.comparability import with_not_measured
 from petflame.pair.correspondence import Correspondence
 from petflame.pair.coverage import FOUND_ENDS_MM, coverage, coverage_items
 from petflame.protocol import ComparabilityRules, Limits
 from petflame.segment.product import BodyShift, Segmentation
+from petflame.space.grid import Grid
 
 LIMITS = Limits(passes=1, warns=2)
 STEP_MM = 3.0

@@ -11,17 +11,17 @@ from petflame.anatomy import ARTERIES, BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.measure.folder import measure_visit
 from petflame.pair.correspondence import correspond
 from petflame.pair.following import Scan, follow
 from petflame.pair.run import pair_visits, read_measured
 from petflame.protocol import PairingRules, Protocol
 from petflame.segment.labelmaps import describe
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import read_segmentation, write_segmentation
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.visit import simulate_visit
+from petflame.space.grid import Grid, Volume
+from petflame.space.orientation import to_canonical
 
 RULES = PairingRules()
 PLANS = plan_trial(2, 5).visit_plans[:2]

@@ -7,7 +7,6 @@ import phantoms
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.identity.run import doubts_of_pair
 from petflame.measure.folder import measure_visit
 from petflame.pair.change import change_between
@@ -16,6 +15,7 @@ from petflame.pair.correspondence import level_on
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
 from petflame.segment.product import write_segmentation
+from petflame.space.grid import Grid, Volume
 
 CT = phantoms.grid((1.5, 1.5, 2.5))
 PET = phantoms.grid((4.0, 4.0, 3.0))

@@ -14,12 +14,12 @@ import pytest
 from petflame.anatomy import BY_NAME, REGIONS
 from petflame.files import write_json, write_nifti
 from petflame.folders import StudyOut, VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.measure.folder import measure_visit
 from petflame.pair.collect import collect
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation, VesselFinding, write_segmentation
+from petflame.space.grid import Grid, Volume
 from petflame.study import Study, load_study
 from petflame.trial.analyse import analyse
 from petflame.trial.outcomes import outcomes

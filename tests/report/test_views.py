@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from petflame.grid import Grid, Volume
 from petflame.report.raster import colour_stops, fuse, hot, jpeg
 from petflame.report.views import axial_view, curved_view, cut_region, largest_in_slab, sample
+from petflame.space.grid import Grid, Volume
 
 
 def volume(data: np.ndarray) -> Volume:

@@ -7,13 +7,13 @@ import pytest
 
 import phantoms
 from petflame.errors import InputRefused
-from petflame.grid import Volume
 from petflame.segment.airway_line import airway_line
 from petflame.segment.anatomy_checks import VesselShape, anatomy_checks, shape_of_mask
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import Decision, Edits, apply_edits
 from petflame.segment.seedfile import read_seeds
 from petflame.segment.verdict import verdict
+from petflame.space.grid import Volume
 
 FAT, BLOOD, MUSCLE, AIR = -95.0, 42.0, 52.0, -1000.0
 # x (LPS, to the left), y (to the back), radius: the neck between two muscles, the airway in the middle.

@@ -12,13 +12,13 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Volume
 from petflame.privacy import with_names, without_names
 from petflame.report.review import write_pack
 from petflame.segment.beforehand import check_readers_files
 from petflame.segment.edits import DECISIONS, UNTOUCHED, Edits, apply_edits, is_untouched, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation
 from petflame.segment.run import edit_visit, segment_visit
+from petflame.space.grid import Volume
 
 GRID = phantoms.grid((1.5, 1.5, 3.0), low=(-30.0, -30.0, 0.0), high=(30.0, 30.0, 60.0))
 

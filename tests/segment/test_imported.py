@@ -7,9 +7,9 @@ import pytest
 
 import phantoms
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
-from petflame.grid import Grid, Volume
 from petflame.segment.imported import EXCHANGED, FIT, ORDER, check_imported, exchange_signs, fit_check, order_checks
 from petflame.segment.labelmaps import describe
+from petflame.space.grid import Grid, Volume
 
 GRID = phantoms.grid((3.0, 3.0, 5.0))
 TRUTH = phantoms.label_map(GRID)

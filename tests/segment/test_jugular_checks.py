@@ -6,11 +6,11 @@ from scipy import ndimage
 
 import phantoms
 from petflame.anatomy import BY_NAME
-from petflame.grid import Volume
 from petflame.recovery import FWHM_PER_SIGMA
 from petflame.segment.edits import Decision, Edits, apply_edits
 from petflame.segment.jugular_checks import CAVA, EVEN, NEIGHBOUR, OTHER, check_jugulars, pool_doubts
 from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.space.grid import Volume
 
 CT = phantoms.grid((1.5, 1.5, 3.0), low=(-60.0, -30.0, 0.0), high=(60.0, 30.0, 75.0))
 PET = phantoms.grid((3.0, 3.0, 3.0), low=(-60.0, -30.0, 0.0), high=(60.0, 30.0, 75.0))

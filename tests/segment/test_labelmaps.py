@@ -7,11 +7,11 @@ import phantoms
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
 from petflame.segment.labelmaps import segmentation_from_labels
 from petflame.segment.product import read_segmentation, write_segmentation
+from petflame.space.grid import Grid, Volume
 
 CT = phantoms.grid((1.5, 1.5, 2.5))
 PET = phantoms.grid((4.0, 4.0, 3.0))

@@ -11,10 +11,8 @@ from petflame.anatomy import ARTERIES
 from petflame.dicom.convert import convert_visit
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Grid, Volume, ras_to_lps
 from petflame.protocol import Protocol
 from petflame.segment.body_shift import body_shift
-from petflame.segment.orientation import to_canonical
 from petflame.segment.pet_ct_local import FARTHEST_MM, local_shift
 from petflame.segment.pet_ct_shift import NAME, check_pet_ct_shift
 from petflame.segment.pet_ct_wide import MODEL_SD_MM, wide_shift
@@ -22,6 +20,8 @@ from petflame.segment.product import read_segmentation, write_segmentation
 from petflame.segment.run import segment_visit
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.visit import simulate_visit
+from petflame.space.grid import Grid, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 STEP_MM = (3.0, -2.0)
 MEASURED = ("aorta_ascending", "aorta_descending", "carotid_right", "carotid_left")

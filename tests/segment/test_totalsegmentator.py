@@ -10,10 +10,10 @@ import pytest
 
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
-from petflame.grid import Grid, Volume
 from petflame.segment import automatic, totalsegmentator_worker
 from petflame.segment import totalsegmentator as adapter
 from petflame.segment.run import segment_visit
+from petflame.space.grid import Grid, Volume
 
 GRID = Grid((70, 70, 50), np.array([[-2.0, 0, 0, 70], [0, -2.0, 0, 70], [0, 0, 4.0, 0], [0, 0, 0, 1]]))
 WEIGHTS = (*adapter.REQUIRED, adapter.ORGAN_WEIGHTS, adapter.NECK_WEIGHTS)

@@ -5,9 +5,9 @@ import pytest
 
 import phantoms
 from petflame.anatomy import BY_NAME
-from petflame.grid import Volume
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.uptake_checks import check_uptake
+from petflame.space.grid import Volume
 
 CT = phantoms.grid((1.5, 1.5, 3.0), low=(-60.0, -40.0, 0.0), high=(60.0, 40.0, 60.0))
 PET = phantoms.grid((3.0, 3.0, 3.0), low=(-60.0, -40.0, 0.0), high=(60.0, 40.0, 60.0))

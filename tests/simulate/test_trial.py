@@ -14,11 +14,11 @@ import pytest
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, read_tsv
-from petflame.grid import ras_to_lps
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.regions import label_map
 from petflame.simulate.trial import simulate_trial, write_simulated_visit
 from petflame.simulate.visit import SIZES, anatomy_of, simulate_visit
+from petflame.space.grid import ras_to_lps
 
 SEED = 314
 LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "right_pulmonary_artery", "carina")

@@ -17,7 +17,7 @@ from petflame.dicom.header import Header
 from petflame.dicom.pixels import pixel_faults
 from petflame.dicom.series import Series
 from petflame.errors import Fault
-from petflame.grid import Array, Grid
+from petflame.space.grid import Array, Grid
 
 COSINE_TOLERANCE = 1e-3
 SPACING_TOLERANCE_MM = 1e-3

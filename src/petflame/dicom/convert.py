@@ -21,10 +21,10 @@ from petflame.dicom.references import write_references
 from petflame.dicom.sidecar import ct_document, pet_document, voxel_unit
 from petflame.errors import FaultList, InputRefused
 from petflame.files import TEMPORARY, write_json, write_nifti
-from petflame.grid import Array, Volume
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, identity_key, record_path, write_record
 from petflame.protocol import Protocol
+from petflame.space.grid import Array, Volume
 
 PRODUCTS = ("pet.nii.gz", "pet.json", "ct.nii.gz", "ct.json")
 AIR_HU = -1024

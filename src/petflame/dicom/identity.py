@@ -10,8 +10,8 @@ from petflame.dicom import tags as t
 from petflame.dicom.plan import Plan
 from petflame.dicom.series import CLASSES, Series
 from petflame.dicom.values import Values
-from petflame.grid import Array
 from petflame.identity.record import Hasher, Part, Record, no_slices
+from petflame.space.grid import Array
 
 HASHED = {
     "patient_id": t.PATIENT_ID,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume
+from petflame.space.grid import Array, Volume
 
 SAMPLES_A_SLICE = 16_000
 LEAST_SAMPLES = 200

@@ -22,10 +22,10 @@ from petflame.dicom.scan import scan_folder
 from petflame.dicom.series import CLASSES
 from petflame.dicom.sidecar import voxel_unit
 from petflame.errors import Fault
-from petflame.grid import Array, Grid
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, Record
 from petflame.protocol import Protocol
+from petflame.space.grid import Array, Grid
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from petflame.dicom.petheader import PetHeader
 from petflame.dicom.plausible import HIGH_BODY_SUV, likely_dose_units, pounds_for_certain, within
 from petflame.dicom.result import Findings, SuvResult
 from petflame.errors import InputRefused
-from petflame.grid import Volume
+from petflame.space.grid import Volume
 
 # The image cannot hold more tracer than was injected; calibration and reconstruction are good to about 10 %.
 MOST_OF_THE_DOSE = 1.1

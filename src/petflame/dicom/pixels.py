@@ -11,8 +11,8 @@ from petflame.dicom import tags as t
 from petflame.dicom.header import Header
 from petflame.dicom.values import quietly
 from petflame.errors import Fault, InputRefused
-from petflame.grid import Array
 from petflame.privacy import named
+from petflame.space.grid import Array
 
 DECODED_SYNTAXES = {
     "1.2.840.10008.1.2.5": "RLE",

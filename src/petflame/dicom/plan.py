@@ -19,9 +19,9 @@ from petflame.dicom.suv import suv_of
 from petflame.dicom.tracer import tracer_faults
 from petflame.dicom.values import quietly
 from petflame.errors import Fault
-from petflame.grid import Grid
 from petflame.privacy import with_names
 from petflame.protocol import Protocol
+from petflame.space.grid import Grid
 
 
 @dataclass(frozen=True)

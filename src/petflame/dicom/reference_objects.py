@@ -17,7 +17,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 SHAPE = (8, 12, 14)  # slices, rows, columns
 ORIGIN, SPACING = (-30.0, -20.0, -100.0), (4.0, 5.0, 3.0)  # LPS mm; between rows, columns and slices

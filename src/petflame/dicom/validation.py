@@ -18,9 +18,9 @@ from petflame.dicom.reference_catalogue import CATALOGUE
 from petflame.dicom.reference_objects import write_object
 from petflame.errors import InputRefused, PetflameError
 from petflame.files import read_nifti
-from petflame.grid import Array
 from petflame.privacy import with_names
 from petflame.protocol import ConversionRules, Protocol
+from petflame.space.grid import Array
 
 EXPECTED = ((0.20, 1.00, 4.00), 0.005)
 # Its stored values are quantised so coarsely that the exact figures cannot be reached.

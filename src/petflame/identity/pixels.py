@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 TOLERANCE = 1e-3
 # Between no slice of another scan (7 % of a body that differs in 3 % of noise alone) and 95 % of a rounded copy.

@@ -19,8 +19,8 @@ import numpy as np
 from petflame.errors import InputRefused
 from petflame.files import private_folder, read_json, write_text
 from petflame.folders import StudyOut
-from petflame.grid import Array
 from petflame.identity.pixels import NUMBERS
+from petflame.space.grid import Array
 
 FORMAT = 1
 # What de-identifiers write in place of an identifier: it names nobody.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.errors import FaultList
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.measure.sections import Section
 from petflame.protocol import BackgroundRules
 from petflame.recovery import core_recovery, effective_voxels, standard_error
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 # Two veins disagree beyond doubt when their ranges still lie apart with this many standard errors allowed to each.
 CERTAINTY = 2.0

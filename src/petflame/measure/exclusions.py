@@ -11,9 +11,9 @@ import numpy as np
 from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList
 from petflame.files import read_tsv
-from petflame.grid import Array
 from petflame.measure.sections import Section
 from petflame.outside import calling
+from petflame.space.grid import Array
 from petflame.tabletext import unknown_columns
 from petflame.typed import as_written
 

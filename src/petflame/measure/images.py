@@ -11,12 +11,12 @@ import numpy as np
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.measure.perpendicular import cut_across
 from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
-from petflame.segment.blocks import Box, label_boxes
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation
+from petflame.space.blocks import Box, label_boxes
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
-from petflame.grid import Array, Grid, Volume
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import signed_distance
 from petflame.recovery import FWHM_PER_SIGMA
+from petflame.space.grid import Array, Grid, Volume
 
 STEP_MM = 1.0
 # Beyond two widths of the resolution nothing is mixed in any more.

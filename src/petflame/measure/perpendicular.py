@@ -14,10 +14,11 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from petflame.errors import InputRefused
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.measure.sections import Section, corners_ijk
-from petflame.segment.distance import FAR_MM, contours_of, distance_at, padded
-from petflame.segment.product import arc_length_mm
+from petflame.space.blocks import padded
+from petflame.space.contours import FAR_MM, contours_of, distance_at
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.polyline import arc_length_mm
 
 LINE_STEP_MM = 0.5
 LINE_SMOOTHING_MM = 4.0
@@ -89,7 +90,7 @@ def _unit(vectors: Array) -> Array:
 def signed_distance(mask: Volume, margin_mm: float) -> Volume:
     """Distance to a mask's boundary in space, mm, negative inside, on a grid about as fine along k as in plane.
 
-    Slices are first interpolated (`petflame.segment.distance.distance_at`), so that thick ones make no steps.
+    Slices are first interpolated (`petflame.space.contours.distance_at`), so that thick ones make no steps.
     """
     contours = contours_of(mask, margin_mm)
     grid = contours.grid

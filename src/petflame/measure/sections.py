@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.distance import FAR_MM, Contours, contours_of, distance_at
+from petflame.space.contours import FAR_MM, Contours, contours_of, distance_at
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 # Margins that distances computed for no margin serve too.
 MARGIN_MM = 8.0

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array, Volume
 from petflame.measure.images import VisitImages
 from petflame.measure.sections import Section
 from petflame.measure.surroundings import Surroundings, surroundings
 from petflame.measure.uptake import values_at
 from petflame.protocol import Protocol
+from petflame.space.grid import Array, Volume
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.measure.uptake import VesselSummary, summarise
 from petflame.protocol import SummaryRules
+from petflame.space.grid import Array
 
 
 def summary_of(planes: Array, tbr_max: Array, valid: Array, spacing_mm: float, rules: SummaryRules) -> VesselSummary:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS
-from petflame.grid import Array, Grid, Volume
+from petflame.space.grid import Array, Grid, Volume
 
 UNLABELLED = "unlabelled"
 # A voxel belongs to a region that fills at least this share of it, so that a small node is not lost between centres.

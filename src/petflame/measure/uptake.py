@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array, Volume
 from petflame.measure.sections import Section
 from petflame.protocol import SummaryRules
+from petflame.space.grid import Array, Volume
 
 PEAK_VOLUME_MM3 = 1000.0
 PEAK_SUBSAMPLES = 5

@@ -9,13 +9,13 @@ import numpy as np
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.measure.alignment import is_mismatch
 from petflame.measure.exclusions import Exclusion, excluded
 from petflame.measure.images import VisitImages
 from petflame.measure.sections import Section
 from petflame.measure.spill_in import SpillIn, spill_in
 from petflame.protocol import Protocol
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 OUTSIDE = "outside_field_of_view"
 PARTIAL = "partial_end_section"

@@ -11,7 +11,6 @@ import numpy as np
 from petflame import __version__
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Array, Volume
 from petflame.measure.alignment import aligned
 from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
 from petflame.measure.exclusions import Exclusion
@@ -22,6 +21,7 @@ from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
 from petflame.protocol import BackgroundRules, Protocol
 from petflame.segment.product import Segmentation
+from petflame.space.grid import Array, Volume
 
 if TYPE_CHECKING:
     import pandas as pd

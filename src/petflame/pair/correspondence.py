@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from petflame.grid import Array
-from petflame.segment.product import Segmentation, arc_length_mm
+from petflame.segment.product import Segmentation
+from petflame.space.grid import Array
+from petflame.space.polyline import arc_length_mm, arc_of, places_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,25 +83,6 @@ def _origin(vessel: str, a: Segmentation, b: Segmentation) -> tuple[str, float, 
     return None
 
 
-def _at_arc(line_mm: Array, arc_mm: Array) -> Array:
-    """Places on a polyline, shape (n, 3), at distances along it."""
-    arc = arc_length_mm(line_mm)
-    return np.stack([np.interp(arc_mm, arc, line_mm[:, axis]) for axis in range(3)], axis=1)
-
-
-def _arc_of(points_mm: Array, line_mm: Array) -> Array:
-    """Distance along a polyline of the place on it nearest to each point; beyond its ends it goes straight on."""
-    start, step = line_mm[:-1], np.diff(line_mm, axis=0)
-    length = np.maximum(np.linalg.norm(step, axis=1), 1e-9)
-    along = np.einsum("nsk,sk->ns", points_mm[:, None] - start[None], step) / length
-    low, high = np.zeros(len(length)), length.copy()
-    low[0], high[-1] = -np.inf, np.inf
-    along = np.clip(along, low, high)
-    foot = start[None] + along[..., None] * (step / length[:, None])[None]
-    nearest = np.linalg.norm(points_mm[:, None] - foot, axis=-1).argmin(axis=1)
-    return np.asarray(arc_length_mm(line_mm)[nearest] + along[np.arange(len(points_mm)), nearest])
-
-
 def correspond(
     vessel: str,
     baseline: pd.DataFrame,
@@ -135,7 +117,7 @@ def correspond(
     if followed is not None and not refused:
         method = "registration"
         lines = [s.vessels[vessel].centreline_lps_mm for s in segmentations]
-        positions = [_arc_of(followed.apply(_at_arc(lines[0], arcs[0])), lines[1]), arcs[1]]
+        positions = [arc_of(followed.apply(places_at(lines[0], arcs[0])), lines[1]), arcs[1]]
     elif origin is not None:
         method = f"landmark: {origin[0]}"
         positions = [arcs[0] - origin[1], arcs[1] - origin[2]]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from petflame.grid import Array, Grid
 from petflame.measure.validity import OUTSIDE
 from petflame.pair.comparability import Item, grade_limits, say
 from petflame.protocol import Limits
+from petflame.space.grid import Array, Grid
 
 if TYPE_CHECKING:
     import pandas as pd

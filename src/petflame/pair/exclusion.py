@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.measure.summary import vessel_measures
 from petflame.measure.validity import SPILL_IN
 from petflame.protocol import Protocol
+from petflame.space.grid import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.anatomy import AORTA, BY_NAME, CAROTIDS
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.pair.registration import Rigid, register, shift_by
 from petflame.protocol import PairingRules
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 REGIONS: dict[str, tuple[str, ...]] = {"chest": AORTA, "neck": CAROTIDS}
 REGION_REACH_MM, REGION_LEEWAY_MM = 15.0, 30.0

@@ -13,7 +13,6 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
 from petflame.files import write_json, write_tsv
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
@@ -23,10 +22,11 @@ from petflame.measure.visit import measure_images
 from petflame.pair.following import Followed
 from petflame.pair.rows import MeasuredVisit
 from petflame.protocol import Protocol
-from petflame.segment.distance import contours_of, distance_at
-from petflame.segment.orientation import to_canonical
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Check, Segmentation, write_segmentation
+from petflame.space.contours import contours_of, distance_at
+from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 if TYPE_CHECKING:
     import pandas as pd

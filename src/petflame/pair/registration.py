@@ -12,8 +12,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
-from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.itk import image_of
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.itk import image_of
 
 # Soft tissue decides; beyond these, air and metal would.
 HU_RANGE = (-400.0, 300.0)

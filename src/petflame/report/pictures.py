@@ -15,7 +15,6 @@ from markupsafe import Markup
 from petflame.anatomy import ARTERIES, BY_NAME, title
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import (
     AXIAL_WIDTH_MM,
@@ -28,8 +27,9 @@ from petflame.report.views import (
     mean_of_slab,
     sample,
 )
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Segmentation, read_segmentation
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 SLAB_CT_MM = np.array([-2.0, 0.0, 2.0])
 SLAB_PET_MM = np.array([-6.0, -3.0, 0.0, 3.0, 6.0])

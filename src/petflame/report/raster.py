@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.report.svg import Drawing, polyline
 from petflame.report.views import View
+from petflame.space.grid import Array
 
 CT_WINDOW_HU = (-150.0, 250.0)
 # Below this ratio PET is not painted at all; above the second it is painted in full strength.

@@ -18,7 +18,6 @@ from petflame.anatomy import ARTERIES, BY_NAME, REGIONS, VEINS, title
 from petflame.errors import InputRefused
 from petflame.files import write_text, write_tsv
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.report.page import TEMPLATES, content_policy, environment
 from petflame.report.pictures import PictureOrder, Scene, contour_class, open_scene, region_mask
 from petflame.report.raster import Canvas, fuse
@@ -26,6 +25,7 @@ from petflame.report.views import axial_view, cut_region, sample
 from petflame.segment.edits import COLUMNS, DECISIONS, IMAGES
 from petflame.segment.product import VesselFinding
 from petflame.segment.verdict import Verdict, verdict
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 SECTIONS = 6
 WIDTH_MM = {"aorta": 130.0, "neck": 90.0}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume, ras_to_lps
-from petflame.segment.distance import contours_of, distance_at
+from petflame.space.contours import contours_of, distance_at
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 CURVE_WIDTH_MM = 180.0
 CURVE_PIXEL_MM = 0.5

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.geometric.airway import best_chain, lumina_of
 from petflame.segment.geometric.body import BODY_HU, enclosed_air
 from petflame.segment.geometric.work import STEP_MM, Work, canonical_view, coarse_view, resample
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 HALF_WIDTH_MM = (130.0, 120.0)
 MARGIN_MM = 10.0

@@ -12,7 +12,6 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import AORTA
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.airway_line import airway_line
 from petflame.segment.anatomy_limits import (
     ANATOMY,
@@ -22,8 +21,10 @@ from petflame.segment.anatomy_limits import (
     STRANGE_SHARE,
     TO_JUGULAR_MM,
 )
-from petflame.segment.orientation import to_canonical
-from petflame.segment.product import Check, VesselFinding, arc_length_mm
+from petflame.segment.product import Check, VesselFinding
+from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
+from petflame.space.polyline import arc_length_mm
 
 STATION_MM = 3.0
 # The core's radius as a share of the vessel's: at 0.6 a line that is 1.5 mm off stays within a carotid.

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.grid import Array, Volume
-from petflame.segment.orientation import to_canonical
+from petflame.space.grid import Array, Volume
+from petflame.space.orientation import to_canonical
 
 SMALL_COMPONENT_FRACTION = 0.05
 

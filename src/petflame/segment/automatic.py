@@ -10,12 +10,12 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256
-from petflame.grid import Array, Volume
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.proposals import draw_proposals
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import Seeds, read_seeds
+from petflame.space.grid import Array, Volume
 
 if TYPE_CHECKING:
     from petflame.segment.geometric import Proposal

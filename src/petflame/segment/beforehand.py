@@ -17,7 +17,6 @@ import numpy as np
 from petflame.anatomy import CAROTIDS
 from petflame.dicom.references import References
 from petflame.errors import Fault, FaultList, PetflameError, is_of_the_machine
-from petflame.grid import Array, Grid, ras_to_lps
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality
 from petflame.segment.edits import (
@@ -34,6 +33,7 @@ from petflame.segment.labelmaps import vessels_in
 from petflame.segment.product import Segmentation
 from petflame.segment.seedfile import Seeds, read_seeds
 from petflame.segment.seeds import CAROTID, LARGEST_SHIFT_MM, RADII_MM, VEIN, smooth_line
+from petflame.space.grid import Array, Grid, ras_to_lps
 
 LATER = (
     "labels, seeds and edits were held against grids, sides and names of the images; whether vessels hold blood and "

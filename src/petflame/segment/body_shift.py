@@ -14,8 +14,6 @@ import numpy as np
 from scipy import fft, ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS
-from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.blocks import block_grid, block_mean
 from petflame.segment.product import BodyShift
 from petflame.segment.tissues import (
     BONE_ABOVE_HU,
@@ -28,6 +26,8 @@ from petflame.segment.tissues import (
     sandwich,
     turned,
 )
+from petflame.space.blocks import block_grid, block_mean
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 # Spacing of the tissue maps, of the lattice that is searched first, and how far.
 FINE_MM, LATTICE_MM, FARTHEST_MM = 4.0, 8.0, 64.0

@@ -5,23 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.segment.orientation import to_canonical
+from petflame.space.blocks import crop_to_mask
+from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 SMOOTHING_MM = 6.0
 ARCH_STEP_MM = 5.0
 END_FRACTION = 0.08
-
-
-def crop_to_mask(mask: Volume, margin_voxels: int = 1) -> Volume:
-    """Cut the bounding box of a mask, with a margin, out of its grid."""
-    along = [np.flatnonzero(mask.data.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    starts = [max(int(a[0]) - margin_voxels, 0) for a in along]
-    stops = [min(int(a[-1]) + 1 + margin_voxels, n) for a, n in zip(along, mask.data.shape, strict=True)]
-    data = mask.data[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))]
-    affine = mask.grid.affine.copy()
-    affine[:3, 3] = mask.grid.to_ras(starts)
-    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
 
 
 def axial_centreline(mask: Volume, upwards: bool) -> Array:

@@ -8,10 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.errors import InputRefused
-from petflame.grid import Array, Volume, ras_to_lps
-from petflame.segment.centreline import crop_to_mask
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, VesselFinding
+from petflame.space.blocks import crop_to_mask
+from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 STRAY_FRACTION_LIMIT = 0.05
 AREA_JUMP_LIMIT = 2.5

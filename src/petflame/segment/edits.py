@@ -13,7 +13,6 @@ from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
-from petflame.grid import Array, Grid, Volume
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
@@ -22,6 +21,7 @@ from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
+from petflame.space.grid import Array, Grid, Volume
 from petflame.typed import as_written
 
 DECISIONS = "decisions.tsv"

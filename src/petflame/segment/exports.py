@@ -17,9 +17,9 @@ from petflame.dicom.series import CLASSES, group_series
 from petflame.errors import InputRefused
 from petflame.files import read_json, write_atomically, write_json, write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Grid, Volume
 from petflame.segment.imports.lattice import index_map
 from petflame.segment.product import Segmentation, read_segmentation
+from petflame.space.grid import Array, Grid, Volume
 
 NIFTI = (".nii", ".nii.gz")
 SERIES_NUMBER = 9000

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
-from petflame.grid import Array, Volume
 from petflame.segment.anatomy_checks import anatomy_checks, shape_of_mask, with_checks
 from petflame.segment.product import Check, Segmentation
+from petflame.space.grid import Array, Volume
 
 # Checks of where a vessel lies and what fills it. Calibre, length and course are the reader's to say: an aneurysm, a
 # short piece, or the core of a vein on the PET grid is no map of another scan.

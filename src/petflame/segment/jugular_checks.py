@@ -12,7 +12,6 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from petflame.anatomy import BY_NAME, CAROTIDS
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.recovery import (
     FWHM_PER_SIGMA,
     RADIAL_SAMPLES,
@@ -21,9 +20,10 @@ from petflame.recovery import (
     effective_voxels,
     standard_error,
 )
-from petflame.segment.distance import contours_of, distance_at
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.space.contours import contours_of, distance_at
+from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.orientation import to_canonical
 
 JUGULARS = ("jugular_right", "jugular_left")
 CAVA, OTHER, EVEN, NEIGHBOUR = "blood like the cava's", "blood like the other side's", "even uptake", "hot neighbour"

@@ -11,7 +11,6 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import sha256
-from petflame.grid import Array, Grid, Volume
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
 from petflame.segment.checks import check_mask, require_laterality, vessel_centres
@@ -21,6 +20,7 @@ from petflame.segment.imports.nifti import read_label_map
 from petflame.segment.imports.places import require_orientation
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.product import Segmentation, VesselFinding
+from petflame.space.grid import Array, Grid, Volume
 
 # No label map has more digits to its numbers.
 LONGEST_NUMBER = 20

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Volume, ras_to_lps
-from petflame.segment.blocks import Box, label_boxes
 from petflame.segment.product import PetCtShift
 from petflame.segment.tissues import FEWEST_SAMPLES, FWHM_MM, fit, samples, tissues_round, turned
+from petflame.space.blocks import Box, label_boxes
+from petflame.space.grid import Volume, ras_to_lps
 
 FARTHEST_MM = 6.0
 # What the model leaves out, such as uptake that varies within a tissue, was taken to move the fit by about this much.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from petflame.anatomy import ARTERIES
-from petflame.grid import Volume
-from petflame.segment.blocks import label_boxes
 from petflame.segment.body_shift import body_shift
-from petflame.segment.orientation import to_canonical
 from petflame.segment.pet_ct_local import local_shift
 from petflame.segment.pet_ct_wide import wide_shift
 from petflame.segment.product import BodyShift, Check, PetCtShift, Segmentation
+from petflame.space.blocks import label_boxes
+from petflame.space.grid import Volume
+from petflame.space.orientation import to_canonical
 
 NAME, WARNING = "PET-CT shift", "PET and CT lie apart by"
 NOT_MEASURED = "PET-CT shift not measured"

@@ -12,8 +12,6 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Array, Volume, ras_to_lps
-from petflame.segment.blocks import Box, label_boxes
 from petflame.segment.product import BodyShift, PetCtShift
 from petflame.segment.tissues import (
     FEWEST_SAMPLES,
@@ -25,6 +23,8 @@ from petflame.segment.tissues import (
     tissues_round,
     turned,
 )
+from petflame.space.blocks import Box, label_boxes
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 # Farther from the body's own shift than this no vessel lies: necks turn, vessels beat and breathe, by millimetres.
 RANGE_MM, LATTICE_MM = 15.0, 3.0

@@ -11,7 +11,8 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Array, Volume
+from petflame.space.grid import Array, Volume
+from petflame.space.polyline import arc_length_mm
 
 FORMAT = "petflame-labels/1"
 # A shift known less well than this says only whether PET and CT lie far apart: half the way from no shift to the limit
@@ -168,18 +169,6 @@ class Segmentation:
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     body_shift: BodyShift | None = None
-
-
-def arc_length_mm(points_mm: Array) -> Array:
-    """Return the distance along a polyline, shape (n, 3), from its first point, shape (n,).
-
-    >>> arc_length_mm(np.array([[0, 0, 0], [0, 0, 3.0], [0, 4, 3]])).tolist()
-    [0.0, 3.0, 7.0]
-    """
-    if len(points_mm) == 0:
-        return np.zeros(0)
-    steps = np.linalg.norm(np.diff(points_mm, axis=0), axis=1)
-    return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:

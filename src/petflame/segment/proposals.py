@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petflame.anatomy import BY_NAME, CAROTIDS
-from petflame.grid import Array, Grid
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seeds import CAROTID, VEIN, SeededVessel, label_vessels
+from petflame.space.grid import Array, Grid
 
 if TYPE_CHECKING:
     from petflame.segment.geometric import Proposal

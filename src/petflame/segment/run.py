@@ -8,7 +8,6 @@ from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imported import check_imported
@@ -18,6 +17,7 @@ from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
+from petflame.space.grid import Grid, Volume
 
 METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
 

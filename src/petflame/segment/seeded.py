@@ -8,12 +8,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from petflame.anatomy import AORTA, BY_NAME
-from petflame.grid import Array, Volume
 from petflame.segment.anatomy_checks import VesselShape, anatomy_checks, shape_of_mask, with_checks
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
 from petflame.segment.seeds import vessels_from_seeds
+from petflame.space.grid import Array, Volume
 
 # Levels of a found vessel at which a seeded one of the same name can be compared with it.
 REACH_MM = 10.0

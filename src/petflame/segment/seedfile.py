@@ -11,10 +11,10 @@ import numpy as np
 
 from petflame.anatomy import AORTA, ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Array, ras_to_lps
 from petflame.outside import NOTES, read_json_object
 from petflame.privacy import named
 from petflame.segment.anatomy_limits import ANATOMY
+from petflame.space.grid import Array, ras_to_lps
 from petflame.tabletext import read_rows
 from petflame.typed import Misshapen, brief, mapping, number, point_mm, sequence
 

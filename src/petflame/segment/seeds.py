@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import BY_NAME, CAROTIDS
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.segment.anatomy_checks import VesselShape
-from petflame.segment.orientation import canonical_grid, to_canonical
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.orientation import canonical_grid, to_canonical
 
 STEP_MM = 1.0
 LARGEST_SHIFT_MM = 2.0

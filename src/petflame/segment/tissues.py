@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
-from petflame.grid import Array, Grid, Volume
-from petflame.segment.blocks import Box, block_grid, block_mean
+from petflame.space.blocks import Box, block_grid, block_mean
+from petflame.space.grid import Array, Grid, Volume
 
 FWHM_MM = 6.0
 # The neighbourhood of a vessel that takes part, and the spacing on which tissues are drawn.

@@ -24,12 +24,12 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_NAME, CAROTIDS, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_nifti
-from petflame.grid import Array, Grid, Volume, ras_to_lps
 from petflame.segment.aorta import split_aorta
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports.lattice import fit_volume, inside
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 METHOD = "totalsegmentator"
 PYTHON_VARIABLE = "PETFLAME_TOTALSEGMENTATOR_PYTHON"

@@ -8,10 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Array, Volume
-from petflame.segment.distance import contours_of
-from petflame.segment.orientation import to_canonical
 from petflame.segment.product import Check, Segmentation
+from petflame.space.contours import contours_of
+from petflame.space.grid import Array, Volume
+from petflame.space.orientation import to_canonical
 
 # FDG blood pool one to three hours after injection lies between these, with room for poor clearance (Bucerius 2014,
 # PMC4024166; Huet 2015, PubMed 25722452).

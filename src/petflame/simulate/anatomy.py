@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate import body, organs, skeleton
 from petflame.simulate.build import Morph, Part
 from petflame.simulate.vessels import Vessels, vessels
+from petflame.space.grid import Array
 
 
 @dataclass(frozen=True, eq=False)

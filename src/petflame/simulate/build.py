@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate.shapes import Ellipsoid, Shape, Stack, Tube
+from petflame.space.grid import Array
 
 Point = Sequence[float]
 

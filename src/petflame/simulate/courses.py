@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 Course = list[tuple[float, float, float, float]]
 

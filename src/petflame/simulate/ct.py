@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
@@ -13,6 +12,7 @@ from petflame.simulate.scene import WallField, blend, paint_body, paint_parts, p
 from petflame.simulate.shapes import Samples, fraction, stamp
 from petflame.simulate.tissues import TISSUES
 from petflame.simulate.vessels import Artery
+from petflame.space.grid import Array
 
 _WATER_PER_MM = 0.0195
 _PITCH_MM = 40.0

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from petflame.grid import Array
 from petflame.simulate.encode import encode, encoded, part10
 from petflame.simulate.headers import bed_times, ct_header, decimal, pet_header, philips_factors, timing
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.plan import VisitPlan
 from petflame.simulate.streams import stream, uid
+from petflame.space.grid import Array
 
 _FULL_SCALE = 32767
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array, Grid, Volume
+from petflame.space.grid import Array, Grid, Volume
 
 
 @dataclass(frozen=True)

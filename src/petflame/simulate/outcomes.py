@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 # 11 % of the control arm within two years; treatment leaves a fiftieth of the hazard.
 CONTROL_HAZARD_PER_YEAR = -np.log(1.0 - 0.11) / 2.0

@@ -9,13 +9,13 @@ import numpy as np
 from scipy import sparse
 from scipy.ndimage import gaussian_filter
 
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
 from petflame.simulate.scene import paint_body, paint_parts, paint_tube, paint_wall, wall_fields
 from petflame.simulate.shapes import stamp
 from petflame.simulate.tissues import TISSUES
+from petflame.space.grid import Array
 
 _FWHM_PER_SIGMA = 2.3548
 _PHASES = np.cos(np.pi * (np.arange(7) + 0.5) / 7)

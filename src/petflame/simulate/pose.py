@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 _FLEXION_PIVOT = np.array([0.0, 28.0, 72.0])
 _TURN_PIVOT = np.array([0.0, 18.0, 0.0])

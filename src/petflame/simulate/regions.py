@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
 from petflame.simulate.scene import WallField, wall_fields
 from petflame.simulate.shapes import Samples, Tube, stamp
+from petflame.space.grid import Array
 
 CORE_DEPTH_MM = 4.0
 CORE_THIN_MM = 2.0

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.body import Outline
 from petflame.simulate.build import Part
@@ -15,6 +14,7 @@ from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
 from petflame.simulate.shapes import Field, Samples, fraction, smooth_union, stamp
 from petflame.simulate.vessels import Artery
+from petflame.space.grid import Array
 
 SKIN_MM = 1.8
 _FAR_SKIN_MM = np.float32(60.0)

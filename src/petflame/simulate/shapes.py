@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
+from petflame.space.grid import Array
 
 FAR_MM = np.float32(1e3)
 

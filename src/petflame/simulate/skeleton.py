@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate.build import Morph, Part, mirrored
 from petflame.simulate.shapes import smooth_curve
+from petflame.space.grid import Array
 
 _SPINE = np.array(
     [(-270, 46), (-160, 46), (-80, 50), (0, 44), (40, 38), (75, 31), (110, 22), (150, 16), (190, 14), (225, 15)], float

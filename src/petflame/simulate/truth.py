@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from petflame.anatomy import AORTA, ARTERIES, BY_NAME, TARGET_VESSELS
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pet import Uptake
 from petflame.simulate.vessels import Artery
+from petflame.space.grid import Array
 
 ACTIVE_THRESHOLD = 2.0
 MDS_MM = 15.0

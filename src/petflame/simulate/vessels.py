@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate import courses
 from petflame.simulate.build import Morph
 from petflame.simulate.shapes import Tube
+from petflame.space.grid import Array
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.simulate.anatomy import Anatomy, draw_anatomy
 from petflame.simulate.ct import draw_ct
 from petflame.simulate.lattice import Lattice, centred
@@ -17,6 +16,7 @@ from petflame.simulate.plan import VisitPlan
 from petflame.simulate.regions import label_map, landmarks, seeds
 from petflame.simulate.scene import wall_fields
 from petflame.simulate.streams import stream
+from petflame.space.grid import Array
 
 SizeName = Literal["tiny", "fast", "full"]
 

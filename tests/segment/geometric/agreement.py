@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import AORTA, BY_NAME
-from petflame.grid import Array, Volume, ras_to_lps
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 
 @dataclass(frozen=True)

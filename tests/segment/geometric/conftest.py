@@ -11,8 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from petflame.grid import Grid, Volume
 from petflame.segment.geometric import GeometricResult, find_vessels
+from petflame.space.grid import Grid, Volume
 
 FOLDERS = {"acrin001": "ct_headneckchest_acrin001", "lidc0314": "ct_chest_lidc0314"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from petflame.grid import Grid, Volume, ras_to_lps
 from petflame.segment.geometric.circles import blood_likeness, candidates, clip_around_blood, ring_evidence
 from petflame.segment.geometric.surface import fit_tube, frames, rasterise, resample_line
 from petflame.segment.geometric.tracks import viterbi
 from petflame.segment.geometric.work import canonical_view, coarse_view, resample
+from petflame.space.grid import Grid, Volume, ras_to_lps
 
 
 def test_canonical_view_points_left_back_up():

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.files import read_nifti
-from petflame.grid import Grid, Volume
 from petflame.segment.geometric import find_vessels
+from petflame.space.grid import Grid, Volume
 
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import compare, spread_mm

@@ -36,7 +36,7 @@ def test_a_nifti_map_is_read_whatever_the_order_of_its_axes(tmp_path, grids, tru
 
 
 def test_the_grid_that_a_map_covers_comes_before_one_of_which_it_is_a_part(tmp_path, truth):
-    from petflame.grid import Grid
+    from petflame.space.grid import Grid
 
     pet = truth["pet"].grid
     wider = Grid((pet.shape[0] + 4, *pet.shape[1:]), pet.affine)

@@ -12,11 +12,11 @@ from petflame.cli.console import Console
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
 from petflame.folders import VisitFolder
-from petflame.grid import Grid, Volume
 from petflame.segment.exports import CODINGS, export_labels
 from petflame.segment.imports import import_segmentation
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import write_segmentation
+from petflame.space.grid import Grid, Volume
 from petflame.steps import step
 
 GRID = Grid((48, 41, 33), np.array([[-3.0, 0, 0, 71], [0, -3.0, 0, 60], [0, 0, 5.0, 0], [0, 0, 0, 1]]))

@@ -7,10 +7,10 @@ import pytest
 from writers import by_name, traced
 
 from petflame.errors import InputRefused
-from petflame.grid import ras_to_lps
 from petflame.privacy import with_names, without_names
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.run import segment_visit
+from petflame.space.grid import ras_to_lps
 
 SHORT = {
     "aorta_ascending": "AA", "aorta_descending": "DA", "carotid_right": "RC", "carotid_left": "LC", "svc": "SVC",
@@ -117,7 +117,7 @@ def test_seeds_are_not_regions(tmp_path):
 
 def test_a_visit_is_segmented_from_an_export_under_either_method(tmp_path, grids, truth):
     from petflame.files import write_nifti
-    from petflame.grid import Volume
+    from petflame.space.grid import Volume
 
     for role, grid in grids.items():
         write_nifti(tmp_path / f"{role}.nii.gz", Volume(np.zeros(grid.shape, np.int16), grid))

@@ -10,10 +10,10 @@ from petflame.dicom.assemble import assemble
 from petflame.dicom.scan import scan_folder
 from petflame.dicom.series import group_series
 from petflame.errors import InputRefused
-from petflame.grid import Volume, ras_to_lps
 from petflame.privacy import with_names
 from petflame.segment.imports import import_segmentation
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Volume, ras_to_lps
 
 
 def grid_of(folder):

@@ -9,8 +9,8 @@ from pydicom.uid import generate_uid
 from writers import by_name, ct_images
 
 from petflame.errors import InputRefused
-from petflame.grid import Grid, Volume
 from petflame.segment.imports import import_segmentation
+from petflame.space.grid import Grid, Volume
 
 NAMES = {"aorta_ascending": "AA", "carotid_left": "LC", "carotid_right": "Right common carotid artery"}
 

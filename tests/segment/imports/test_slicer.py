@@ -105,7 +105,7 @@ def test_another_grid_fractions_and_rubbish_are_refused(tmp_path, grids, truth):
 
 
 def test_a_whole_aorta_is_divided_and_a_drawn_part_wins(tmp_path, grids):
-    from petflame.grid import Grid
+    from petflame.space.grid import Grid
 
     grid = Grid((60, 60, 40), np.diag([-2.0, -2.0, 3.0, 1.0]))
     i, j, k = np.indices(grid.shape)

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from skimage.measure import find_contours
 
 from petflame.anatomy import BY_LABEL
-from petflame.grid import Volume, ras_to_lps
+from petflame.space.grid import Volume, ras_to_lps
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.grid import Array
 
 AIR_HU = (-500.0, -750.0, -900.0)
 AREA_MM2 = (35.0, 1500.0)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.segment.geometric.circles import candidates, ring_evidence
 from petflame.segment.geometric.tracks import viterbi
 from petflame.segment.geometric.work import STEP_MM, sample
+from petflame.space.grid import Array
 
 TURN_DEG = 3.0
 INNER_MM = 4.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.work import STEP_MM, coarse_view
+from petflame.space.grid import Array, Volume
 
 SOFT_HU = (-10.0, 110.0)
 HALF_WIDTH_MM = 45.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.geometric.work import STEP_MM, Work, coarse_view, resample
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 COARSE_MM = 5.0
 BODY_HU = -350.0

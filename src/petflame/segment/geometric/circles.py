@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft, ndimage
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 EDGE_SIGMA_MM = 1.6
 RING_WIDTH_MM = 1.5

@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 
 from petflame.anatomy import AORTA, BY_NAME
 from petflame.errors import Fault
-from petflame.grid import Array, Volume
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
@@ -24,6 +23,7 @@ from petflame.segment.geometric.result import GeometricResult, VesselFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube, trim
 from petflame.segment.geometric.work import STEP_MM, canonical_view
+from petflame.space.grid import Array, Volume
 
 VESSELS = (*AORTA, "svc")
 SMOOTH_VOXELS = 0.6

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.grid import Array
 
 TISSUE_HU = (-15.0, 50.0)
 LATERAL_MM = 40.0

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Volume
 from petflame.segment.geometric.airway import Airway
 from petflame.segment.geometric.axial import Prior, track_axial
 from petflame.segment.geometric.blood import Blood
@@ -19,6 +18,7 @@ from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM, Work, resample
+from petflame.space.grid import Array, Volume
 
 HALF_WIDTH_MM = (75.0, 75.0)
 BELOW_MM, ABOVE_MM = 4.0, 110.0

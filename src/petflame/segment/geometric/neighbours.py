@@ -6,13 +6,13 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
-from petflame.grid import Array
 from petflame.segment.geometric.airway import Airway
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.liver import liver_reference
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.grid import Array
 
 BONE_ABOVE_BLOOD_HU = 80.0
 VERTEBRA_REACH_MM = 27.0

@@ -8,10 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import AORTA, BY_NAME
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.geometric.parts import Parts
 from petflame.segment.geometric.surface import Tube, rasterise
 from petflame.segment.geometric.work import Work
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 
 def paint(labels: Volume, tube: Tube, parts: Array) -> None:

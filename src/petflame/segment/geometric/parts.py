@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
 from petflame.segment.geometric.surface import Tube
+from petflame.space.grid import Array
 
 
 @dataclass(frozen=True)

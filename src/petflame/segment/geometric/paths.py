@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array
 from petflame.segment.geometric.airway import Airway
 from petflame.segment.geometric.arch import Arch, follow_arch
 from petflame.segment.geometric.axial import Prior, track_axial
@@ -16,6 +15,7 @@ from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.grid import Array
 
 # Offsets are leftwards and backwards, mm: general chest anatomy, wide enough for any adult.
 DESCENDING = Prior((18.0, -20.0), (15.0, 14.0), 36.0, (8.0, 20.0), (12.0, 3.0))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.anatomy_limits import ANATOMY
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.result import Check, VesselFinding
 from petflame.segment.geometric.surface import RAYS, Tube
 from petflame.segment.geometric.work import sample
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 LEAST_COVERAGE = 0.35
 FULL_COVERAGE = 0.75

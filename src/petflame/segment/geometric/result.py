@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from petflame.errors import Fault
-from petflame.grid import Array
 from petflame.segment.geometric.neck import Proposal
+from petflame.space.grid import Array
 
 
 @dataclass(frozen=True)

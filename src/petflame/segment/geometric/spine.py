@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.tracks import viterbi
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.grid import Array
 
 BONE_LOW_HU, BONE_HIGH_HU = 90.0, 250.0
 BODY_SIGMA_MM = 9.0

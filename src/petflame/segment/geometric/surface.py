@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from petflame.grid import Array, Volume, ras_to_lps
 from petflame.segment.geometric.circles import clip_around_blood
 from petflame.segment.geometric.work import sample
+from petflame.space.grid import Array, Volume, ras_to_lps
 
 RAYS = 40
 RADIAL_STEP_MM = 0.5

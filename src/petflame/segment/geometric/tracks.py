@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 MOVE_SCALE_MM = 1.6
 RADIUS_SCALE_MM = 1.0

@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
-from petflame.grid import Array, Grid, Volume, ras_to_lps
-from petflame.itk import image_of
-from petflame.segment.blocks import block_grid, block_mean
+from petflame.space.blocks import block_grid, block_mean
+from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.itk import image_of
 
 STEP_MM = 2.0
 AIR_HU = -1024.0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from petflame.dicom.references import References
 from petflame.errors import InputRefused
-from petflame.grid import Grid
 from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.doors import called, require_regular
 from petflame.segment.imports.opened import files_of_import
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
 from petflame.segment.product import Segmentation
+from petflame.space.grid import Grid
 
 __all__ = ["FORMATS", "files_of_import", "import_segmentation", "is_regions"]
 

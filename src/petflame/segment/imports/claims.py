@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from petflame.errors import InputRefused
-from petflame.grid import Array, Grid
 from petflame.privacy import named
+from petflame.space.grid import Array, Grid
 
 Reference = Literal["ct", "pet"]
 REFERENCES: tuple[Reference, ...] = ("ct", "pet")

@@ -11,7 +11,6 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256
-from petflame.grid import Array, Grid, Volume
 from petflame.segment.aorta import split_aorta
 from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, resolve
@@ -19,6 +18,7 @@ from petflame.segment.imports.places import require_orientation
 from petflame.segment.imports.sidecar import Sidecar
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
+from petflame.space.grid import Array, Grid, Volume
 
 
 def combine(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.grid import Array, Grid, ras_to_lps
 from petflame.segment.imports.claims import REFERENCES, Claim, Reference, elsewhere
 from petflame.segment.imports.lattice import inside
 from petflame.segment.imports.polygons import Contour, Filled, fill
+from petflame.space.grid import Array, Grid, ras_to_lps
 
 # A contour belongs to a slice when it lies this near to it, in mm or in slices, whichever is more.
 PLANE_TOLERANCE_MM = 0.1

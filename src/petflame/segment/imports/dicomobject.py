@@ -11,12 +11,12 @@ import numpy as np
 
 from petflame.dicom.references import References
 from petflame.errors import InputRefused, is_of_the_machine
-from petflame.grid import Grid
 from petflame.privacy import named
 from petflame.segment.imports.belonging import belonging
 from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.doors import DEFLATED, require_modest_deflate
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Grid
 
 SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"

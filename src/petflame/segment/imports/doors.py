@@ -10,9 +10,9 @@ import numpy as np
 
 from petflame.errors import InputRefused
 from petflame.fingerprint import LARGEST_SOURCE
-from petflame.grid import Grid
 from petflame.privacy import named
 from petflame.segment.imports.headers import META_IMAGE, NRRD, header_fields
+from petflame.space.grid import Grid
 
 # A segmentation may reach beyond the image that it was drawn on: a margin, or the other image of the visit.
 MOST_TIMES_THE_GRID = 2.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.grid import Array, Grid, Volume
 from petflame.segment.imports.claims import REFERENCES, Reference, elsewhere
+from petflame.space.grid import Array, Grid, Volume
 
 # A centre this far from its voxel's, in voxels, can still mean no other voxel: headers round to 0.01 mm, and a
 # scanner's positions stray from the regular grid by some per cent of a slice.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import InputRefused
-from petflame.grid import Array, Grid, Volume
 from petflame.privacy import named
 from petflame.segment.imports.claims import Reference, elsewhere
 from petflame.segment.imports.doors import require_plausible, require_regular
 from petflame.segment.imports.lattice import fit_volume, placed
+from petflame.space.grid import Array, Grid, Volume
 
 # NIfTI-1 counts 348 bytes, NIfTI-2 540; header extensions (names of labels, histories) come before the voxels.
 HEADER_BYTES = {348: "Nifti1Header", 540: "Nifti2Header"}

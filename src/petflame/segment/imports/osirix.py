@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Array, Grid, ras_to_lps
 from petflame.outside import MEBIBYTE, Bounds, calling, read_json, read_plist
 from petflame.segment.imports.claims import REFERENCES, Drawing, entitled
 from petflame.segment.imports.contours import Region, draw
@@ -25,6 +24,7 @@ from petflame.segment.imports.doors import FARTHEST_MM
 from petflame.segment.imports.names import is_ignored, resolve
 from petflame.segment.imports.polygons import Contour
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Array, Grid, ras_to_lps
 
 # ROI types that enclose no area: line, open polygon, angle, text, arrow, 3-D point, 2-D point.
 NOT_AREAS = {5: "line", 10: "open polygon", 12: "angle", 13: "text", 14: "arrow", 16: "point", 19: "point"}

@@ -6,8 +6,8 @@ import numpy as np
 
 from petflame.anatomy import AORTA, BY_NAME, CAROTIDS
 from petflame.errors import FaultList
-from petflame.grid import Array, Volume
 from petflame.segment.checks import require_laterality
+from petflame.space.grid import Array, Volume
 
 SIDED = ("carotid", "jugular")
 REMEDY = "export it again with its orientation, or correct the names"

@@ -18,7 +18,7 @@ from itertools import combinations
 
 import numpy as np
 
-from petflame.grid import Array
+from petflame.space.grid import Array
 
 # Coordinates in files are often rounded to 0.01 mm.
 ON_THE_LINE_MM = 0.011

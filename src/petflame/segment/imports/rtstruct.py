@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Grid
 from petflame.segment.imports.claims import Drawing, entitled
 from petflame.segment.imports.contours import Region, draw
 from petflame.segment.imports.doors import FARTHEST_MM
 from petflame.segment.imports.names import is_ignored, resolve
 from petflame.segment.imports.polygons import Contour
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Grid
 
 AGAIN = "export it again"
 PLAIN = "CLOSED_PLANAR"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Array, Grid, ras_to_lps
 from petflame.privacy import named
 from petflame.segment.imports.claims import REFERENCES, Claim, Drawing, Reference, elsewhere, entitled
 from petflame.segment.imports.lattice import index_map, inside
 from petflame.segment.imports.names import is_ignored
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Array, Grid, ras_to_lps
 
 AGAIN = "export it again"
 LABELMAP_CLASS = "1.2.840.10008.5.1.4.1.1.66.7"

@@ -10,13 +10,13 @@ import numpy as np
 
 from petflame.anatomy import BY_LABEL
 from petflame.errors import FaultList, InputRefused
-from petflame.grid import Array, Grid
 from petflame.privacy import named
 from petflame.segment.imports.claims import Claim, Drawing, elsewhere, entitled
 from petflame.segment.imports.doors import require_own_data, require_plausible
 from petflame.segment.imports.lattice import fit_volume, inside
 from petflame.segment.imports.names import is_ignored
 from petflame.segment.imports.sidecar import Sidecar
+from petflame.space.grid import Array, Grid
 
 _KEY = re.compile(r"Segment(\d+)_(ID|Name|LabelValue|Layer)")
 

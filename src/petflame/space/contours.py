@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.grid import Array, Grid, Volume
-from petflame.segment.centreline import crop_to_mask
+from petflame.space.blocks import crop_to_mask, padded
+from petflame.space.grid import Array, Grid, Volume
 
 FAR_MM = 1e3
 
@@ -52,14 +52,6 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
         inside = ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[:2])[1:-1, 1:-1]
         distance[..., k] = np.where(plane, half - inside, outside - half)
     return Contours(distance, occupied, crop.data, crop.grid)
-
-
-def padded(mask: Volume, voxels: tuple[int, int, int]) -> Volume:
-    """Add empty voxels on both sides of every axis; the grid follows."""
-    data = np.pad(mask.data, [(n, n) for n in voxels])
-    affine = mask.grid.affine.copy()
-    affine[:3, 3] = mask.grid.to_ras([-n for n in voxels])
-    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
 
 
 def distance_at(contours: Contours, ras_mm: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from petflame.grid import Volume
+from petflame.space.grid import Volume
 
 
 def image_of(volume: Volume) -> Any:

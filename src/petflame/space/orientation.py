@@ -5,7 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from petflame.grid import Grid, Volume
+from petflame.space.grid import Grid, Volume
 
 
 def to_canonical(volume: Volume, copy: bool = True) -> Volume:
