@@ -22,7 +22,7 @@ from petflame.report.multiverse import multiverse, specifications
 from petflame.report.page import study_inputs, write_report
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
-from petflame.trial.interaction import within_patients
+from petflame.trial.arms.interaction import within_patients
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
 VOID = {"meta", "br", "hr", "img", "input", "link"}

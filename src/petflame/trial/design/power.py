@@ -12,8 +12,8 @@ from scipy import stats
 from petflame import __version__
 from petflame.errors import InputRefused
 from petflame.files import write_json
+from petflame.trial.design.simulated_trials import Design, run_trials
 from petflame.trial.patients import within_subject_cv
-from petflame.trial.simulated_trials import Design, run_trials
 
 SEED = 4241601
 
