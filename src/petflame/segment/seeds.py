@@ -11,6 +11,7 @@ from petflame.anatomy import BY_NAME, CAROTIDS
 from petflame.segment.anatomy_checks import VesselShape
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
+from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.orientation import canonical_grid, to_canonical
 
@@ -169,13 +170,13 @@ def paint_vessel(vessel: SeededVessel, grid: Grid) -> Array:
             np.arange(max(0, round(middle[a]) - reach[a]), min(grid.shape[a], round(middle[a]) + reach[a] + 1))
             for a in range(2)
         )
-        ii, jj = np.meshgrid(i, j, indexing="ij")
-        places = grid.to_ras(np.stack([ii, jj, np.full(ii.shape, k)], axis=-1))
+        voxels = lattice(i, j, np.array([k]))[:, :, 0]
+        places = grid.to_ras(voxels)
         across = places - centre
         # Distance from the slanted axis, so that an oblique vessel is cut as an ellipse.
         along = across @ slope
         inside = (across**2).sum(axis=-1) - along**2 <= vessel.radius_mm**2
-        chosen.append(np.column_stack([ii[inside], jj[inside], np.full(inside.sum(), k)]))
+        chosen.append(voxels[inside])
     return np.concatenate(chosen) if chosen else np.zeros((0, 3), int)
 
 
