@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from petflame.trial.mixed import fit_random_intercept
-from petflame.trial.power import SEED
-from petflame.trial.simulated_trials import Design, run_trials, simulate_trials
+from petflame.trial.arms.mixed import fit_random_intercept
+from petflame.trial.design.power import SEED
+from petflame.trial.design.simulated_trials import Design, run_trials, simulate_trials
 
 
 def mixed_rejection(design: Design, trials: int, seed: int) -> tuple[float, float]:

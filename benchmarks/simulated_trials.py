@@ -3,8 +3,8 @@
 Every trial is a new seed of the simulation: its own allocation, biology, treatment effects and noise, on a pool of
 bodies rendered once (see `calibrate_simulation.py`, whose rendering this uses). Each scan is measured in a careful
 reader's regions as `petflame measure` does (the first scan is checked against it), the index vessel is chosen at
-baseline, and `petflame.trial.ancova` gives the arm difference. The truth of a trial is its paired effect: every treated
-follow-up against the same scan, same noise, untreated. The same trials untreated give the type I error.
+baseline, and `petflame.trial.arms.ancova` gives the arm difference. The truth of a trial is its paired effect: every
+treated follow-up against the same scan, same noise, untreated. The same trials untreated give the type I error.
 
     OMP_NUM_THREADS=1 python benchmarks/simulated_trials.py
 
@@ -40,7 +40,7 @@ from petflame.simulate.streams import stream
 from petflame.simulate.visit import SIZES, anatomy_of
 from petflame.space.grid import Volume
 from petflame.space.orientation import to_canonical
-from petflame.trial.ancova import Arms, primary_record
+from petflame.trial.arms.ancova import Arms, primary_record
 
 DOCS = Path(__file__).parents[1] / "docs"
 NO_LINE = np.zeros((0, 3))

@@ -13,9 +13,9 @@ import pandas as pd
 from coverage import mixed_rejection
 
 from petflame.trial.analyse import analyse
-from petflame.trial.outcomes import outcomes
-from petflame.trial.power import SEED
-from petflame.trial.simulated_trials import Design, run_trials
+from petflame.trial.design.power import SEED
+from petflame.trial.design.simulated_trials import Design, run_trials
+from petflame.trial.events.outcomes import outcomes
 
 GOOD, MISSED, TRUTH = "#4878a8", "#c8452c", "#202020"
 NAMES = {

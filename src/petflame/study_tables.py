@@ -47,7 +47,7 @@ def table_faults(root: Path, scanned: Collection[str] | None) -> TableFaults:
     scanned : collection of str or None
         Participants of ``visits.tsv``; None where that table cannot be read, so that no other is blamed for it.
     """
-    from petflame.trial.outcomes import load_events, one_arm_fault
+    from petflame.trial.events.outcomes import load_events, one_arm_fault
     from petflame.trial.tables import read_allocation, read_outcomes, read_participants
 
     faults, events = FaultList(), FaultList()

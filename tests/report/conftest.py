@@ -22,7 +22,7 @@ from petflame.segment.product import Segmentation, VesselFinding, write_segmenta
 from petflame.space.grid import Grid, Volume
 from petflame.study import Study, load_study
 from petflame.trial.analyse import analyse
-from petflame.trial.outcomes import outcomes
+from petflame.trial.events.outcomes import outcomes
 
 CT = Grid((60, 60, 40), np.array([[-2.0, 0, 0, 60], [0, -2.0, 0, 60], [0, 0, 3.0, 0], [0, 0, 0, 1]]))
 PET = Grid((32, 32, 30), np.array([[4.0, 0, 0, -62], [0, 4.0, 0, -62], [0, 0, 4.0, 0], [0, 0, 0, 1]]))

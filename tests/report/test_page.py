@@ -25,7 +25,7 @@ from petflame.report.participants import panel, table_row
 from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
-from petflame.trial.interaction import within_patients
+from petflame.trial.arms.interaction import within_patients
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
 VOID = {"meta", "br", "hr", "img", "input", "link"}

@@ -11,8 +11,8 @@ import pytest
 from petflame.errors import InputRefused
 from petflame.privacy import with_names
 from petflame.trial.analyse import analyse
-from petflame.trial.outcomes import outcomes
-from petflame.trial.power import power
+from petflame.trial.design.power import power
+from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
 
 # A warning of a library must never be the only sign of bad input: here every warning is an error.

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from petflame.trial.analyse import analyse
-from petflame.trial.ancova import make_arms
-from petflame.trial.interaction import interaction
-from petflame.trial.missing import Imputer
-from petflame.trial.outcomes import outcomes
+from petflame.trial.arms.ancova import make_arms
+from petflame.trial.arms.interaction import interaction
+from petflame.trial.arms.missing import Imputer
+from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
 
 CLOSED = 1e-9

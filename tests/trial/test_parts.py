@@ -7,8 +7,9 @@ import json
 import pytest
 
 from petflame.errors import MachineFault
-from petflame.trial import cdisc, endpoints, missing, mixed, resample
+from petflame.trial import cdisc
 from petflame.trial.analyse import analyse
+from petflame.trial.arms import endpoints, missing, mixed, resample
 
 
 @pytest.fixture

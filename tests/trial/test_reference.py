@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from petflame.trial.analyse import analyse
-from petflame.trial.ancova import make_arms
-from petflame.trial.missing import Imputer
-from petflame.trial.outcomes import outcomes
+from petflame.trial.arms.ancova import make_arms
+from petflame.trial.arms.missing import Imputer
+from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
 
 pytestmark = pytest.mark.reference

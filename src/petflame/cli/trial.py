@@ -112,7 +112,7 @@ def outcomes(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.requests import outcomes_request
-    from petflame.trial.outcomes import outcomes as run
+    from petflame.trial.events.outcomes import outcomes as run
 
     console = Console(log_json, record)
     refuse_changed_tables((patients,))
@@ -167,7 +167,7 @@ def power(
 
     Example: petflame power --patients-per-arm 40 --effect-percent -6
     """
-    from petflame.trial.power import power as run
+    from petflame.trial.design.power import power as run
 
     console = Console(log_json)
     result = run(

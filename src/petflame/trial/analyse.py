@@ -12,14 +12,14 @@ from petflame.anatomy import TARGET_VESSELS
 from petflame.files import sha256, write_json, write_tsv
 from petflame.protocol import ChangeRules
 from petflame.repeatability import Repeatability
-from petflame.trial import ancova as ac
-from petflame.trial import endpoints as ep
-from petflame.trial import interaction as ia
-from petflame.trial import missing as mi
 from petflame.trial import patients as pt
-from petflame.trial import resample as rs
-from petflame.trial import variations as vn
-from petflame.trial import vessels as vs
+from petflame.trial.arms import ancova as ac
+from petflame.trial.arms import endpoints as ep
+from petflame.trial.arms import interaction as ia
+from petflame.trial.arms import missing as mi
+from petflame.trial.arms import resample as rs
+from petflame.trial.arms import variations as vn
+from petflame.trial.arms import vessels as vs
 from petflame.trial.cdisc import write_datasets
 from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
 from petflame.trial.estimates import NotEstimable, describe

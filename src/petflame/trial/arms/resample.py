@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petflame.trial.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
+from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant
 
 PERMUTATIONS = 20000

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petflame.trial.ancova import Arms, check_design, design_matrix, fit_linear
+from petflame.trial.arms.ancova import Arms, check_design, design_matrix, fit_linear
+from petflame.trial.arms.mixed import fit_random_intercept, sum_contrasts
 from petflame.trial.estimates import Matrix, NotEstimable, attempt, is_constant, t_record
-from petflame.trial.mixed import fit_random_intercept, sum_contrasts
 
 PERCENTILES: tuple[int, ...] = (10, 50, 90)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petflame.trial.ancova import Arms, check_design
+from petflame.trial.arms.ancova import Arms, check_design
 from petflame.trial.cohort import Cohort
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant, t_record
 
@@ -100,7 +100,7 @@ class Imputer:
 
 def missing_arms(cohort: Cohort) -> Arms:
     """Return allocated participants with a baseline; follow-up is NaN where it is missing or not in the set."""
-    from petflame.trial.ancova import make_arms
+    from petflame.trial.arms.ancova import make_arms
 
     table = cohort.table[cohort.table["measured_baseline"] & cohort.table["arm"].notna()].copy()
     table["_shown"] = table["tbr_max_followup"].where(table["analysed"])

@@ -13,7 +13,7 @@ from scipy import stats
 from petflame.errors import FaultList
 from petflame.outside import calling
 from petflame.trial.estimates import NotEstimable, attempt
-from petflame.trial.firth import firth_cox
+from petflame.trial.events.firth import firth_cox
 from petflame.trial.tables import read_patients
 
 STEP_PERCENT = 10.0

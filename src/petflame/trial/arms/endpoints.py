@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from petflame.trial.ancova import Arms, adjusted_percent, ancova, difference_record, make_arms
+from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, difference_record, make_arms
 from petflame.trial.cohort import Cohort
 from petflame.trial.columns import CONTROLS, COVARIATES, ENDPOINTS
 from petflame.trial.estimates import attempt

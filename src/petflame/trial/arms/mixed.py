@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from petflame.trial.ancova import check_design
+from petflame.trial.arms.ancova import check_design
 from petflame.trial.estimates import Matrix, NotEstimable, Vector, t_record
 
 DEFINITION = (

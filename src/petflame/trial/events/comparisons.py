@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from petflame.trial.arms.resample import permuted_arms
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector
-from petflame.trial.resample import permuted_arms
 
 PERMUTATIONS = 20000
 

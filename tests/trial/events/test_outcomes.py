@@ -10,7 +10,7 @@ from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.files import read_json
 from petflame.privacy import with_names
-from petflame.trial.outcomes import outcomes
+from petflame.trial.events.outcomes import outcomes
 
 N = 40
 IDS = [f"F{i:02d}" for i in range(N)]

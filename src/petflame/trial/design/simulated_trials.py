@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.errors import FaultList
-from petflame.trial.batch import batch_ancova, batch_mean_difference
+from petflame.trial.design.batch import batch_ancova, batch_mean_difference
+from petflame.trial.design.simulated_sections import section_endpoints
 from petflame.trial.estimates import LEVEL, Matrix, Vector
-from petflame.trial.simulated_sections import section_endpoints
 
 
 @dataclass(frozen=True)

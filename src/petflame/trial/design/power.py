@@ -13,7 +13,7 @@ from petflame import __version__
 from petflame.errors import InputRefused
 from petflame.files import write_json
 from petflame.repeatability import read_within_subject_cv
-from petflame.trial.simulated_trials import Design, run_trials
+from petflame.trial.design.simulated_trials import Design, run_trials
 
 SEED = 4241601
 

@@ -12,10 +12,10 @@ from petflame import __version__
 from petflame.errors import Fault, FaultList
 from petflame.files import sha256, write_json
 from petflame.outside import calling
-from petflame.trial import events as ev
-from petflame.trial import firth
-from petflame.trial.association import change_and_events, read_change
 from petflame.trial.estimates import attempt
+from petflame.trial.events import comparisons as ev
+from petflame.trial.events import firth
+from petflame.trial.events.association import change_and_events, read_change
 from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)

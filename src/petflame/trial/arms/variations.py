@@ -9,7 +9,7 @@ import pandas as pd
 
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_tsv
-from petflame.trial import ancova as ac
+from petflame.trial.arms import ancova as ac
 from petflame.trial.cohort import Cohort
 from petflame.trial.estimates import NotEstimable, describe
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from petflame.trial.estimates import LEVEL, NotEstimable, Vector
-from petflame.trial.events import HorizonCounts, need_events
+from petflame.trial.events.comparisons import HorizonCounts, need_events
 
 DEFINITIONS: dict[str, str] = {
     "firth_cox": "Cox model with Firth's penalty (Heinze and Schemper 2001), hazard ratio active / control, profile "

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from petflame.trial import ancova as ac
-from petflame.trial import interaction as ia
-from petflame.trial import mixed as mx
+from petflame.trial.arms import ancova as ac
+from petflame.trial.arms import interaction as ia
+from petflame.trial.arms import mixed as mx
 from petflame.trial.cohort import Cohort
 from petflame.trial.estimates import attempt
 from petflame.trial.parts import Parts
