@@ -125,7 +125,7 @@ def make_study(root: Path, participants: int = 8) -> MadeStudy:
     return made
 
 
-def run_analysis(made: MadeStudy, blinded: bool = False) -> None:
+def run_analysis(made: MadeStudy, blinded: bool = False, reliability: Path | None = None) -> None:
     """Analyse the made study."""
     results = StudyOut(made.out)
     allocation = None if blinded else made.root / "allocation.tsv"
@@ -136,6 +136,7 @@ def run_analysis(made: MadeStudy, blinded: bool = False) -> None:
         allocation=allocation,
         participants=made.root / "participants.tsv",
         permutations=200,
+        reliability=reliability,
         variations=results.variations,
         about_variations={v.name: v.about for v in Protocol().sensitivity},
     )

@@ -10,6 +10,8 @@ import numpy as np
 from petflame import __version__
 from petflame.anatomy import TARGET_VESSELS
 from petflame.files import sha256, write_json, write_tsv
+from petflame.protocol import ChangeRules
+from petflame.repeatability import Repeatability
 from petflame.trial import patients as pt
 from petflame.trial.arms import ancova as ac
 from petflame.trial.arms import endpoints as ep
@@ -42,7 +44,7 @@ def analyse(
     permutations: int = rs.PERMUTATIONS,
     analysis_set: AnalysisSet = "all_measured",
     target_vessels: tuple[str, ...] = TARGET_VESSELS,
-    within_subject_cv: float = pt.WITHIN_SUBJECT_CV,
+    repeatability: Repeatability | None = None,
     reliability: Path | None = None,
     variations: Path | None = None,
     about_variations: dict[str, str] | None = None,
@@ -65,8 +67,8 @@ def analyse(
     analysis_set : {'all_measured', 'comparable'}
     target_vessels : tuple of str
         The vessels of the Holm correction and of the mixed model.
-    within_subject_cv : float
-        Of repeated scans, for the interval of one patient's percent change.
+    repeatability : Repeatability, optional
+        Of repeated scans, for the band of one patient's percent change; default is the default protocol's.
     reliability : Path, optional
         A ``reliability.json``; its within-subject CV goes before the one configured.
     variations : Path, optional
@@ -91,8 +93,8 @@ def analyse(
     """
     cohort = load_cohort(patients, vessels, allocation, participants, strata, exclusions, analysis_set)
     parts = Parts()
-    configured = pt.within_subject_cv(None, within_subject_cv)
-    cv, source = parts("reliability", lambda: pt.within_subject_cv(reliability, within_subject_cv), configured)
+    configured = repeatability or Repeatability.of(ChangeRules())
+    noise = parts("reliability", lambda: configured.measured(reliability), configured)
     inputs = {
         "patients": patients,
         "vessels": vessels,
@@ -103,13 +105,14 @@ def analyse(
         "variations": variations,
     }
     document: dict[str, Any] = {"primary": None, "pooled": pooled(cohort)}
-    changes = pt.patient_changes(cohort, cv)
-    document["patients"] = pt.summary(changes, cv, source)
+    changes = pt.patient_changes(cohort, noise)
+    analysed = changes[changes["participant_id"].isin(cohort.analysed["participant_id"])]
+    document["patients"] = pt.summary(analysed, noise)
     if cohort.blinded:
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, seed, permutations, target_vessels, out, parts)
-        document["responders"] = parts.attempt("responders", lambda: pt.responders(changes, cv))
+        document["responders"] = parts.attempt("responders", lambda: pt.responders(analysed, noise))
     if variations is not None:
         about, table = about_variations or {}, variations
         none: list[dict[str, Any]] = []
