@@ -14,6 +14,7 @@ from petflame.segment.seedfile import Seeds
 from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.orientation import canonical_grid, to_canonical
+from petflame.space.polyline import arc_length_mm
 
 STEP_MM = 1.0
 LARGEST_SHIFT_MM = 2.0
@@ -77,7 +78,7 @@ def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
 
     Returns points about `STEP_MM` apart, shape (m, 3), from the first point to the last.
     """
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_lps_mm, axis=0), axis=1))])
+    along = arc_length_mm(points_lps_mm)
     count = max(3, int(np.ceil(along[-1] / STEP_MM)) + 1)
     step = along[-1] / (count - 1)
     place = np.clip((along / step).astype(int), 0, count - 2)

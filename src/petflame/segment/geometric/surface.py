@@ -12,6 +12,7 @@ from petflame.segment.geometric.circles import clip_around_blood
 from petflame.segment.geometric.work import sample
 from petflame.space.boxes import box_between, box_corners, voxels_between
 from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.polyline import arc_length_mm
 
 RAYS = 40
 RADIAL_STEP_MM = 0.5
@@ -76,7 +77,7 @@ class Tube:
 def resample_line(points_mm: Array, values: Array, smooth_mm: float) -> tuple[Array, Array]:
     """Smooth a polyline, shape (n, 3), and its values, shape (n,), and resample both every 2 mm."""
     fine_mm = 0.5
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_mm, axis=0), axis=1))])
+    length = arc_length_mm(points_mm)
     keep = np.concatenate([[True], np.diff(length) > 1e-6])
     length, points_mm, values = length[keep], points_mm[keep], values[keep]
     at = np.arange(0.0, length[-1] + fine_mm, fine_mm)
@@ -87,7 +88,7 @@ def resample_line(points_mm: Array, values: Array, smooth_mm: float) -> tuple[Ar
     after = 2 * data[-1] - data[-2 : -pad - 2 : -1]
     smooth = ndimage.gaussian_filter1d(np.concatenate([before, data, after]), smooth_mm / fine_mm, axis=0)
     smooth = smooth[pad : pad + len(data)]
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(smooth[:, :3], axis=0), axis=1))])
+    length = arc_length_mm(smooth[:, :3])
     at = np.arange(0.0, length[-1], SECTION_STEP_MM)
     out = np.column_stack([np.interp(at, length, column) for column in smooth.T])
     return out[:, :3], out[:, 3]
