@@ -12,10 +12,9 @@ from scipy import stats
 from petflame import __version__
 from petflame.errors import InputRefused
 from petflame.files import write_json
+from petflame.trial.choices import SEED
 from petflame.trial.design.simulated_trials import Design, run_trials
 from petflame.trial.patients import within_subject_cv
-
-SEED = 4241601
 
 
 def sample_size_per_arm(difference: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
