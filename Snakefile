@@ -188,6 +188,7 @@ rule pair:
         participant=lambda w: run.study.participant_of(w.code),
         table=run.study.root / "visits.tsv",
         protocol=lambda w: run.protocol_option,
+        reliability=lambda w: run.reliability_option,
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -199,7 +200,7 @@ rule pair:
         mem_mb=3000 if run.protocol.pairing.registers else 1000,
     shell:
         "petflame pair --out {params.folder:q} --participant {params.participant} --visits {params.table:q} "
-        "{params.protocol} {params.record} -- {params.visits:q} > {log:q} 2>&1"
+        "{params.protocol} {params.reliability} {params.record} -- {params.visits:q} > {log:q} 2>&1"
 
 
 rule collect:

@@ -16,6 +16,7 @@ from petflame.dicom.overrides import load_overrides
 from petflame.errors import FaultList, InputRefused, PetflameError
 from petflame.measure.exclusions import read_exclusions
 from petflame.protocol import Protocol, load_protocol
+from petflame.repeatability import read_within_subject_cv
 from petflame.segment.edits import read_edits
 from petflame.segment.imports.osirix import read_osirix
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
@@ -24,7 +25,6 @@ from petflame.space.grid import Grid
 from petflame.study import VISIT_TEXT, read_visits
 from petflame.tabletext import read_frame
 from petflame.trial import tables
-from petflame.trial.patients import within_subject_cv
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 GRIDS = {"ct": Grid((8, 8, 8), [[-4.0, 0, 0, 16], [0, -4.0, 0, 16], [0, 0, 4.0, -16], [0, 0, 0, 1]])}
@@ -154,7 +154,7 @@ DOCUMENT_READERS: dict[str, Callable[[Path], Any]] = {
     "seeds.mrk.json": read_seeds,
     "rois.json": lambda p: read_osirix(p, "the label file", GRIDS, Sidecar()),
     "labels.json": lambda p: read_sidecar(p.with_name("labels.nii.gz")),
-    "reliability.json": within_subject_cv,
+    "reliability.json": read_within_subject_cv,
 }
 YAML_READERS: dict[str, Callable[[Path], Any]] = {"protocol.yaml": load_protocol, "overrides.yaml": load_overrides}
 TABLE_READERS: dict[str, Callable[[Path], Any]] = {

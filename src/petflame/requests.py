@@ -67,13 +67,15 @@ def pair_request(
     participant_id: str,
     protocol: Protocol,
     glucose_mmol_l: tuple[float | None, float | None],
+    reliability: Path | None = None,
 ) -> Request:
     """Return what pairing two visit folders depends on."""
     options = {"protocol": protocol.digest, "participant_id": participant_id, "glucose_mmol_l": glucose_mmol_l}
     # In the order of their codes, which tells nothing.
     folders = sorted((baseline, followup), key=lambda folder: folder.name)
     earlier = {f"visit {n}": _records(folder) for n, folder in enumerate(folders, start=1)}
-    return Request("pair", options, {}, earlier)
+    sources = {} if reliability is None else {"reliability": Source.of(reliability)}
+    return Request("pair", options, sources, earlier)
 
 
 def _records(folder: Path) -> tuple[Path, ...]:

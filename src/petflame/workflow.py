@@ -105,6 +105,11 @@ class Workflow:
         return self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name)
 
     @property
+    def reliability_option(self) -> str:
+        """The command line's option for the study's own repeatability."""
+        return f"--reliability {shlex.quote(self.settings.reliability)}" if self.settings.reliability else ""
+
+    @property
     def analysis_options(self) -> str:
         """Options of the command line for the analysis: identifier of the study, strata, reliability."""
         given = {
@@ -153,7 +158,9 @@ class Workflow:
                 continue
             folders = [out.visit(study.code(v.participant_id, v.visit)) for v in (first, second)]
             glucose = (first.glucose_mmol_l, second.glucose_mmol_l)
-            request = pair_request(folders[0].root, folders[1].root, first.participant_id, protocol, glucose)
+            request = pair_request(
+                folders[0].root, folders[1].root, first.participant_id, protocol, glucose, self._reliability
+            )
             record = out.pair(code).step("pair")
             yield self._job(request, code, record, (record,), tuple(f.step("measure") for f in folders))
             pairs.append(record)

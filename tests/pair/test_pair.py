@@ -9,11 +9,11 @@ from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
 from petflame.identity.run import doubts_of_pair
 from petflame.measure.folder import measure_visit
-from petflame.pair.change import change_between
 from petflame.pair.collect import index_doubt
 from petflame.pair.correspondence import level_on
 from petflame.pair.run import pair_visits
 from petflame.protocol import Protocol
+from petflame.repeatability import Repeatability
 from petflame.segment.product import write_segmentation
 from petflame.space.grid import Grid, Volume
 
@@ -142,9 +142,10 @@ def test_another_protocol_than_that_of_the_measurement_is_refused(baseline, tmp_
 
 
 def test_the_band_is_symmetric_in_ratios():
-    down, up = change_between(2.0, 1.8, 0.05), change_between(1.8, 2.0, 0.05)
+    down, up = Repeatability(0.05).change(2.0, 1.8), Repeatability(0.05).change(1.8, 2.0)
     assert (1 + down.percent_low / 100) * (1 + up.percent_high / 100) == pytest.approx(1.0)
-    assert change_between(2.0, 2.0, 0.05).percent_high == pytest.approx(100 * np.expm1(1.96 * 2**0.5 * 0.05), rel=1e-2)
+    still = Repeatability(0.05).change(2.0, 2.0)
+    assert still.percent_high == pytest.approx(100 * np.expm1(1.96 * 2**0.5 * 0.05), rel=1e-2)
 
 
 def test_a_level_beyond_the_vessel_goes_straight_on():

@@ -126,7 +126,7 @@ def make_study(root: Path, participants: int = 8) -> MadeStudy:
     return made
 
 
-def run_analysis(made: MadeStudy, blinded: bool = False) -> None:
+def run_analysis(made: MadeStudy, blinded: bool = False, reliability: Path | None = None) -> None:
     """Analyse the made study."""
     results = StudyOut(made.out)
     allocation = None if blinded else made.root / "allocation.tsv"
@@ -135,6 +135,7 @@ def run_analysis(made: MadeStudy, blinded: bool = False) -> None:
         vessels=results.vessels,
         allocation=allocation,
         participants=made.root / "participants.tsv",
+        reliability=reliability,
         variations=results.variations,
     )
     about = {v.name: v.about for v in Protocol().sensitivity}

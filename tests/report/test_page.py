@@ -18,8 +18,11 @@ from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
 from petflame.provenance import verify
+from petflame.repeatability import Repeatability
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.page import study_inputs, write_report
+from petflame.report.participants import panel, table_row
+from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
@@ -317,3 +320,19 @@ def test_a_small_or_early_trial_has_a_page(tmp_path: Path, sizes: tuple[int, int
     analyse(TrialTables(tmp_path / "patients.tsv", **files), tmp_path, AnalysisChoices(permutations=99))
     text = " ".join(read(write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")).text)
     assert all(name in text for name in names)
+
+
+def test_one_band_stands_in_tables_sentences_and_vessels_when_the_study_measured_its_own(own_copy, reanalyse):
+    (own_copy.out / "reliability.json").write_text('{"within_subject_cv": 0.012}')
+    reanalyse(own_copy, reliability=own_copy.out / "reliability.json")
+    results = read_results(own_copy.out)
+    noise = Repeatability.of_record(results.arms["patients"])
+    assert noise.within_subject_cv == 0.012
+    assert len(results.measured) == 7
+    for p in results.measured:
+        row, said = table_row(p), p.change["sentence"]
+        assert f"({row['band'].replace('−', '-')})" in said
+        assert row["beyond"] == ("beyond" in said)
+        (index,) = [v for v in panel(p, {}, "", {}, Protocol(), 4.0, noise)["vessels"] if v["index"]]
+        assert (index["percent"], index["band"]) == (row["percent"], row["band"])
+    assert any(table_row(p)["beyond"] for p in results.measured)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step
 
@@ -35,9 +35,7 @@ def analyse(
         typer.Option(help="Pairs that enter the primary analysis; default is the protocol's."),
     ] = None,
     protocol: ProtocolFile = None,
-    reliability_file: Annotated[
-        Path | None, typer.Option("--reliability", help="reliability.json: replaces the protocol's within-subject CV.")
-    ] = None,
+    reliability_file: ReliabilityFile = None,
     study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = "UNKNOWN",
     record: Record = False,
     log_json: LogJson = False,
@@ -48,6 +46,7 @@ def analyse(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.protocol import load_protocol
+    from petflame.repeatability import Repeatability
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
     from petflame.trial.choices import AnalysisChoices, TrialTables
@@ -66,7 +65,7 @@ def analyse(
             strata=columns,
             analysis_set=analysis_set or chosen.analysis_set,
             target_vessels=chosen.summary.target_vessels,
-            within_subject_cv=chosen.change.within_subject_cv,
+            repeatability=Repeatability.of(chosen.change),
             about_variations={v.name: v.about for v in chosen.sensitivity},
             study_id=study_id,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.pathwords import private_words
 from petflame.steps import require_upstream, step
 
@@ -160,6 +160,7 @@ def pair(
     participant: Annotated[str | None, typer.Option(help="Participant; default is the name of PAIR_DIR.")] = None,
     visits: Annotated[Path | None, typer.Option(help="visits.tsv, for glucose.")] = None,
     protocol: ProtocolFile = None,
+    reliability: ReliabilityFile = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -171,6 +172,7 @@ def pair(
     from petflame.identity.run import doubts_of_pair
     from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
     from petflame.protocol import load_protocol
+    from petflame.repeatability import Repeatability
     from petflame.requests import pair_request
 
     console = Console(log_json, record)
@@ -178,7 +180,8 @@ def pair(
         choices = load_protocol(protocol)
         name = participant or out.name
         glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
-        outcome.made_from(pair_request(baseline_dir, followup_dir, name, choices, glucose))
+        outcome.made_from(pair_request(baseline_dir, followup_dir, name, choices, glucose, reliability))
+        noise = Repeatability.of(choices.change).measured(reliability)
         before, after = doubts_of_pair(baseline_dir, followup_dir)
         if before:
             raise InputRefused(before)
@@ -188,7 +191,7 @@ def pair(
         if after:
             raise InputRefused(after)
         require_upstream(followup_dir, "convert", "identify", "segment", "measure")
-        row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose)
+        row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose, noise)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")
         else:

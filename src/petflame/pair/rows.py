@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.pair.change import Change, change_between
 from petflame.pair.comparability import VisitFacts
 from petflame.pair.correspondence import Correspondence, correspond
 from petflame.pair.exclusion import share_exclusions
 from petflame.protocol import Protocol
+from petflame.repeatability import Change, Repeatability
 from petflame.segment.product import Segmentation
 
 if TYPE_CHECKING:
@@ -104,20 +104,20 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
     return None if not numerator or not denominator else numerator / denominator
 
 
-def _change(a: float | None, b: float | None, protocol: Protocol) -> Change | None:
-    return change_between(a, b, protocol.change.within_subject_cv) if a and b else None
+def _change(a: float | None, b: float | None, repeatability: Repeatability) -> Change | None:
+    return repeatability.change(a, b) if a and b else None
 
 
 def _change_cells(change: Change | None) -> dict[str, Any]:
     return {
-        "change": change.change if change else None,
+        "change": change.difference if change else None,
         "percent_change": change.percent if change else None,
         "percent_low": change.percent_low if change else None,
         "percent_high": change.percent_high if change else None,
     }
 
 
-def vessel_row(v: PairedVessel, participant_id: str, index: str, protocol: Protocol) -> dict[str, Any]:
+def vessel_row(v: PairedVessel, participant_id: str, index: str, repeatability: Repeatability) -> dict[str, Any]:
     """Row of ``vessels.tsv``."""
     a, b = v.a, v.b
     reason = "; ".join(
@@ -129,7 +129,7 @@ def vessel_row(v: PairedVessel, participant_id: str, index: str, protocol: Proto
         "index": v.name == index,
         "tbr_max_baseline": a.get("mean_tbr_max"),
         "tbr_max_followup": b.get("mean_tbr_max"),
-        **_change_cells(_change(a.get("mean_tbr_max"), b.get("mean_tbr_max"), protocol)),
+        **_change_cells(_change(a.get("mean_tbr_max"), b.get("mean_tbr_max"), repeatability)),
         "mds_baseline": a.get("mds_tbr_max"),
         "mds_locked_followup": v.locked_followup("mds")[0],
         "mds_refound_followup": b.get("mds_tbr_max"),
@@ -158,12 +158,13 @@ def patient_row(
     participant_id: str,
     protocol: Protocol,
     facts: tuple[VisitFacts, VisitFacts],
+    repeatability: Repeatability,
 ) -> dict[str, Any]:
     """Row of ``patients.tsv``, without comparability and seal."""
     chosen = paired[index]
     row = next(r for r in rows if r["vessel"] == index)
     followup = None if chosen.b.get("withheld") else row["tbr_max_followup"]
-    change = _change(row["tbr_max_baseline"], followup, protocol)
+    change = _change(row["tbr_max_baseline"], followup, repeatability)
     targets = [r for r in rows if r["vessel"] in protocol.summary.target_vessels and not r["withheld"]]
     both = [r for r in targets if r["tbr_max_baseline"] and r["tbr_max_followup"]]
     why = ""

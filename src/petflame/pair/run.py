@@ -29,6 +29,7 @@ from petflame.pair.rows import MeasuredVisit, PairedVessel, pair_vessel, patient
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
 from petflame.protocol import Protocol
+from petflame.repeatability import Repeatability
 from petflame.seal import read_sealed, sealed
 from petflame.segment.product import read_segmentation
 
@@ -116,6 +117,7 @@ def pair_visits(
     participant_id: str,
     protocol: Protocol,
     glucose_mmol_l: tuple[float | None, float | None] = (None, None),
+    repeatability: Repeatability | None = None,
 ) -> dict[str, Any]:
     """Pair two measured visits; the index vessel is sealed in ``index.json`` before follow-up is read.
 
@@ -129,6 +131,8 @@ def pair_visits(
     protocol : Protocol
     glucose_mmol_l : pair of float or None
         Baseline, follow-up.
+    repeatability : Repeatability, optional
+        What the bands rest on; default is the protocol's.
 
     Returns
     -------
@@ -195,8 +199,9 @@ def pair_visits(
     items = with_not_measured(items, protocol.comparability.not_measured)
     grade, reasons = overall(items)
     variations = pair_variations((tables[0], tables[1]), paired, participant_id, protocol)
-    rows = [vessel_row(v, participant_id, index, protocol) for v in paired.values()]
-    patient = patient_row(paired, rows, index, participant_id, protocol, facts)
+    noise = repeatability or Repeatability.of(protocol.change)
+    rows = [vessel_row(v, participant_id, index, noise) for v in paired.values()]
+    patient = patient_row(paired, rows, index, participant_id, protocol, facts, noise)
     patient |= {
         "comparability": grade,
         "comparability_reasons": "; ".join(reasons),

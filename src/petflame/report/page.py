@@ -18,6 +18,7 @@ from petflame.exclusions import NO_RESULT, tally
 from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
+from petflame.repeatability import Repeatability
 from petflame.report import figures, panels, tables, words
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
@@ -205,10 +206,11 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
     top_tbr = 2.0 * protocol.summary.active_threshold
     people = results.participants
     orders = [picture_orders(p, protocol, top_tbr) for p in people]
+    noise = Repeatability.of_record(results.arms["patients"])
     with _mapper(cores) as run:
         drawn = list(run(draw_all, orders))
     shown = [
-        panel(p, pictures, failure, order, protocol, top_tbr)
+        panel(p, pictures, failure, order, protocol, top_tbr, noise)
         for p, order, (pictures, failure) in zip(people, orders, drawn, strict=True)
         if any(v.code for v in p.visits.values()) or p.vessels
     ]

@@ -9,6 +9,7 @@ from petflame.anatomy import BY_NAME, title
 from petflame.errors import PetflameError
 from petflame.exclusions import visits_without_result
 from petflame.protocol import Protocol
+from petflame.repeatability import Repeatability
 from petflame.report.panels import profiles
 from petflame.report.pictures import Picture, PictureOrder, draw_participant
 from petflame.report.read import Participant, Row, VisitResult
@@ -46,7 +47,7 @@ def table_row(p: Participant) -> dict[str, Any]:
         "percent": percent(change),
         "percent_key": change if change is not None else MISSING_LAST,
         "band": between(p.value("percent_low"), p.value("percent_high"), signed=True),
-        "beyond": _beyond(p),
+        "beyond": p.value("verdict") in ("fall", "rise"),
         "grade": grade,
         "reasons": reasons,
         "measured": change is not None,
@@ -60,11 +61,6 @@ def _status_in_words(p: Participant, status: str) -> str:
     """Say which visit has no result, so that one that was refused alone does not speak for both."""
     told = visits_without_result(p.exclusions) if status in ("refused", "failed", "missing_visit") else ""
     return told or STATUS_TITLES.get(status, status)
-
-
-def _beyond(p: Participant) -> bool:
-    low, high = p.value("percent_low"), p.value("percent_high")
-    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def unit_note(p: Participant) -> str:
@@ -143,6 +139,7 @@ def panel(
     orders: dict[str, PictureOrder],
     protocol: Protocol,
     top_tbr: float,
+    repeatability: Repeatability,
 ) -> dict[str, Any]:
     """Return what the participant's panel shows."""
     vessels = list(protocol.summary.target_vessels)
@@ -167,7 +164,7 @@ def panel(
         **table_row(p),
         "visits": visits,
         "profiles": profiles(p, vessels, protocol.summary.active_threshold, top_tbr),
-        "vessels": [_vessel_row(v) for v in p.vessels],
+        "vessels": [_vessel_row(v, repeatability) for v in p.vessels],
         "items": [_item(i) for i in p.items if i["grade"] in ("warn", "fail")],
         "unknown_items": [readable(i["item"]) for i in p.items if i["grade"] == "unknown"],
         "verdict": readable(p.change.get("sentence")),
@@ -186,14 +183,16 @@ def _why_absent(p: Participant, visit: VisitResult, name: str, failure: str) -> 
     return readable("; ".join(words)) or "no images of this visit in the results"
 
 
-def _vessel_row(row: Row) -> dict[str, Any]:
+def _vessel_row(row: Row, repeatability: Repeatability) -> dict[str, Any]:
+    baseline, followup = row.get("tbr_max_baseline"), row.get("tbr_max_followup")
+    change = repeatability.change(baseline, followup) if baseline and followup else None
     return {
         "title": title(row["vessel"]),
         "index": bool(row.get("index")),
         "baseline": number(row.get("tbr_max_baseline")),
         "followup": number(row.get("tbr_max_followup")),
-        "percent": percent(row.get("percent_change")),
-        "band": between(row.get("percent_low"), row.get("percent_high"), signed=True),
+        "percent": percent(change.percent if change else None),
+        "band": between(change.percent_low, change.percent_high, signed=True) if change else DASH,
         "sections": f"{_whole(row.get('sections_baseline'))} / {_whole(row.get('sections_followup'))}",
         "area": number(row.get("area_ratio")),
         "note": readable(row.get("reason")),

@@ -29,6 +29,7 @@ TEXT = (
     "remedy",
     "arm",
 )
+OF_THE_CHANGE = ("percent_change", "percent_low", "percent_high", "verdict")
 SIMULATED_FORMAT = "petflame-simulated-truth"
 
 
@@ -80,7 +81,7 @@ class Participant:
     row : mapping
         Row of ``patients.tsv``; columns that are absent or empty give None.
     change : mapping
-        Row of the analysis's ``patient_changes.tsv``; empty where the participant is not analysed.
+        Row of the analysis's ``patient_changes.tsv``; empty where a visit was not measured.
     vessels : tuple of mapping
         Rows of ``vessels.tsv``.
     visits : dict
@@ -104,8 +105,11 @@ class Participant:
     exclusions: tuple[Row, ...]
 
     def value(self, column: str) -> Any:
-        """Value of ``patients.tsv``, or of the analysis where only that has it."""
-        found = self.row.get(column)
+        """Value of ``patients.tsv``, or of the analysis where only that has it; of a change and its band the latter's.
+
+        The analysis may know the study's own repeatability, which each pair could not.
+        """
+        found = None if column in OF_THE_CHANGE else self.row.get(column)
         return self.change.get(column) if found is None else found
 
     @property

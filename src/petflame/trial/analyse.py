@@ -56,18 +56,16 @@ def analyse(
     """
     cohort = load_cohort(tables, choices.strata, choices.analysis_set)
     parts = Parts()
-    configured = pt.within_subject_cv(None, choices.within_subject_cv)
-    cv, source = parts(
-        "reliability", lambda: pt.within_subject_cv(tables.reliability, choices.within_subject_cv), configured
-    )
+    noise = parts("reliability", lambda: choices.repeatability.measured(tables.reliability), choices.repeatability)
     document: dict[str, Any] = {"primary": None, "pooled": pooled(cohort)}
-    changes = pt.patient_changes(cohort, cv)
-    document["patients"] = pt.summary(changes, cv, source)
+    changes = pt.patient_changes(cohort, noise)
+    analysed = changes[changes["participant_id"].isin(cohort.analysed["participant_id"])]
+    document["patients"] = pt.summary(analysed, noise)
     if cohort.blinded:
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, choices, out, parts)
-        document["responders"] = parts.attempt("responders", lambda: pt.responders(changes, cv))
+        document["responders"] = parts.attempt("responders", lambda: pt.responders(analysed, noise))
     if tables.variations is not None:
         about, table = choices.about_variations, tables.variations
         none: list[dict[str, Any]] = []

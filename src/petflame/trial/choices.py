@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from petflame.anatomy import TARGET_VESSELS
+from petflame.protocol import ChangeRules
+from petflame.repeatability import Repeatability
 
 AnalysisSet = Literal["all_measured", "comparable"]
 SEED = 4241601
@@ -67,8 +69,8 @@ class AnalysisChoices:
     analysis_set : {'all_measured', 'comparable'}
     target_vessels : tuple of str
         The vessels of the Holm correction and of the mixed model.
-    within_subject_cv : float
-        Of repeated scans, for the interval of one patient's percent change.
+    repeatability : Repeatability
+        Of repeated scans, for the band of one patient's percent change; default is the default protocol's.
     about_variations : mapping
         Variation to what it does, in the order to report them.
     seed, permutations : int
@@ -80,7 +82,7 @@ class AnalysisChoices:
     strata: tuple[str, ...] = ()
     analysis_set: AnalysisSet = "all_measured"
     target_vessels: tuple[str, ...] = TARGET_VESSELS
-    within_subject_cv: float = 0.05
+    repeatability: Repeatability = field(default_factory=lambda: Repeatability.of(ChangeRules()))
     about_variations: Mapping[str, str] = field(default_factory=dict)
     seed: int = SEED
     permutations: int = PERMUTATIONS
