@@ -72,8 +72,7 @@ def analyse(
         result = run(tables, out, choices, chosen.stamp)
         primary = result["primary"]
         if primary is None:
-            why = result.get("primary_reason") or "without an allocation the result is pooled and blinded"
-            console.say(f"no effect per arm: {why}; {out / 'arms.json'}")
+            console.say(f"no effect per arm: {result['primary_reason']}; {out / 'arms.json'}")
         else:
             console.say(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
@@ -110,7 +109,8 @@ def outcomes(
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
-        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
+        by_arm = {"active": result["events"]["active"], "control": result["events"]["control"]}
+        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in by_arm.items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
         console.say(result["sample_needed"]["sentence"])
 
