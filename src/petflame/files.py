@@ -17,7 +17,7 @@ import numpy as np
 from petflame.errors import InputRefused, is_of_the_machine
 from petflame.outside import PRODUCTS, calling, read_json_object
 from petflame.privacy import without_names
-from petflame.space.grid import Array, Grid, Volume
+from petflame.space.grid import Array, Grid, Volume, grid_read
 from petflame.tabletext import read_frame
 
 if TYPE_CHECKING:
@@ -150,21 +150,53 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
         When the file is absent, is no NIfTI, is not three-dimensional, declares more voxels than it holds, or has
         an affine that is not invertible.
     """
-    try:
+    with _refusing(path, remedy):
         image = _open_nifti(path)
-        shape = tuple(int(n) for n in image.shape)
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
-        if len(shape) != 3 or min(shape) < 1:
-            raise InputRefused.of(f"it has shape {shape}, not three dimensions", str(path), "give a 3-D image")
+        grid = nifti_grid(image.shape, image.affine, str(path))
         # igzip and gzip both expand at most about 1030-fold, so a larger claim cannot be true.
-        claimed = int(np.prod(shape, dtype=object)) * image.get_data_dtype().itemsize
+        claimed = int(np.prod(grid.shape, dtype=object)) * image.get_data_dtype().itemsize
         if claimed > 1100 * max(path.stat().st_size, 1):
             raise InputRefused.of(f"its header claims {claimed} bytes, more than the file can hold", str(path), remedy)
-        affine = np.asarray(image.affine, float)
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise InputRefused.of("its affine is not invertible", str(path), "write it with a valid qform or sform")
-        data: Array = np.asanyarray(image.dataobj).reshape(shape)
+        data: Array = np.asanyarray(image.dataobj).reshape(grid.shape)
+    return Volume(data, grid)
+
+
+def read_nifti_grid(path: Path, remedy: str = "make it again with the step before this one") -> Grid:
+    """Read the grid of a three-dimensional NIfTI image from its header alone.
+
+    Raises
+    ------
+    InputRefused
+        As `read_nifti`, but for the number of voxels.
+    """
+    import nibabel as nib
+
+    with _refusing(path, remedy):
+        image: Any = nib.load(path)
+        return nifti_grid(image.shape, image.affine, str(path))
+
+
+def nifti_grid(shape: tuple[int, ...], affine: Array, where: str) -> Grid:
+    """Return the grid that the header of a NIfTI file tells; axes of one voxel beyond the third do not count.
+
+    Raises
+    ------
+    InputRefused
+        When it is not three-dimensional, or its affine is not invertible.
+    """
+    shape = tuple(int(n) for n in shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 1:
+        raise InputRefused.of(f"it has shape {shape}, not three dimensions", where, "give a 3-D image")
+    return grid_read(shape, affine, where, "write it with a valid qform or sform")
+
+
+@contextmanager
+def _refusing(path: Path, remedy: str) -> Iterator[None]:
+    """Refuse a file, in words of ours, that whatever reads it as NIfTI stumbles over."""
+    try:
+        yield
     except FileNotFoundError:
         raise InputRefused.of("the file is missing", str(path), remedy) from None
     except InputRefused:
@@ -173,7 +205,6 @@ def read_nifti(path: Path, remedy: str = "make it again with the step before thi
         if is_of_the_machine(error):
             raise
         raise InputRefused.of(f"it cannot be read as NIfTI ({error})", str(path), remedy) from None
-    return Volume(data, Grid((shape[0], shape[1], shape[2]), affine))
 
 
 def _open_nifti(path: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Grid
 
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
@@ -101,7 +102,7 @@ def effective_voxels(voxels: Array, grid: Grid, fwhm_mm: float) -> float:
     spectrum = np.fft.rfftn(counts, size, axes=(0, 1, 2))
     pairs = np.fft.irfftn(np.abs(spectrum) ** 2, size, axes=(0, 1, 2))
     # Steps of the transform: 0 upwards, then the negative ones.
-    steps = np.stack(np.meshgrid(*[np.round(np.fft.fftfreq(n) * n) for n in size], indexing="ij"), axis=-1)
+    steps = lattice(*[np.round(np.fft.fftfreq(n) * n) for n in size])
     squared = ((steps @ grid.affine[:3, :3].T) ** 2).sum(axis=-1)
     sigma = fwhm_mm / FWHM_PER_SIGMA
     return float(len(voxels) ** 2 / (np.round(pairs) * np.exp(-squared / (4 * sigma**2))).sum())

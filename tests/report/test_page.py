@@ -26,6 +26,7 @@ from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
+from petflame.trial.choices import AnalysisChoices, TrialTables
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -316,7 +317,7 @@ def test_a_small_or_early_trial_has_a_page(tmp_path: Path, sizes: tuple[int, int
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
     pd.DataFrame({"participant_id": names, "arm": arms}).to_csv(tmp_path / "allocation.tsv", sep="\t", index=False)
     files = {name: tmp_path / f"{name}.tsv" for name in ("vessels", "allocation")}
-    analyse(tmp_path / "patients.tsv", tmp_path, **files, permutations=99)
+    analyse(TrialTables(tmp_path / "patients.tsv", **files), tmp_path, AnalysisChoices(permutations=99))
     text = " ".join(read(write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")).text)
     assert all(name in text for name in names)
 

@@ -49,38 +49,27 @@ def analyse(
     from petflame.repeatability import Repeatability
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
+    from petflame.trial.choices import AnalysisChoices, TrialTables
 
-    choices = load_protocol(protocol)
+    chosen = load_protocol(protocol)
     console = Console(log_json, record)
-    refuse_changed_tables((patients, vessels, exclusions, variations))
+    tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations)
+    refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console) as outcome:
-        tables = (patients, vessels, exclusions, variations)
-        outcome.made_from(
-            analyse_request(
-                tables, allocation, participants, reliability_file, choices, columns, study_id, analysis_set
-            )
-        )
+        outcome.made_from(analyse_request(tables, chosen, columns, study_id, analysis_set))
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
             clear("outcomes", out)
-        result = run(
-            patients,
-            out,
-            vessels=vessels,
-            allocation=allocation,
-            participants=participants,
+        choices = AnalysisChoices(
             strata=columns,
-            exclusions=exclusions,
-            analysis_set=analysis_set or choices.analysis_set,
-            target_vessels=choices.summary.target_vessels,
-            repeatability=Repeatability.of(choices.change),
-            reliability=reliability_file,
-            variations=variations,
-            about_variations={v.name: v.about for v in choices.sensitivity},
+            analysis_set=analysis_set or chosen.analysis_set,
+            target_vessels=chosen.summary.target_vessels,
+            repeatability=Repeatability.of(chosen.change),
+            about_variations={v.name: v.about for v in chosen.sensitivity},
             study_id=study_id,
-            provenance=choices.stamp,
         )
+        result = run(tables, out, choices, chosen.stamp)
         primary = result["primary"]
         if primary is None:
             why = result.get("primary_reason") or "without an allocation the result is pooled and blinded"

@@ -254,8 +254,7 @@ def _overlap_mm(a: Grid, b: Grid) -> float:
     import numpy as np
 
     def box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape])).reshape(3, -1).T
-        points = grid.to_ras(corners)
+        points = grid.to_ras(grid.corners())
         return points.min(axis=0), points.max(axis=0)
 
     (a_low, a_high), (b_low, b_high) = box(a), box(b)

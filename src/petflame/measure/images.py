@@ -14,17 +14,12 @@ from petflame.errors import InputRefused
 from petflame.measure.perpendicular import cut_across
 from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
 from petflame.segment.product import Segmentation
-from petflame.space.blocks import Box, label_boxes
-from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.blocks import label_boxes
+from petflame.space.boxes import Box
+from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
 T = TypeVar("T")
-
-
-def _moved(volume: Volume, ras_mm: Array) -> Volume:
-    affine = volume.grid.affine.copy()
-    affine[:3, 3] += ras_mm
-    return Volume(volume.data, Grid(volume.grid.shape, affine))
 
 
 class VisitImages:
@@ -60,8 +55,8 @@ class VisitImages:
         """Return the same PET with labels, centrelines and CT moved in the axial plane, LPS mm."""
         other = copy.copy(self)
         step = np.array([x_mm, y_mm, 0.0])
-        other.labels = _moved(self.labels, ras_to_lps(step))
-        other.ct = None if self.ct is None else _moved(self.ct, ras_to_lps(step))
+        other.labels = self.labels.moved(ras_to_lps(step))
+        other.ct = None if self.ct is None else self.ct.moved(ras_to_lps(step))
         vessels = {
             name: replace(found, centreline_lps_mm=found.centreline_lps_mm + step)
             for name, found in self.segmentation.vessels.items()
@@ -95,10 +90,8 @@ class VisitImages:
         box = self._box(name)
         if box is None:
             raise KeyError(name)
-        data = self.labels.data[box] == BY_NAME[name].label
-        affine = self.labels.grid.affine.copy()
-        affine[:3, 3] = self.labels.grid.to_ras([part.start for part in box])
-        return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
+        part = self.labels.cropped(box)
+        return Volume(part.data == BY_NAME[name].label, part.grid)
 
     def centreline(self, name: str) -> Array:
         """Centreline of a vessel, LPS mm, shape (n, 3); empty where there is none."""

@@ -15,6 +15,7 @@ from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import signed_distance
 from petflame.recovery import FWHM_PER_SIGMA
+from petflame.space.boxes import voxels_between
 from petflame.space.grid import Array, Grid, Volume
 
 STEP_MM = 1.0
@@ -78,7 +79,7 @@ def compartments(vessel: str, images: VisitImages, wall_mm: float, fwhm_mm: floa
     extra = 0 if vessel == "aorta_arch" else int(np.ceil(reach / mask.grid.spacing_mm[2]))
     field = signed_distance(_prolonged(mask, extra), reach)
     grid = _fine_grid(mask.grid, reach)
-    points = grid.to_ras(np.moveaxis(np.indices(grid.shape), 0, -1))
+    points = grid.to_ras(grid.voxels())
     phi = ndimage.map_coordinates(
         field.data, np.moveaxis(field.grid.to_ijk(points), -1, 0), order=1, mode="constant", cval=1e3
     )
@@ -106,10 +107,7 @@ def compartments(vessel: str, images: VisitImages, wall_mm: float, fwhm_mm: floa
 
 def _prolonged(mask: Volume, count: int) -> Volume:
     ends = [np.repeat(mask.data[..., k : k + 1], count, axis=2) for k in (0, mask.data.shape[2] - 1)]
-    affine = mask.grid.affine.copy()
-    affine[:3, 3] = mask.grid.to_ras([0, 0, -count])
-    data = np.concatenate([ends[0], mask.data, ends[1]], axis=2)
-    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
+    return Volume(np.concatenate([ends[0], mask.data, ends[1]], axis=2), mask.grid.padded((0, 0, count)))
 
 
 def _fine_grid(mask: Grid, reach_mm: float) -> Grid:
@@ -147,14 +145,12 @@ def correct(parts: Compartments, pet: Volume, fwhm_mm: float, rows: tuple[float,
     Corrected or None
         None where the wall or the lumen holds no PET voxel in view, or the matrix cannot be inverted.
     """
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in parts.grid.shape])).reshape(3, -1).T
-    places = pet.grid.to_ijk(parts.grid.to_ras(corners))
+    places = pet.grid.to_ijk(parts.grid.to_ras(parts.grid.corners()))
     low = np.maximum(np.ceil(places.min(axis=0)).astype(int), 0)
     high = np.minimum(np.floor(places.max(axis=0)).astype(int), np.array(pet.grid.shape) - 1)
     if (high < low).any():
         return None
-    ijk = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), axis=-1)
-    ijk = ijk.reshape(-1, 3)
+    ijk = voxels_between(low, high + 1).reshape(-1, 3)
     ras = pet.grid.to_ras(ijk)
     inner = parts.grid.to_ijk(ras)
     limit = np.array(parts.grid.shape) - 1

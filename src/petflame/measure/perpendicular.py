@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from petflame.errors import InputRefused
 from petflame.measure.sections import Section, corners_ijk
-from petflame.space.blocks import padded
+from petflame.space.boxes import voxels_between
 from petflame.space.contours import FAR_MM, contours_of, distance_at
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.polyline import arc_length_mm
@@ -187,7 +187,7 @@ def _voxels_inside(mask: Volume, field: Volume, pet: Grid, margin_mm: float, on_
     low[:2], high[:2] = np.maximum(low[:2], 0), np.minimum(high[:2], np.array(pet.shape[:2]) - 1)
     if (high < low).any():
         return np.zeros((0, 3), int), np.zeros(0)
-    ijk = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), axis=-1)
+    ijk = voxels_between(low, high + 1)
     distance = _distance(field, pet.to_ras(ijk))
     inside = distance <= margin_mm
     return ijk[inside], distance[inside]
@@ -196,7 +196,7 @@ def _voxels_inside(mask: Volume, field: Volume, pet: Grid, margin_mm: float, on_
 def _occupancy(mask: Volume, field: Volume, margin_mm: float) -> Volume:
     """How much of each voxel the contour encloses: the mask itself, or where it is moved, from the distance."""
     if margin_mm == 0:
-        filled = padded(mask, (1, 1, 1))
+        filled = mask.padded((1, 1, 1))
         return Volume(filled.data.astype(np.float32), filled.grid)
     width = float(np.prod(field.grid.spacing_mm)) ** (1 / 3)
     return Volume(np.clip(0.5 - (field.data - margin_mm) / width, 0.0, 1.0).astype(np.float32), field.grid)

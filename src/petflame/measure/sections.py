@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from petflame.space.boxes import lattice, voxels_between
 from petflame.space.contours import FAR_MM, Contours, contours_of, distance_at
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
@@ -130,7 +131,7 @@ def planes_through(mask: Volume, pet: Grid, spacing_mm: float | None, margin_mm:
         np.arange(max(low[0], 0), min(high[0], pet.shape[0] - 1) + 1),
         np.arange(max(low[1], 0), min(high[1], pet.shape[1] - 1) + 1),
     )
-    ij = np.stack(np.meshgrid(*window, indexing="ij"), axis=-1).reshape(-1, 2)
+    ij = lattice(*window).reshape(-1, 2)
     found = []
     for n in range(first, last + 1) if len(ij) else ():
         k = round(n * step, 9)
@@ -167,23 +168,22 @@ def cut(crossed: Planes, centreline_lps_mm: Array, margin_mm: float, with_area: 
 
 def corners_ijk(grid: Grid, pet: Grid) -> Array:
     """Corners of a grid, its voxels' edges included, in voxels of the PET, shape (8, 3)."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape])).reshape(3, -1).T
-    return pet.to_ijk(grid.to_ras(corners))
+    return pet.to_ijk(grid.to_ras(grid.corners(outer=True)))
 
 
 def _fine_offsets(mask_grid: Grid, pet: Grid) -> Array:
     per_voxel = [max(1, int(np.ceil(p / m))) for p, m in zip(pet.spacing_mm[:2], mask_grid.spacing_mm[:2], strict=True)]
     u, v = ((np.arange(n) + 0.5) / n - 0.5 for n in per_voxel)
-    return np.stack(np.meshgrid(u, v, indexing="ij"), axis=-1).reshape(-1, 2)
+    return lattice(u, v).reshape(-1, 2)
 
 
 def _area_mm2(contours: Contours, pet: Grid, ij: Array, k: float, margin_mm: float, offsets: Array) -> float:
     low, high = ij.min(axis=0) - 1, ij.max(axis=0) + 1
-    i, j = np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="ij")
-    fine = np.stack([i.ravel(), j.ravel()], axis=-1)[:, None, :] + offsets[None]
+    pixels = voxels_between(low, high + 1).reshape(-1, 2)
+    fine = pixels[:, None, :] + offsets[None]
     points = pet.to_ras(np.concatenate([fine, np.full((*fine.shape[:2], 1), k)], axis=-1))
     share = (distance_at(contours, points) <= margin_mm).mean()
-    return float(share * len(i.ravel()) * pet.spacing_mm[0] * pet.spacing_mm[1])
+    return float(share * len(pixels) * pet.spacing_mm[0] * pet.spacing_mm[1])
 
 
 def cut_on_pet(mask: Volume, pet: Grid, centreline_lps_mm: Array, margin_mm: float) -> list[Section]:

@@ -11,6 +11,7 @@ from petflame.measure.sections import Section
 from petflame.measure.surroundings import Surroundings, surroundings
 from petflame.measure.uptake import values_at
 from petflame.protocol import Protocol
+from petflame.space.boxes import box_between
 from petflame.space.grid import Array, Volume
 
 
@@ -118,7 +119,7 @@ def _within_reach(
     local = voxels - around.low
     low = np.maximum(local.min(axis=0) - margin, 0)
     high = np.minimum(local.max(axis=0) + margin + 1, around.heat.shape)
-    window = around.heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    window = around.heat[box_between(low, high)]
     hot = np.argwhere(window >= threshold) + low
     if not len(hot):
         return np.zeros(len(voxels), bool), -1

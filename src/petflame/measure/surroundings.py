@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS
+from petflame.space.boxes import Box, box_between, voxels_between
 from petflame.space.grid import Array, Grid, Volume
 
 UNLABELLED = "unlabelled"
@@ -97,7 +98,7 @@ def surroundings(
     margin = np.ceil((reach_mm + fwhm_mm) / spacing).astype(int) + 1
     low = np.maximum(voxels.min(axis=0) - margin, 0)
     high = np.minimum(voxels.max(axis=0) + margin + 1, pet.grid.shape)
-    values = pet.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(float)
+    values = pet.data[box_between(low, high)].astype(float)
     artery, neighbour = _labelled(pet.grid, labels, low, values.shape)
     peak = steepest_ascent(values)
     beyond = (
@@ -145,20 +146,16 @@ def _extent(values: Array, peak: Array, top: int, spacing_mm: tuple[float, ...],
     return whole
 
 
-def _window(
-    places: Array, shape: tuple[int, ...], beyond_mm: float, spacing_mm: tuple[float, ...]
-) -> tuple[slice, ...]:
+def _window(places: Array, shape: tuple[int, ...], beyond_mm: float, spacing_mm: tuple[float, ...]) -> Box:
     margin = np.ceil(beyond_mm / np.array(spacing_mm)).astype(int) + 1
     low = np.maximum(places.min(axis=0) - margin, 0)
     high = np.minimum(places.max(axis=0) + margin + 1, shape)
-    return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    return box_between(low, high)
 
 
 def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Artery voxels, and the neighbour that fills most of each voxel, from eight samples of the labels a voxel."""
-    centres = np.stack(
-        np.meshgrid(*[np.arange(n) + a for n, a in zip(shape, low, strict=True)], indexing="ij"), axis=-1
-    )
+    centres = voxels_between(low, low + shape)
     to_labels = np.linalg.inv(labels.grid.affine) @ pet.affine
     base = centres @ to_labels[:3, :3].T + to_labels[:3, 3]
     artery = np.zeros(shape, np.uint8)

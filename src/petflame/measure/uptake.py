@@ -8,6 +8,7 @@ import numpy as np
 
 from petflame.measure.sections import Section
 from petflame.protocol import SummaryRules
+from petflame.space.boxes import lattice, voxels_between
 from petflame.space.grid import Array, Volume
 
 PEAK_VOLUME_MM3 = 1000.0
@@ -54,10 +55,9 @@ def peak_sphere(spacing_mm: tuple[float, float, float]) -> tuple[Array, Array]:
     """
     radius = (3 * PEAK_VOLUME_MM3 / (4 * np.pi)) ** (1 / 3)
     reach = [int(np.ceil(radius / s + 0.5)) for s in spacing_mm]
-    axes = [np.arange(-r, r + 1) for r in reach]
-    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    offsets = voxels_between([-r for r in reach], [r + 1 for r in reach]).reshape(-1, 3)
     u = (np.arange(PEAK_SUBSAMPLES) + 0.5) / PEAK_SUBSAMPLES - 0.5
-    fine = np.stack(np.meshgrid(u, u, u, indexing="ij"), axis=-1).reshape(-1, 3)
+    fine = lattice(u, u, u).reshape(-1, 3)
     points = (offsets[:, None, :] + fine[None]) * np.asarray(spacing_mm)
     weights = (np.linalg.norm(points, axis=-1) <= radius).mean(axis=1)
     keep = weights > 0

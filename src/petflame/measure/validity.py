@@ -15,6 +15,7 @@ from petflame.measure.images import VisitImages
 from petflame.measure.sections import Section
 from petflame.measure.spill_in import SpillIn, spill_in
 from petflame.protocol import Protocol
+from petflame.space.boxes import box_between, box_corners
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 OUTSIDE = "outside_field_of_view"
@@ -152,9 +153,9 @@ def near_metal(
 
 def _places(volume: Volume, low_lps_mm: Array, high_lps_mm: Array, chosen: Callable[[Array], Array]) -> Array:
     """LPS mm of the voxels of a box, given by two corners, for which `chosen` holds, shape (n, 3)."""
-    corners = np.array(np.meshgrid(*zip(low_lps_mm, high_lps_mm, strict=True))).reshape(3, -1).T
+    corners = box_corners(low_lps_mm, high_lps_mm)
     ijk = volume.grid.to_ijk(ras_to_lps(corners))
     start = np.clip(np.floor(ijk.min(axis=0)).astype(int), 0, volume.grid.shape)
     stop = np.clip(np.ceil(ijk.max(axis=0)).astype(int) + 1, 0, volume.grid.shape)
-    box = volume.data[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    box = volume.data[box_between(start, stop)]
     return ras_to_lps(volume.grid.to_ras(np.argwhere(chosen(box)) + start))

@@ -24,6 +24,7 @@ from petflame.pair.rows import MeasuredVisit
 from petflame.protocol import Protocol
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Check, Segmentation, write_segmentation
+from petflame.space.boxes import voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
@@ -108,8 +109,7 @@ def _draw(vessel: str, baseline: Volume, labels: Volume, way: Followed) -> None:
     margin = _MARGIN_MM / np.array(labels.grid.spacing_mm)
     low = np.clip(np.floor(there.min(axis=0) - margin).astype(int), 0, labels.grid.shape)
     high = np.clip(np.ceil(there.max(axis=0) + margin).astype(int) + 1, 0, labels.grid.shape)
-    axes = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
-    voxels: Array = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels: Array = voxels_between(low, high).reshape(-1, 3)
     if not len(voxels):
         return
     back = ras_to_lps(way.back(ras_to_lps(labels.grid.to_ras(voxels))))

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
+from petflame.space.boxes import box_between
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.itk import image_of
 
@@ -136,10 +137,8 @@ def _cut(ct: Volume, places_mm: Array, reach_mm: float) -> Volume:
     # Each level of the search halves the image; less than this leaves nothing to compare.
     if (high - low < 8).any():
         raise ValueError("it reaches beyond the CT")
-    part = ct.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    affine = ct.grid.affine.copy()
-    affine[:3, 3] = ct.grid.to_ras(low)
-    return Volume(part.astype(np.float32), Grid((part.shape[0], part.shape[1], part.shape[2]), affine))
+    part = ct.cropped(box_between(low, high))
+    return Volume(part.data.astype(np.float32), part.grid)
 
 
 def _near(grid: Grid, places_mm: Array, reach_mm: float) -> Array:

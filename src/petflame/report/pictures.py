@@ -28,7 +28,8 @@ from petflame.report.views import (
     sample,
 )
 from petflame.segment.product import Segmentation, read_segmentation
-from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.space.boxes import Box
+from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
 SLAB_CT_MM = np.array([-2.0, 0.0, 2.0])
@@ -88,7 +89,7 @@ class Scene:
     ct: Volume | None
     segmentation: Segmentation
     labels: Volume
-    boxes: Mapping[str, tuple[slice, ...]]
+    boxes: Mapping[str, Box]
     background: float
 
 
@@ -152,8 +153,7 @@ def open_scene(order: PictureOrder) -> Scene:
 
 
 def _centres(volume: Volume) -> Array:
-    ijk = np.stack(np.meshgrid(*[np.arange(n) for n in volume.grid.shape], indexing="ij"), axis=-1)
-    return ras_to_lps(volume.grid.to_ras(ijk))
+    return ras_to_lps(volume.grid.to_ras(volume.grid.voxels()))
 
 
 def region_mask(scene: Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
@@ -161,18 +161,14 @@ def region_mask(scene: Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: f
     box = scene.boxes.get(name)
     if box is None:
         return None
-    start = np.array([s.start for s in box])
-    data = scene.labels.data[box] == BY_NAME[name].label
-    affine = scene.labels.grid.affine.copy()
-    affine[:3, 3] = scene.labels.grid.to_ras(start)
-    heights = affine[2, 3] + affine[2, 2] * np.arange(data.shape[2])
+    part = scene.labels.cropped(box)
+    heights = part.grid.affine[2, 3] + part.grid.affine[2, 2] * np.arange(part.grid.shape[2])
     keep = np.flatnonzero((heights >= low_z_mm) & (heights <= high_z_mm))
     if not len(keep):
         return None
-    data = data[..., keep[0] : keep[-1] + 1]
-    affine[:3, 3] += affine[:3, 2] * keep[0]
-    shape = (int(data.shape[0]), int(data.shape[1]), int(data.shape[2]))
-    return Volume(data, Grid(shape, affine)) if data.any() else None
+    part = part.cropped((slice(None), slice(None), slice(keep[0], keep[-1] + 1)))
+    mask = Volume(part.data == BY_NAME[name].label, part.grid)
+    return mask if mask.data.any() else None
 
 
 def _curved(scene: Scene, view: View, order: PictureOrder) -> Picture:

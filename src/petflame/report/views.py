@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from petflame.space.boxes import box_corners
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume, ras_to_lps
 
@@ -149,7 +150,7 @@ def cut_region(mask: Volume, view: View, margin_mm: float = 0.0) -> Cut:
 
     contours = contours_of(mask, margin_mm)
     inside = np.zeros(view.points_lps_mm.shape[:2], bool)
-    low, high = _window(contours.grid.to_ras(_corners(contours.grid.shape)), view)
+    low, high = _window(contours.grid.to_ras(box_corners([-1] * 3, contours.grid.shape)), view)
     if low is None:
         return Cut([], inside)
     window = (slice(low[0], high[0]), slice(low[1], high[1]))
@@ -159,10 +160,6 @@ def cut_region(mask: Volume, view: View, margin_mm: float = 0.0) -> Cut:
     smooth = ndimage.gaussian_filter(distance, 0.8, mode="nearest")
     lines = [line for line in find_contours(smooth, margin_mm) if len(line) > 5]
     return Cut([approximate_polygon(line, 0.35)[:, ::-1] + (low[1] + 0.5, low[0] + 0.5) for line in lines], inside)
-
-
-def _corners(shape: tuple[int, int, int]) -> Array:
-    return np.array(np.meshgrid(*[(-1, n) for n in shape])).reshape(3, -1).T
 
 
 def _window(corners_ras_mm: Array, view: View) -> tuple[Array | None, Array]:

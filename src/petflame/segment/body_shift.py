@@ -27,6 +27,7 @@ from petflame.segment.tissues import (
     turned,
 )
 from petflame.space.blocks import block_grid, block_mean
+from petflame.space.boxes import voxels_between
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 # Spacing of the tissue maps, of the lattice that is searched first, and how far.
@@ -145,9 +146,9 @@ def _lattice_search(tissues: Tissues, image: Volume) -> list[Array]:
     # The lattice lies along the tissue grid; both images are read on it.
     shape = np.maximum(1, np.floor((np.array(tissues.grid.shape) - 1) / step).astype(int) + 1)
     reach = int(np.ceil(FARTHEST_MM / LATTICE_MM))
-    at = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1) * step
+    at = voxels_between([0, 0, 0], shape) * step
     maps = [ndimage.map_coordinates(m, np.moveaxis(at, -1, 0), order=1, mode="nearest") for m in tissues.maps[:3]]
-    padded = np.stack(np.meshgrid(*[np.arange(-reach, n + reach) for n in shape], indexing="ij"), axis=-1) * step
+    padded = voxels_between([-reach] * 3, shape + reach) * step
     ijk = image.grid.to_ijk(tissues.grid.to_ras(padded))
     inside = np.asarray(((ijk >= 0) & (ijk <= np.array(image.grid.shape) - 1)).all(axis=-1))
     values = ndimage.map_coordinates(image.data, np.moveaxis(ijk, -1, 0), order=1, mode="nearest") * inside
@@ -196,7 +197,7 @@ def _explained_everywhere(maps: list[Array], values: Array, inside: Array, lags:
 def _refined(tissues: Tissues, image: Volume, start_mm: Array) -> tuple[Fit, Array, int]:
     """Fit in three axes from a start; also the samples' places on the tissue grid, (n, 3), and how many overlap."""
     grid = tissues.grid
-    voxels = np.stack(np.meshgrid(*[np.arange(n) for n in image.grid.shape], indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels = image.grid.voxels().reshape(-1, 3)
     stride = max(1, len(voxels) // (4 * MOST_SAMPLES))
     voxels = voxels[::stride]
     where = grid.to_ijk(image.grid.to_ras(voxels))

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
 from petflame.segment.anatomy_checks import anatomy_checks, shape_of_mask, with_checks
 from petflame.segment.product import Check, Segmentation
+from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Volume
 
 # Checks of where a vessel lies and what fills it. Calibre, length and course are the reader's to say: an aneurysm, a
@@ -184,7 +185,7 @@ def fit_check(labels: Volume, ct: Volume) -> Check | None:
     level = max(BLOOD_HU, float(np.median(here)))
     own = _departure(here, level)
     steps = np.arange(-SEARCH_MM, SEARCH_MM + 1e-6, STEP_MM)
-    moves = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    moves = lattice(steps, steps, steps).reshape(-1, 3)
     moves = moves[np.argsort(np.linalg.norm(moves, axis=1), kind="stable")]
     origin = ct.grid.to_ijk(np.zeros(3))
     costs = np.array([_departure(_hu(points + ct.grid.to_ijk(move) - origin, ct), level) for move in moves])

@@ -21,6 +21,7 @@ from petflame.recovery import (
     standard_error,
 )
 from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.space.boxes import box_between, voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
@@ -163,12 +164,10 @@ def _pool(name: str, labels: Volume, finding: VesselFinding, pet: Volume) -> Poo
     if not mask.data.any() or not len(finding.centreline_lps_mm):
         return None
     contours = contours_of(to_canonical(mask, copy=False), NEIGHBOUR_MM)
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in contours.grid.shape])).reshape(3, -1).T
-    reached = pet.grid.to_ijk(contours.grid.to_ras(corners))
+    reached = pet.grid.to_ijk(contours.grid.to_ras(contours.grid.corners()))
     low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(reached.max(axis=0)).astype(int) + 1, pet.grid.shape)
-    axes = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
-    voxels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels = voxels_between(low, high).reshape(-1, 3)
     places = pet.grid.to_ras(voxels)
     distance = distance_at(contours, places)
     points = ras_to_lps(places)
@@ -183,7 +182,7 @@ def _pool(name: str, labels: Volume, finding: VesselFinding, pet: Volume) -> Poo
     inner = min(max(radius - CORE_DEPTH_MM, THIN_CORE_MM), radius)
     effective = effective_voxels(voxels[core], pet.grid, FWHM_MM)
     mean, sd = float(values.mean()), float(values.std(ddof=1))
-    box = pet.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    box = pet.data[box_between(low, high)]
     # Only a peak can be taken for a source: its slopes are hot because of it.
     peaks = (box == ndimage.maximum_filter(box, 3)).ravel()
     outside = np.flatnonzero(peaks & (distance > 0) & (distance <= NEIGHBOUR_MM))

@@ -10,7 +10,8 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.segment.product import PetCtShift
 from petflame.segment.tissues import FEWEST_SAMPLES, FWHM_MM, fit, samples, tissues_round, turned
-from petflame.space.blocks import Box, label_boxes
+from petflame.space.blocks import label_boxes
+from petflame.space.boxes import Box
 from petflame.space.grid import Volume, ras_to_lps
 
 FARTHEST_MM = 6.0

@@ -23,7 +23,8 @@ from petflame.segment.tissues import (
     tissues_round,
     turned,
 )
-from petflame.space.blocks import Box, label_boxes
+from petflame.space.blocks import label_boxes
+from petflame.space.boxes import Box, lattice
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 # Farther from the body's own shift than this no vessel lies: necks turn, vessels beat and breathe, by millimetres.
@@ -123,7 +124,7 @@ def _left_everywhere(tissues: Tissues, where: Array, values: Array, start_mm: Ar
     """Shifts in the plane, (n, 2), on a lattice round the start, and the residual sum of squares at each."""
     reach = int(RANGE_MM // LATTICE_MM)
     steps = np.arange(-reach, reach + 1) * LATTICE_MM
-    places = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2) + start_mm[:2]
+    places = lattice(steps, steps).reshape(-1, 2) + start_mm[:2]
     left = []
     for place in places:
         at = where - np.array([*place, start_mm[2]]) / tissues.grid.spacing_mm

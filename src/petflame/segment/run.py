@@ -6,7 +6,7 @@ from pathlib import Path
 
 from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
-from petflame.files import read_json, read_nifti
+from petflame.files import read_json, read_nifti, read_nifti_grid
 from petflame.folders import VisitFolder
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
@@ -22,19 +22,9 @@ from petflame.space.grid import Grid, Volume
 METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
 
 
-def image_grid(path: Path) -> Grid:
-    """Return the grid of a NIfTI file from its header alone."""
-    import nibabel as nib
-    import numpy as np
-
-    image = nib.load(path)
-    i, j, k = image.shape[:3]
-    return Grid((int(i), int(j), int(k)), np.asarray(image.affine, float))
-
-
 def visit_grids(visit: VisitFolder) -> dict[str, Grid]:
     """Return the 'ct' and 'pet' grid of a converted visit, those that exist."""
-    return {name: image_grid(path) for name, path in (("ct", visit.ct), ("pet", visit.pet)) if path.exists()}
+    return {name: read_nifti_grid(path) for name, path in (("ct", visit.ct), ("pet", visit.pet)) if path.exists()}
 
 
 def refuse_to_lose_edits(root: Path) -> None:

@@ -11,8 +11,10 @@ from petflame.anatomy import BY_NAME, CAROTIDS
 from petflame.segment.anatomy_checks import VesselShape
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
+from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.orientation import canonical_grid, to_canonical
+from petflame.space.polyline import arc_length_mm
 
 STEP_MM = 1.0
 LARGEST_SHIFT_MM = 2.0
@@ -76,7 +78,7 @@ def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
 
     Returns points about `STEP_MM` apart, shape (m, 3), from the first point to the last.
     """
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_lps_mm, axis=0), axis=1))])
+    along = arc_length_mm(points_lps_mm)
     count = max(3, int(np.ceil(along[-1] / STEP_MM)) + 1)
     step = along[-1] / (count - 1)
     place = np.clip((along / step).astype(int), 0, count - 2)
@@ -169,13 +171,13 @@ def paint_vessel(vessel: SeededVessel, grid: Grid) -> Array:
             np.arange(max(0, round(middle[a]) - reach[a]), min(grid.shape[a], round(middle[a]) + reach[a] + 1))
             for a in range(2)
         )
-        ii, jj = np.meshgrid(i, j, indexing="ij")
-        places = grid.to_ras(np.stack([ii, jj, np.full(ii.shape, k)], axis=-1))
+        voxels = lattice(i, j, np.array([k]))[:, :, 0]
+        places = grid.to_ras(voxels)
         across = places - centre
         # Distance from the slanted axis, so that an oblique vessel is cut as an ellipse.
         along = across @ slope
         inside = (across**2).sum(axis=-1) - along**2 <= vessel.radius_mm**2
-        chosen.append(np.column_stack([ii[inside], jj[inside], np.full(inside.sum(), k)]))
+        chosen.append(voxels[inside])
     return np.concatenate(chosen) if chosen else np.zeros((0, 3), int)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
-from petflame.space.blocks import Box, block_grid, block_mean
+from petflame.space.blocks import block_grid, block_mean
+from petflame.space.boxes import Box, box_between, voxels_between
 from petflame.space.grid import Array, Grid, Volume
 
 FWHM_MM = 6.0
@@ -81,7 +82,7 @@ def tissues_round(name: str, own: Box, labels: Volume, ct: Volume, farthest_mm: 
     block = np.maximum(1, np.floor(FINE_MM / spacing + 0.01)).astype(int)
     # A box thinner than a block has nothing to average.
     block = np.minimum(block, stop - start)
-    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    box = box_between(start, stop)
     parts = _parts(name, labels.data[box], ct.data[box], block)
     size = spacing * block
     grid = block_grid(labels.grid, start, block, parts[0].shape)
@@ -110,12 +111,11 @@ def samples(
     `start_mm`, along the tissue grid's axes, is where the vessel is looked for in the PET.
     """
     grid = tissues.grid
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape])).reshape(3, -1).T + start_mm / grid.spacing_mm
+    corners = grid.corners() + start_mm / grid.spacing_mm
     reached = pet.grid.to_ijk(grid.to_ras(corners))
     low = np.maximum(np.ceil(reached.min(axis=0)), 0).astype(int)
     high = np.minimum(np.floor(reached.max(axis=0)) + 1, pet.grid.shape).astype(int)
-    axes = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
-    voxels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels = voxels_between(low, high).reshape(-1, 3)
     where = grid.to_ijk(pet.grid.to_ras(voxels))
     rim, start = np.array([farthest_mm, farthest_mm, 0.0]) / grid.spacing_mm, start_mm / grid.spacing_mm
     inside = ((where - start >= rim) & (where - start <= np.array(grid.shape) - 1 - rim)).all(axis=1)

@@ -295,5 +295,5 @@ def _arch_at_edge(labels: Array, grid: Grid) -> bool:
     arch = np.argwhere(labels == BY_NAME["aorta_arch"].label)
     if not len(arch):
         return False
-    corners = grid.to_ras(np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape])).reshape(3, -1).T)
+    corners = grid.to_ras(grid.corners())
     return bool(corners[:, 2].max() - grid.to_ras(arch)[:, 2].max() < EDGE_MM)

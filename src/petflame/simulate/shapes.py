@@ -10,6 +10,7 @@ import numpy as np
 from petflame.simulate.lattice import Lattice
 from petflame.simulate.pose import Pose
 from petflame.space.grid import Array
+from petflame.space.polyline import arc_length_mm
 
 FAR_MM = np.float32(1e3)
 
@@ -60,11 +61,11 @@ class Tube:
         return self._sampled(pose.apply(self.points_mm), tolerance_mm)
 
     def _sampled(self, points: Array, tolerance_mm: float) -> Samples:
-        chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        chord = arc_length_mm(points)
         step = float(np.sqrt(8.0 * tolerance_mm * max(np.min(self.radii_mm), 0.8)))
         at = np.linspace(0.0, chord[-1], max(int(np.ceil(chord[-1] / step)) + 1, 2))
         line = smooth_curve(chord, np.column_stack([points, self.radii_mm]), at)
-        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line[:, :3], axis=0), axis=1))])
+        arc = arc_length_mm(line[:, :3])
         return Samples(line[:, :3], line[:, 3], arc)
 
     def field(self, lattice: Lattice, pose: Pose, margin_mm: float) -> Field | None:

@@ -12,6 +12,7 @@ from petflame.simulate.lattice import Lattice
 from petflame.simulate.pet import Uptake
 from petflame.simulate.vessels import Artery
 from petflame.space.grid import Array
+from petflame.space.polyline import length_mm
 
 ACTIVE_THRESHOLD = 2.0
 MDS_MM = 15.0
@@ -96,7 +97,7 @@ def _vessel(suv: Array, inside: Array, lattice: Lattice, background_suv: float) 
 
 def wall_suv(artery: Artery, uptake: Uptake) -> float:
     """Return the mean uptake of an artery's painted wall before any blur, SUVbw."""
-    length = float(np.linalg.norm(np.diff(artery.lumen.points_mm, axis=0), axis=1).sum())
+    length = length_mm(artery.lumen.points_mm)
     arc, angle = np.meshgrid(np.arange(0.0, length, 2.0), np.linspace(-np.pi, np.pi, 24, endpoint=False))
     gain, thickness = artery.profile(arc, angle)
     mean_gain = float((gain * thickness).sum() / thickness.sum())

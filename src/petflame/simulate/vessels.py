@@ -10,6 +10,7 @@ from petflame.simulate import courses
 from petflame.simulate.build import Morph
 from petflame.simulate.shapes import Tube
 from petflame.space.grid import Array
+from petflame.space.polyline import length_mm
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _jitter(points: Array, sd_mm: float, rng: np.random.Generator) -> Array:
 def _with_plaques(artery: Artery, rng: np.random.Generator) -> Artery:
     if artery.group == "other":
         return artery
-    length = float(np.linalg.norm(np.diff(artery.lumen.points_mm, axis=0), axis=1).sum())
+    length = length_mm(artery.lumen.points_mm)
     aorta = artery.group == "aorta"
     plaques = [
         Plaque(

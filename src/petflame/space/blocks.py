@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from petflame.space.boxes import Box, box_of_mask
 from petflame.space.grid import Array, Grid, Volume
-
-Box = tuple[slice, slice, slice]
 
 
 def label_boxes(labels: Array) -> list[Box | None]:
@@ -46,27 +45,9 @@ def block_grid(grid: Grid, start: Array, block: Array, shape: tuple[int, ...]) -
     >>> block_grid(Grid((8, 8, 8), np.eye(4)), np.array([2, 2, 2]), np.array([2, 2, 2]), (3, 3, 3)).to_ras([0, 0, 0])
     array([2.5, 2.5, 2.5])
     """
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_ras(start + (np.asarray(block) - 1) / 2)
-    affine[:3, :3] = affine[:3, :3] * block
-    i, j, k = shape
-    return Grid((i, j, k), affine)
+    return grid.resampled(start + (np.asarray(block) - 1) / 2, block, shape)
 
 
 def crop_to_mask(mask: Volume, margin_voxels: int = 1) -> Volume:
     """Cut the bounding box of a mask, with a margin, out of its grid."""
-    along = [np.flatnonzero(mask.data.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    starts = [max(int(a[0]) - margin_voxels, 0) for a in along]
-    stops = [min(int(a[-1]) + 1 + margin_voxels, n) for a, n in zip(along, mask.data.shape, strict=True)]
-    data = mask.data[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))]
-    affine = mask.grid.affine.copy()
-    affine[:3, 3] = mask.grid.to_ras(starts)
-    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
-
-
-def padded(mask: Volume, voxels: tuple[int, int, int]) -> Volume:
-    """Add empty voxels on both sides of every axis; the grid follows."""
-    data = np.pad(mask.data, [(n, n) for n in voxels])
-    affine = mask.grid.affine.copy()
-    affine[:3, 3] = mask.grid.to_ras([-n for n in voxels])
-    return Volume(data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine))
+    return mask.cropped(box_of_mask(mask.data, margin_voxels))

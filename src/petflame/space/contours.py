@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.space.blocks import crop_to_mask, padded
+from petflame.space.blocks import crop_to_mask
 from petflame.space.grid import Array, Grid, Volume
 
 FAR_MM = 1e3
@@ -42,7 +42,7 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
     """
     spacing = mask.grid.spacing_mm
     pad = int(np.ceil((margin_mm + 12.0) / min(spacing[:2]))) + 1
-    crop = padded(crop_to_mask(mask, 0), (pad, pad, 0))
+    crop = crop_to_mask(mask, 0).padded((pad, pad, 0))
     half = 0.5 * float(np.sqrt(spacing[0] * spacing[1]))
     distance = np.full(crop.data.shape, FAR_MM, np.float32)
     occupied: Array = np.asarray(crop.data.any(axis=(0, 1)))

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petflame.errors import InputRefused
+from petflame.space.boxes import Box, box_corners, voxels_between
 
 AFFINE_TOLERANCE_MM = 1e-3
+# Far below the volume of any voxel of a scanner, so that only rounding can leave it.
+LEAST_VOXEL_MM3 = 1e-9
 Array = NDArray[Any]
 
 
@@ -27,10 +30,27 @@ class Grid:
         Voxels along i, j, k.
     affine : (4, 4) float array
         Voxel ijk to RAS mm.
+
+    Raises
+    ------
+    ValueError
+        When the shape is not three whole numbers from 1 on, or the affine is no invertible map of voxels to mm.
     """
 
     shape: tuple[int, int, int]
     affine: Array
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in self.shape):
+            raise ValueError(f"its shape {self.shape} is not three whole numbers from 1 on")
+        if self.affine.shape != (4, 4):
+            raise ValueError(f"its affine has shape {self.affine.shape}, not (4, 4)")
+        if not np.isfinite(self.affine).all():
+            raise ValueError("its affine is not invertible: it holds numbers that are not finite")
+        if (self.affine[3] != (0, 0, 0, 1)).any():
+            raise ValueError(f"the last row of its affine is {self.affine[3].tolist()}, not 0, 0, 0, 1")
+        if self.voxel_volume_mm3 < LEAST_VOXEL_MM3:
+            raise ValueError("its affine is not invertible: its directions and spacing do not span a space")
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -54,8 +74,8 @@ class Grid:
         """
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape])).reshape(3, -1)
-        return bool(np.abs(self.to_ras(corners.T) - other.to_ras(corners.T)).max() <= tolerance_mm)
+        corners = self.corners()
+        return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance_mm)
 
     def to_ras(self, ijk: Any) -> Array:
         """Map voxel coordinates, shape (..., 3), to RAS mm, shape (..., 3)."""
@@ -65,6 +85,60 @@ class Grid:
         """Map RAS mm, shape (..., 3), to fractional voxel coordinates, shape (..., 3)."""
         inverse = np.linalg.inv(self.affine)
         return np.asarray(ras_mm, float) @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def corners(self, outer: bool = False) -> Array:
+        """Voxel ijk of the eight corners, shape (8, 3): the centres of the corner voxels or, `outer`, their far ends.
+
+        >>> Grid((3, 3, 3), np.eye(4)).corners(outer=True).max(axis=0)
+        array([2.5, 2.5, 2.5])
+        """
+        beyond = 0.5 if outer else 0
+        return box_corners([-beyond] * 3, [n - 1 + beyond for n in self.shape])
+
+    def voxels(self) -> Array:
+        """Voxel ijk of every voxel, shape (I, J, K, 3)."""
+        return voxels_between([0, 0, 0], self.shape)
+
+    def resampled(self, start: Any, step: Any, shape: tuple[int, ...]) -> Grid:
+        """Return a grid of the same directions that begins at voxel `start` and goes on in steps of `step` voxels.
+
+        Parameters
+        ----------
+        start : (3,) array
+            Voxel ijk of its first voxel; may lie between voxels and beyond the ends.
+        step : float or (3,) array
+        shape : (int, int, int)
+        """
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_ras(start)
+        affine[:3, :3] = affine[:3, :3] * step
+        i, j, k = shape
+        return Grid((i, j, k), affine)
+
+    def cropped(self, box: Box) -> Grid:
+        """Return the grid of what `box` cuts out of an array.
+
+        >>> Grid((8, 8, 8), np.eye(4)).cropped((slice(2, 5), slice(0, 8), slice(7, 8))).describe()
+        '3 x 8 x 1 voxels of 1 x 1 x 1 mm from (2.00, 0.00, 7.00) RAS mm'
+        """
+        ends = [part.indices(n) for part, n in zip(box, self.shape, strict=True)]
+        return self.resampled([a for a, _, _ in ends], 1, tuple(b - a for a, b, _ in ends))
+
+    def padded(self, voxels: tuple[int, int, int]) -> Grid:
+        """Return the grid with so many voxels more at both ends of each axis.
+
+        >>> Grid((2, 2, 2), np.eye(4)).padded((0, 0, 3)).describe()
+        '2 x 2 x 8 voxels of 1 x 1 x 1 mm from (0.00, 0.00, -3.00) RAS mm'
+        """
+        return self.resampled(
+            [-n for n in voxels], 1, tuple(n + 2 * m for n, m in zip(self.shape, voxels, strict=True))
+        )
+
+    def moved(self, ras_mm: Any) -> Grid:
+        """Return the grid moved in patient space, RAS mm."""
+        affine = self.affine.copy()
+        affine[:3, 3] += ras_mm
+        return Grid(self.shape, affine)
 
     def describe(self) -> str:
         """Say shape, spacing and origin in one phrase, for error messages."""
@@ -90,6 +164,32 @@ class Volume:
     def __post_init__(self) -> None:
         if self.data.shape != self.grid.shape:
             raise ValueError(f"array of shape {self.data.shape} on a grid of shape {self.grid.shape}")
+
+    def cropped(self, box: Box) -> Volume:
+        """Cut a box out; its voxels stay where they are. The data are a view."""
+        return Volume(self.data[box], self.grid.cropped(box))
+
+    def padded(self, voxels: tuple[int, int, int]) -> Volume:
+        """Add empty voxels on both sides of every axis."""
+        return Volume(np.pad(self.data, [(n, n) for n in voxels]), self.grid.padded(voxels))
+
+    def moved(self, ras_mm: Any) -> Volume:
+        """Return the same values elsewhere in patient space, moved by RAS mm."""
+        return Volume(self.data, self.grid.moved(ras_mm))
+
+
+def grid_read(shape: tuple[int, ...], affine: Array, where: str, remedy: str) -> Grid:
+    """Return the grid that a file tells.
+
+    Raises
+    ------
+    InputRefused
+        When it is none, see `Grid`; the file is called `where`.
+    """
+    try:
+        return Grid(shape, np.asarray(affine, float))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise InputRefused.of(str(error), where, remedy) from None
 
 
 def require_same_grid(a: Grid, b: Grid, name_a: str, name_b: str) -> None:

@@ -19,6 +19,15 @@ def arc_length_mm(points_mm: Array) -> Array:
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
+def length_mm(points_mm: Array) -> float:
+    """Return the length of a polyline, shape (n, 3).
+
+    >>> length_mm(np.array([[0, 0, 0], [0, 0, 3.0], [0, 4, 3]]))
+    7.0
+    """
+    return float(np.linalg.norm(np.diff(points_mm, axis=0), axis=1).sum())
+
+
 def places_at(line_mm: Array, arc_mm: Array) -> Array:
     """Places on a polyline, shape (n, 3), at distances along it."""
     arc = arc_length_mm(line_mm)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from petflame import __version__
-from petflame.anatomy import TARGET_VESSELS
 from petflame.files import sha256, write_json, write_tsv
-from petflame.protocol import ChangeRules
-from petflame.repeatability import Repeatability
 from petflame.trial import patients as pt
 from petflame.trial.arms import ancova as ac
 from petflame.trial.arms import endpoints as ep
@@ -21,63 +19,28 @@ from petflame.trial.arms import resample as rs
 from petflame.trial.arms import variations as vn
 from petflame.trial.arms import vessels as vs
 from petflame.trial.cdisc import write_datasets
-from petflame.trial.cohort import AnalysisSet, Cohort, analysis_set_record, load_cohort
+from petflame.trial.choices import AnalysisChoices, TrialTables
+from petflame.trial.cohort import Cohort, analysis_set_record, load_cohort
 from petflame.trial.estimates import NotEstimable, describe
 from petflame.trial.flow import consort
 from petflame.trial.parts import Parts
 
-SEED = 4241601
 BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
 INTERVAL = ("estimate", "low", "high", "p")
 
 
 def analyse(
-    patients: Path,
-    out: Path,
-    *,
-    vessels: Path | None = None,
-    allocation: Path | None = None,
-    participants: Path | None = None,
-    strata: tuple[str, ...] = (),
-    exclusions: Path | None = None,
-    seed: int = SEED,
-    permutations: int = rs.PERMUTATIONS,
-    analysis_set: AnalysisSet = "all_measured",
-    target_vessels: tuple[str, ...] = TARGET_VESSELS,
-    repeatability: Repeatability | None = None,
-    reliability: Path | None = None,
-    variations: Path | None = None,
-    about_variations: dict[str, str] | None = None,
-    study_id: str = "UNKNOWN",
-    provenance: dict[str, Any] | None = None,
+    tables: TrialTables, out: Path, choices: AnalysisChoices, provenance: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Analyse a trial and write ``arms.json`` with its tables.
 
     Parameters
     ----------
-    patients, vessels, allocation, participants, exclusions : Path
-        The tables of a study; TBR values are ratios without unit. Only `patients` is needed: without an allocation the
-        description is pooled and blinded.
+    tables : TrialTables
     out : Path
         Folder for the results.
-    strata : tuple of str
-        Columns of PARTICIPANTS taken as categories, in the models and in the permutation.
-    seed, permutations : int
-        Of the permutation test; the bootstrap uses seed + 1.
-    analysis_set : {'all_measured', 'comparable'}
-    target_vessels : tuple of str
-        The vessels of the Holm correction and of the mixed model.
-    repeatability : Repeatability, optional
-        Of repeated scans, for the band of one patient's percent change; default is the default protocol's.
-    reliability : Path, optional
-        A ``reliability.json``; its within-subject CV goes before the one configured.
-    variations : Path, optional
-        The study's ``variations.tsv``: the effect under every variation of the measurement.
-    about_variations : dict, optional
-        Variation to what it does, in the order to report them.
-    study_id : str
-        Identifier of the study in the CDISC datasets.
-    provenance : dict, optional
+    choices : AnalysisChoices
+    provenance : mapping, optional
         What the caller knows of the run; written as given, beside versions and hashes of the tables.
 
     Returns
@@ -91,19 +54,9 @@ def analyse(
         With every fault of every table. What is exploratory (reliability, variations, mixed model, missing follow-up,
         sensitivity, CDISC) stands alone: where it fails, ``set_aside`` and ``notes`` say why, and the rest is made.
     """
-    cohort = load_cohort(patients, vessels, allocation, participants, strata, exclusions, analysis_set)
+    cohort = load_cohort(tables, choices.strata, choices.analysis_set)
     parts = Parts()
-    configured = repeatability or Repeatability.of(ChangeRules())
-    noise = parts("reliability", lambda: configured.measured(reliability), configured)
-    inputs = {
-        "patients": patients,
-        "vessels": vessels,
-        "allocation": allocation,
-        "participants": participants,
-        "exclusions": exclusions,
-        "reliability": reliability,
-        "variations": variations,
-    }
+    noise = parts("reliability", lambda: choices.repeatability.measured(tables.reliability), choices.repeatability)
     document: dict[str, Any] = {"primary": None, "pooled": pooled(cohort)}
     changes = pt.patient_changes(cohort, noise)
     analysed = changes[changes["participant_id"].isin(cohort.analysed["participant_id"])]
@@ -111,27 +64,26 @@ def analyse(
     if cohort.blinded:
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
-        document |= arm_blocks(cohort, seed, permutations, target_vessels, out, parts)
+        document |= arm_blocks(cohort, choices, out, parts)
         document["responders"] = parts.attempt("responders", lambda: pt.responders(analysed, noise))
-    if variations is not None:
-        about, table = about_variations or {}, variations
+    if tables.variations is not None:
+        about, table = choices.about_variations, tables.variations
         none: list[dict[str, Any]] = []
         document["variations"] = parts("variations", lambda: vn.variation_blocks(cohort, table, about, out), none)
     pt.write_patient_changes(out, changes)
-    given = [p for p in inputs.values() if p is not None]
-    parts("CDISC datasets", lambda: write_datasets(cohort, out, study_id, given), None)
+    parts("CDISC datasets", lambda: write_datasets(cohort, out, choices.study_id, tables.given.values()), None)
     write_reasons(cohort, out)
     document |= {
         "analysis_set": analysis_set_record(cohort),
         "consort": consort(cohort),
-        "strata": list(strata),
+        "strata": list(choices.strata),
         "notes": [*cohort.notes, *parts.notes],
         "set_aside": parts.set_aside,
         "provenance": {
             **(provenance or {}),
             "petflame": __version__,
-            "seed": seed,
-            "inputs": {k: {"file": p.name, "sha256": sha256(p)} for k, p in inputs.items() if p is not None},
+            "seed": choices.seed,
+            "inputs": {name: {"file": p.name, "sha256": sha256(p)} for name, p in tables.given.items()},
         },
     }
     write_json(out / "arms.json", document)
@@ -153,10 +105,9 @@ def pooled(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def arm_blocks(
-    cohort: Cohort, seed: int, permutations: int, target_vessels: tuple[str, ...], out: Path, parts: Parts
-) -> dict[str, Any]:
+def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts) -> dict[str, Any]:
     """Return every block that compares the arms; each but the primary stands alone."""
+    seed = choices.seed
     arms = ac.make_arms(cohort.analysed, BASELINE, FOLLOWUP, cohort.strata)
     document: dict[str, Any] = {}
     try:
@@ -167,9 +118,11 @@ def arm_blocks(
     one = parts.attempt
     document["sensitivity"] = {
         "hc3": one("hc3", lambda: ac.hc3(arms), ("se", "p")),
-        "permutation": one("permutation", lambda: rs.permutation_test(arms, permutations, seed), ("p",)),
+        "permutation": one("permutation", lambda: rs.permutation_test(arms, choices.permutations, seed), ("p",)),
         "bootstrap": one(
-            "bootstrap", lambda: rs.bootstrap(arms, seed=seed), ("adjusted_percent_low", "adjusted_percent_high")
+            "bootstrap",
+            lambda: rs.bootstrap(arms, seed=seed),
+            ("adjusted_percent_low", "adjusted_percent_high"),
         ),
         "leave_one_out": one("leave one out", lambda: _leave_one_out(arms, out)),
         "log_ratio_percent": one("log ratio", lambda: ac.log_ratio_percent(arms), INTERVAL),
@@ -180,13 +133,15 @@ def arm_blocks(
         "interaction": one("interaction", lambda: ia.interaction(arms), ("estimate", "se", "p")),
         "tertiles": one("tertiles", lambda: ia.tertiles(arms)),
     }
-    document |= vs.vessel_analyses(cohort, target_vessels, parts)
+    document |= vs.vessel_analyses(cohort, choices.target_vessels, parts)
     nothing: dict[str, Any] = {}
     document["endpoints"] = parts("endpoints", lambda: ep.endpoint_blocks(cohort), nothing)
     document["negative_controls"] = parts("negative controls", lambda: ep.negative_controls(cohort), nothing)
     document["sensitivity"]["covariates"] = parts("covariates", lambda: ep.covariate_blocks(cohort), nothing)
     document["sensitivity"] |= parts(
-        "missing follow-up", lambda: missing_blocks(cohort, seed), no_missing_blocks("it was set aside: see the notes")
+        "missing follow-up",
+        lambda: missing_blocks(cohort, seed),
+        no_missing_blocks("it was set aside: see the notes"),
     )
     return document
 

@@ -11,6 +11,7 @@ from petflame.anatomy import AORTA, BY_NAME
 from petflame.segment.geometric.parts import Parts
 from petflame.segment.geometric.surface import Tube, rasterise
 from petflame.segment.geometric.work import Work
+from petflame.space.boxes import box_between, box_corners, lattice
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 
@@ -63,12 +64,12 @@ def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:
     if len(present) == 0:
         return
     low, high = work.to_mm(present.min(axis=0) - 1), work.to_mm(present.max(axis=0) + 1)
-    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    corners = box_corners(low, high)
     ijk = labels.grid.to_ijk(ras_to_lps(corners))
     first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
     last = np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, labels.grid.shape), first)
     axes = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
-    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    box = box_between(first, last)
     directions = labels.grid.affine[:3, :3]
     if np.abs(directions - np.diag(np.diag(directions))).max() < 1e-6:
         at = []
@@ -81,7 +82,7 @@ def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:
         labels.data[box][value > 0] = value[value > 0]
         return
     for k in axes[2]:
-        plane = np.stack(np.meshgrid(axes[0], axes[1], [k], indexing="ij"), axis=-1)[:, :, 0]
+        plane = lattice(axes[0], axes[1], np.array([k]))[:, :, 0]
         place = work.to_index(ras_to_lps(labels.grid.to_ras(plane)))
         value = ndimage.map_coordinates(neighbours, np.moveaxis(place, -1, 0), order=0, mode="constant")
         labels.data[box[0], box[1], k][value > 0] = value[value > 0]

@@ -10,7 +10,9 @@ from scipy.spatial import cKDTree
 
 from petflame.segment.geometric.circles import clip_around_blood
 from petflame.segment.geometric.work import sample
+from petflame.space.boxes import box_between, box_corners, voxels_between
 from petflame.space.grid import Array, Volume, ras_to_lps
+from petflame.space.polyline import arc_length_mm
 
 RAYS = 40
 RADIAL_STEP_MM = 0.5
@@ -75,7 +77,7 @@ class Tube:
 def resample_line(points_mm: Array, values: Array, smooth_mm: float) -> tuple[Array, Array]:
     """Smooth a polyline, shape (n, 3), and its values, shape (n,), and resample both every 2 mm."""
     fine_mm = 0.5
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_mm, axis=0), axis=1))])
+    length = arc_length_mm(points_mm)
     keep = np.concatenate([[True], np.diff(length) > 1e-6])
     length, points_mm, values = length[keep], points_mm[keep], values[keep]
     at = np.arange(0.0, length[-1] + fine_mm, fine_mm)
@@ -86,7 +88,7 @@ def resample_line(points_mm: Array, values: Array, smooth_mm: float) -> tuple[Ar
     after = 2 * data[-1] - data[-2 : -pad - 2 : -1]
     smooth = ndimage.gaussian_filter1d(np.concatenate([before, data, after]), smooth_mm / fine_mm, axis=0)
     smooth = smooth[pad : pad + len(data)]
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(smooth[:, :3], axis=0), axis=1))])
+    length = arc_length_mm(smooth[:, :3])
     at = np.arange(0.0, length[-1], SECTION_STEP_MM)
     out = np.column_stack([np.interp(at, length, column) for column in smooth.T])
     return out[:, :3], out[:, 3]
@@ -284,22 +286,17 @@ def rasterise(tube: Tube, ct: Volume) -> list[tuple[tuple[slice, slice, slice], 
     for start in range(0, len(tube.centre_lps_mm), STRETCH):
         stretch = tube.centre_lps_mm[start : start + STRETCH]
         wide = float(tube.radius_mm[start : start + STRETCH].max()) + SECTION_STEP_MM
-        corners = np.array(
-            np.meshgrid(*zip(stretch.min(axis=0) - wide, stretch.max(axis=0) + wide, strict=True))
-        ).reshape(3, -1)
-        ijk = ct.grid.to_ijk(ras_to_lps(corners.T))
+        ijk = ct.grid.to_ijk(ras_to_lps(box_corners(stretch.min(axis=0) - wide, stretch.max(axis=0) + wide)))
         first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
         last = np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, ct.grid.shape), first)
-        shape = tuple(int(n) for n in last - first)
-        axes = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
-        index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        index = voxels_between(first, last)
+        shape, index = index.shape[:3], index.reshape(-1, 3)
         points = ras_to_lps(ct.grid.to_ras(index))
         nearest = np.asarray(tree.query(points, distance_upper_bound=reach)[1])
         near = (nearest >= start) & (nearest < start + STRETCH) & (nearest < len(tube.centre_lps_mm))
         inside = np.zeros(len(index), bool)
         inside[near] = _inside(tube, points[near], nearest[near])
-        box = (slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2]))
-        found.append((box, inside.reshape(shape), np.where(near, nearest, 0).reshape(shape)))
+        found.append((box_between(first, last), inside.reshape(shape), np.where(near, nearest, 0).reshape(shape)))
     return found
 
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from petflame.space.blocks import block_grid, block_mean
+from petflame.space.boxes import box_corners
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.itk import image_of
 
@@ -77,10 +78,7 @@ def coarse_view(ct: Volume, step_mm: float) -> Volume:
     """Take every n-th voxel of a canonical image so that the spacing comes close to `step_mm`, without copying."""
     stride = [max(1, round(step_mm / s)) for s in ct.grid.spacing_mm]
     data = ct.data[:: stride[0], :: stride[1], :: stride[2]]
-    affine = ct.grid.affine.copy()
-    affine[:3, :3] *= np.array(stride, float)
-    i, j, k = data.shape
-    return Volume(data, Grid((i, j, k), affine))
+    return Volume(data, ct.grid.resampled([0, 0, 0], stride, data.shape))
 
 
 def resample(ct: Volume, low_lps_mm: Array, high_lps_mm: Array) -> Work:
@@ -95,7 +93,7 @@ def resample(ct: Volume, low_lps_mm: Array, high_lps_mm: Array) -> Work:
     low_lps_mm, high_lps_mm : (3,) array
         Corners of the box.
     """
-    corners = np.array(np.meshgrid(*zip(low_lps_mm, high_lps_mm, strict=True))).reshape(3, -1).T
+    corners = box_corners(low_lps_mm, high_lps_mm)
     ijk = ct.grid.to_ijk(ras_to_lps(corners))
     first = np.maximum(np.floor(ijk.min(axis=0)).astype(int) - 2, 0)
     last = np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 3, ct.grid.shape)
@@ -104,20 +102,21 @@ def resample(ct: Volume, low_lps_mm: Array, high_lps_mm: Array) -> Work:
     last = np.minimum(last, ct.grid.shape)
     crop = ct.data[first[0] : last[0], first[1] : last[1], first[2] : last[2]]
     binned = block_mean(crop, factor, (AIR_HU, 3071))
-    image = image_of(Volume(binned, block_grid(ct.grid, first, factor, binned.shape)))
     size = np.maximum(np.ceil((high_lps_mm - low_lps_mm) / STEP_MM).astype(int) + 1, 1)
-    out = sitk.Resample(
-        image,
-        [int(n) for n in size],
-        sitk.Transform(),
-        sitk.sitkLinear,
-        np.asarray(low_lps_mm, float).tolist(),
-        [STEP_MM] * 3,
-        np.eye(3).ravel().tolist(),
-        AIR_HU,
-        sitk.sitkFloat32,
-    )
-    hu = np.ascontiguousarray(sitk.GetArrayFromImage(out).transpose(2, 1, 0))
+    hu = np.full(size, AIR_HU, np.float32)
+    if binned.size:
+        out = sitk.Resample(
+            image_of(Volume(binned, block_grid(ct.grid, first, factor, binned.shape))),
+            [int(n) for n in size],
+            sitk.Transform(),
+            sitk.sitkLinear,
+            np.asarray(low_lps_mm, float).tolist(),
+            [STEP_MM] * 3,
+            np.eye(3).ravel().tolist(),
+            AIR_HU,
+            sitk.sitkFloat32,
+        )
+        hu = np.ascontiguousarray(sitk.GetArrayFromImage(out).transpose(2, 1, 0))
     middle = (low_lps_mm + high_lps_mm) / 2
     z = low_lps_mm[2] + STEP_MM * np.arange(size[2])
     axis = np.stack([np.full_like(z, middle[0]), np.full_like(z, middle[1]), z], axis=1)

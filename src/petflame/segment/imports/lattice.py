@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from petflame.segment.imports.claims import REFERENCES, Reference, elsewhere
+from petflame.space.boxes import box_corners
 from petflame.space.grid import Array, Grid, Volume
 
 # A centre this far from its voxel's, in voxels, can still mean no other voxel: headers round to 0.01 mm, and a
@@ -37,7 +38,7 @@ def index_map(affine: Array, shape: tuple[int, ...], grid: Grid) -> tuple[Array,
     count = len(shape)
     if not (np.abs(whole).sum(axis=0) == 1).all() or np.linalg.matrix_rank(whole) < count:
         return None
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(count, -1)
+    corners = box_corners(np.zeros(count, int), np.array(shape) - 1).T
     stray = np.abs((matrix - whole) @ corners + (offset - start)[:, None])
     if stray.max() > LARGEST_OFFSET_VOXELS:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from petflame.errors import InputRefused
+from petflame.files import nifti_grid
 from petflame.privacy import named
 from petflame.segment.imports.claims import Reference, elsewhere
 from petflame.segment.imports.doors import require_plausible, require_regular
@@ -57,17 +58,17 @@ def read_label_map(path: Path, where: str, grids: dict[str, Grid]) -> tuple[Refe
     try:
         with _opened(path) as stream:
             header = _header(stream, where)
-            shape, affine = _geometry(header, where)
-            found = fit_volume(affine, shape, grids, whole=True)
+            own = nifti_grid(header.get_data_shape(), header.get_best_affine(), where)
+            found = fit_volume(own.affine, own.shape, grids, whole=True)
             if found is None:
-                raise elsewhere(f"on {Grid(shape, affine).describe()}", grids, where)
+                raise elsewhere(f"on {own.describe()}", grids, where)
             kind = np.dtype(header.get_data_dtype())
             if kind.kind not in "iuf":
                 what = f"its voxels are of the type {kind}, which holds colours or pairs and not label numbers"
                 raise InputRefused.of(what, where, "save it as a map of whole numbers")
             reference, matrix, offset = found
-            require_plausible(shape, kind.itemsize, 1, grids[reference], size, where)
-            raw = _voxels(stream, header, shape, kind, where)
+            require_plausible(own.shape, kind.itemsize, 1, grids[reference], size, where)
+            raw = _voxels(stream, header, own.shape, kind, where)
             slope, intercept = header.get_slope_inter()
     except InputRefused:
         raise
@@ -97,18 +98,6 @@ def _header(stream: Any, where: str) -> Any:
         raise InputRefused.of("it is no NIfTI file", where, REMEDY)
     block = first + stream.read(size - 4)
     return getattr(nib, HEADER_BYTES[size]).from_fileobj(io.BytesIO(block), check=False)
-
-
-def _geometry(header: Any, where: str) -> tuple[tuple[int, int, int], Array]:
-    shape = tuple(int(n) for n in header.get_data_shape())
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise InputRefused.of(f"it has shape {shape}, not three dimensions", where, "give a 3-D image")
-    affine = np.asarray(header.get_best_affine(), float)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputRefused.of("its affine is not invertible", where, "write it with a valid qform or sform")
-    return (shape[0], shape[1], shape[2]), affine
 
 
 def _voxels(stream: Any, header: Any, shape: tuple[int, ...], kind: np.dtype[Any], where: str) -> Array:

@@ -16,7 +16,7 @@ from petflame.segment.imports.doors import require_own_data, require_plausible
 from petflame.segment.imports.lattice import fit_volume, inside
 from petflame.segment.imports.names import is_ignored
 from petflame.segment.imports.sidecar import Sidecar
-from petflame.space.grid import Array, Grid
+from petflame.space.grid import Array, Grid, grid_read
 
 _KEY = re.compile(r"Segment(\d+)_(ID|Name|LabelValue|Layer)")
 
@@ -47,21 +47,21 @@ def read_slicer(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar
         When it cannot be read, holds fractions or numbers that nothing names, or lies on neither grid.
     """
     size = require_own_data(path, where)
-    reader, shape, affine = _header(path, where)
+    reader, own = _header(path, where)
     allowed = {r: g for r, g in grids.items() if sidecar.grid in ("", r)}
-    found = fit_volume(affine, shape, allowed)
+    found = fit_volume(own.affine, own.shape, allowed)
     if found is None:
-        raise elsewhere(f"on {Grid(shape, affine).describe()}", allowed or grids, where)
+        raise elsewhere(f"on {own.describe()}", allowed or grids, where)
     reference, matrix, offset = found
     item_bytes = _item_bytes(reader)
-    require_plausible(shape, item_bytes, reader.GetNumberOfComponents(), grids[reference], size, where)
+    require_plausible(own.shape, item_bytes, reader.GetNumberOfComponents(), grids[reference], size, where)
     data = _voxels(reader, where)
     if data.dtype.kind not in _INTEGERS and (not np.isfinite(data).all() or (data != np.rint(data)).any()):
         raise InputRefused.of("its values are not whole numbers", where, "export a label map, not fractions")
     table = _table(reader, data.shape[3], where)
     claims, notes, used = [], [], np.zeros(data.shape, bool)
     for position, (names, value, layer) in enumerate(table or _numbers(data), start=1):
-        mask = data[..., layer] == value if 0 <= layer < data.shape[3] else np.zeros(shape, bool)
+        mask = data[..., layer] == value if 0 <= layer < data.shape[3] else np.zeros(own.shape, bool)
         if 0 <= layer < data.shape[3]:
             used[..., layer] |= mask
         if is_ignored(names, value, sidecar.names):
@@ -72,7 +72,7 @@ def read_slicer(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar
             continue
         voxels = np.argwhere(mask) @ matrix.T + offset
         if not inside(voxels, grids[reference]).all():
-            raise elsewhere(f"partly outside the images ({Grid(shape, affine).describe()})", allowed, where)
+            raise elsewhere(f"partly outside the images ({own.describe()})", allowed, where)
         claims.append(Claim(names, value, voxels, title))
     faults = FaultList()
     if ((data != 0) & ~used).any():
@@ -85,8 +85,8 @@ def read_slicer(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar
 _Row = tuple[tuple[str, ...], int, int]
 
 
-def _header(path: Path, where: str) -> tuple[Any, tuple[int, int, int], Array]:
-    """SimpleITK's reader that has seen the header alone, size along i, j, k, and affine to RAS mm."""
+def _header(path: Path, where: str) -> tuple[Any, Grid]:
+    """SimpleITK's reader that has seen the header alone, and the grid that it tells."""
     import SimpleITK as sitk  # noqa: N813
 
     reader = sitk.ImageFileReader()
@@ -101,10 +101,7 @@ def _header(path: Path, where: str) -> tuple[Any, tuple[int, int, int], Array]:
     affine[:3, :3] = np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
     affine[:3, 3] = reader.GetOrigin()
     affine[:2] *= -1.0
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputRefused.of("its directions or spacing do not span a space", where, "export it again")
-    i, j, k = (int(n) for n in reader.GetSize())
-    return reader, (i, j, k), affine
+    return reader, grid_read(tuple(int(n) for n in reader.GetSize()), affine, where, "export it again")
 
 
 def _item_bytes(reader: Any) -> int:

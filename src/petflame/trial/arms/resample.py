@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
+from petflame.trial.choices import PERMUTATIONS
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant
 
-PERMUTATIONS = 20000
 RESAMPLES = 10000
 CHUNK = 2000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 
 
-def variation_blocks(cohort: Cohort, variations: Path, about: dict[str, str], out: Path) -> list[dict[str, Any]]:
+def variation_blocks(cohort: Cohort, variations: Path, about: Mapping[str, str], out: Path) -> list[dict[str, Any]]:
     """Estimate the effect under every variation and write ``sensitivity.tsv``.
 
     Parameters
@@ -40,7 +41,7 @@ def variation_blocks(cohort: Cohort, variations: Path, about: dict[str, str], ou
         Of the primary analysis; its analysis set, arms and strata hold here too.
     variations : Path
         ``variations.tsv`` of the study: participant_id, variation, index_vessel, baseline, followup.
-    about : dict
+    about : mapping
         Variation to what it does, in the order to report them.
     out : Path
         Folder for the results.
