@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step
 
@@ -142,8 +143,10 @@ def reliability(
 
 @app.command()
 def power(
-    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = 30,
-    effect_percent: Annotated[float, typer.Option(help="True change of TBRmax by the drug, per cent.")] = -7.7,
+    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = PATIENTS_PER_ARM,
+    effect_percent: Annotated[
+        float, typer.Option(help="True change of TBRmax by the drug, per cent.")
+    ] = EFFECT_PERCENT,
     dropout: Annotated[float, typer.Option(help="Share without follow-up.")] = 0.0,
     trials: Annotated[int, typer.Option(min=100, help="Simulated trials.")] = 2000,
     reliability_file: Annotated[

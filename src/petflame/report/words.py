@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from petflame.published import EFFECT_PERCENT
+
 DASH = "–"
 HARD_SPACE = "\u00a0"
-# The published effect on the index vessel (measurement definitions, section 5): the size a reader has in mind.
-PUBLISHED_PERCENT = -7.7
 _PATH = re.compile(r"(?<![\w<.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/:;,'\"()]+)+[\\/](?=[^\s\\/])")
 _UID = re.compile(r"2\.25\.\d{9,}|\d+(?:\.\d+){4,}")
 _HYPHEN = re.compile(r"(?<![\w.-])-(?=\d)")
@@ -160,7 +160,7 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
     patients : mapping
         The ``patients`` block of ``arms.json``: within_subject_cv, no_change_band_percent, published_bands_percent.
     """
-    size = PUBLISHED_PERCENT if effect_percent is None else effect_percent
+    size = EFFECT_PERCENT if effect_percent is None else effect_percent
     which = "the published average effect" if effect_percent is None else "the average effect"
     (low, high), cv = patients["no_change_band_percent"], patients["within_subject_cv"]
     others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in patients["published_bands_percent"])
@@ -170,8 +170,8 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
         if inside
         else f"A change of {percent(size)} in a single patient lies beyond the assumed measurement noise"
     )
-    if not inside and low <= PUBLISHED_PERCENT <= high:
-        verdict += f" (the published {percent(PUBLISHED_PERCENT)} lies within it)"
+    if not inside and low <= EFFECT_PERCENT <= high:
+        verdict += f" (the published {percent(EFFECT_PERCENT)} lies within it)"
     return (
         f"{verdict}: {which} is a mean over many patients and says nothing about one. With a within-subject "
         f"coefficient of variation of {number(100 * cv, 1)} %, two scans of an unchanged patient differ by "
