@@ -11,7 +11,7 @@ from petflame.protocol import Protocol
 from petflame.report import figures, tables, words
 from petflame.report.participants import hottest_section, picture_orders, sections_to_show, table_row
 from petflame.report.read import read_results
-from petflame.trial.arms.blocks import Vessel, VesselMean
+from petflame.trial.arms.vessel_blocks import Vessel, VesselMean
 from petflame.trial.blocks import without
 
 

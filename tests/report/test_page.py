@@ -25,8 +25,8 @@ from petflame.report.participants import panel, table_row
 from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
-from petflame.trial.arms.blocks import WithinPatients
 from petflame.trial.arms.interaction import within_patients
+from petflame.trial.arms.vessel_blocks import WithinPatients
 from petflame.trial.arms.vessels import WITHIN
 from petflame.trial.blocks import block
 from petflame.trial.choices import AnalysisChoices, TrialTables

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
-from petflame.trial.arms.blocks import Control, Mixed, Primary, Secondary, VariedEffect, Vessel, VesselMean
+from petflame.trial.arms.blocks import Control, Primary, Secondary, VariedEffect
 from petflame.trial.arms.sensitivity import SensitivityBlocks
+from petflame.trial.arms.vessel_blocks import Mixed, Vessel, VesselMean
 from petflame.trial.blocks import (
     Consort,
     DescribedArms,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from petflame.trial.arms import interaction, mixed
 from petflame.trial.arms.ancova import adjusted_percent, ancova, difference_record, make_arms
-from petflame.trial.arms.blocks import ArmByVessel, Mixed, Vessel, VesselMean, WithinPatients
+from petflame.trial.arms.vessel_blocks import ArmByVessel, Mixed, Vessel, VesselMean, WithinPatients
 from petflame.trial.blocks import block
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
