@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from petflame.trial.arms.mixed import fit_random_intercept
-from petflame.trial.design.power import SEED
+from petflame.trial.choices import SEED
 from petflame.trial.design.simulated_trials import Design, run_trials, simulate_trials
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from coverage import mixed_rejection
 
 from petflame.trial.analyse import analyse
-from petflame.trial.design.power import SEED
+from petflame.trial.choices import SEED, AnalysisChoices, TrialTables
 from petflame.trial.design.simulated_trials import Design, run_trials
 from petflame.trial.events.outcomes import outcomes
 
@@ -168,9 +168,8 @@ def target_text(folder: Path) -> str:
     """Return the published figures beside what petflame makes of data constructed to have them."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
-        found = analyse(
-            folder / "patients.tsv", out, vessels=folder / "vessels.tsv", allocation=folder / "allocation.tsv"
-        )
+        tables = TrialTables(folder / "patients.tsv", folder / "vessels.tsv", folder / "allocation.tsv")
+        found = analyse(tables, out, AnalysisChoices())
         events = outcomes(folder / "outcomes.tsv", folder / "allocation_followup.tsv", out)
     primary, more = found["primary"], found["sensitivity"]
     base = {arm: found["arms"][arm]["baseline"] for arm in ("active", "control")}

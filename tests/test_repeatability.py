@@ -14,6 +14,7 @@ from petflame.errors import InputRefused
 from petflame.protocol import ChangeRules, Protocol
 from petflame.repeatability import Repeatability
 from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
 
 
 def test_the_band_holds_what_two_scans_of_an_unchanged_artery_give() -> None:
@@ -64,13 +65,8 @@ def test_the_protocols_published_limits_reach_the_responders(tmp_path: Path) -> 
     for name, made in {"patients": table, "allocation": arms}.items():
         made.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
     rules = ChangeRules(within_subject_cv=0.04, published_bands_percent=(12.0, 20.0))
-    found = analyse(
-        tmp_path / "patients.tsv",
-        tmp_path / "out",
-        allocation=tmp_path / "allocation.tsv",
-        permutations=50,
-        repeatability=Repeatability.of(rules),
-    )
+    tables = TrialTables(tmp_path / "patients.tsv", allocation=tmp_path / "allocation.tsv")
+    found = analyse(tables, tmp_path / "out", AnalysisChoices(permutations=50, repeatability=Repeatability.of(rules)))
     assert {k for k in found["responders"] if k.startswith("published")} == {
         "published_12_percent",
         "published_20_percent",
@@ -89,7 +85,9 @@ def test_a_pair_outside_the_analysis_set_keeps_its_band(tmp_path: Path) -> None:
         }
     )
     table.to_csv(tmp_path / "patients.tsv", sep="\t", index=False)
-    found = analyse(tmp_path / "patients.tsv", tmp_path / "out", analysis_set="comparable")
+    found = analyse(
+        TrialTables(tmp_path / "patients.tsv"), tmp_path / "out", AnalysisChoices(analysis_set="comparable")
+    )
     changes = pd.read_csv(tmp_path / "out" / "patient_changes.tsv", sep="\t")
     assert list(changes["participant_id"]) == list(table["participant_id"])
     assert sum(found["patients"]["verdicts"].values()) == 5
@@ -100,7 +98,7 @@ def test_tables_of_a_pair_and_of_the_analysis_agree_to_the_last_digit(tmp_path: 
     changes = [noise.change(2.0 + 0.037 * n, 1.91 + 0.041 * n) for n in range(5)]
     pair = pd.DataFrame([{"participant_id": f"P{n}", **_pair_cells(c)} for n, c in enumerate(changes)])
     pair.to_csv(tmp_path / "patients.tsv", sep="\t", index=False)
-    analyse(tmp_path / "patients.tsv", tmp_path / "out")
+    analyse(TrialTables(tmp_path / "patients.tsv"), tmp_path / "out", AnalysisChoices())
     made = pd.read_csv(tmp_path / "out" / "patient_changes.tsv", sep="\t")
     for column in ("percent_change", "percent_low", "percent_high"):
         assert list(made[column]) == list(pair[column])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from petflame.fingerprint import Request, Source
 from petflame.folders import StudyOut, VisitFolder
 from petflame.protocol import Protocol
 from petflame.study import Study
+from petflame.trial.choices import TrialTables
 
 # Time at which events are counted, unless the verb is told otherwise.
 HORIZON_YEARS = 2.0
@@ -107,19 +108,16 @@ def _whose(study: Study) -> str:
 
 
 def analyse_request(
-    tables: Iterable[Path | None],
-    allocation: Path | None,
-    participants: Path | None,
-    reliability: Path | None,
+    tables: TrialTables,
     protocol: Protocol,
     strata: Sequence[str],
     study_id: str,
     analysis_set: str | None = None,
 ) -> Request:
-    """Return what the analysis of the arms depends on; `tables` are those of ``collect``, in its order."""
-    given = {"allocation": allocation, "participants": participants, "reliability": reliability}
-    sources = {role: Source.of(path) for role, path in given.items() if path is not None}
-    sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables) if path is not None}
+    """Return what the analysis of the arms depends on."""
+    roles = ("allocation", "participants", "reliability")
+    sources = {role: Source.of(path) for role, path in tables.given.items() if role in roles}
+    sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables.collected) if path is not None}
     options = {
         "protocol": protocol.digest,
         "strata": list(strata),

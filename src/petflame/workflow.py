@@ -36,6 +36,7 @@ from petflame.requests import (
 from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
+from petflame.trial.choices import TrialTables
 
 SIMULATED = "simulated"
 
@@ -169,9 +170,16 @@ class Workflow:
         job = self._job(request, "trial", out.step("collect"), tables, (*measured, *pairs))
         yield replace(job, local=key_table_holds(study, out))
         allocation, participants = self.table("allocation.tsv"), self.table("participants.tsv")
-        request = analyse_request(
-            tables, allocation, participants, self._reliability, protocol, self._strata, self._study_id
+        given = TrialTables(
+            out.patients,
+            vessels=out.vessels,
+            allocation=allocation,
+            participants=participants,
+            exclusions=out.exclusions,
+            reliability=self._reliability,
+            variations=out.variations,
         )
+        request = analyse_request(given, protocol, self._strata, self._study_id)
         yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
         made: tuple[Path, ...] = (out.arms,)
         events = self.table("outcomes.tsv")

@@ -23,6 +23,7 @@ from petflame.segment.product import Segmentation, VesselFinding, write_segmenta
 from petflame.space.grid import Grid, Volume
 from petflame.study import Study, load_study
 from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.events.outcomes import outcomes
 
 CT = Grid((60, 60, 40), np.array([[-2.0, 0, 0, 60], [0, -2.0, 0, 60], [0, 0, 3.0, 0], [0, 0, 0, 1]]))
@@ -130,17 +131,16 @@ def run_analysis(made: MadeStudy, blinded: bool = False, reliability: Path | Non
     """Analyse the made study."""
     results = StudyOut(made.out)
     allocation = None if blinded else made.root / "allocation.tsv"
-    analyse(
+    tables = TrialTables(
         results.patients,
-        made.out,
         vessels=results.vessels,
         allocation=allocation,
         participants=made.root / "participants.tsv",
-        permutations=200,
         reliability=reliability,
         variations=results.variations,
-        about_variations={v.name: v.about for v in Protocol().sensitivity},
     )
+    about = {v.name: v.about for v in Protocol().sensitivity}
+    analyse(tables, made.out, AnalysisChoices(permutations=200, about_variations=about))
     if not blinded:
         outcomes(made.root / "outcomes.tsv", made.root / "allocation.tsv", made.out, patients=results.patients)
 

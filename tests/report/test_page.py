@@ -26,6 +26,10 @@ from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
+from petflame.trial.arms.vessel_blocks import WithinPatients
+from petflame.trial.arms.vessels import WITHIN
+from petflame.trial.blocks import block
+from petflame.trial.choices import AnalysisChoices, TrialTables
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -209,7 +213,7 @@ def test_vessels_of_a_patient_and_later_events_have_their_panels(own_copy):
     rows["tbr_max_baseline"] = rng.normal(2.2, 0.3, len(rows))
     rows["tbr_max_followup"] = rows["tbr_max_baseline"] + rng.normal(-0.1, 0.2, len(rows))
     arms = json.loads((own_copy.out / "arms.json").read_text())
-    arms["mixed"]["interaction"] = within_patients(rows)
+    arms["mixed"]["interaction"] = block(WithinPatients, lambda: within_patients(rows), **WITHIN)
     (own_copy.out / "arms.json").write_text(json.dumps(arms))
     page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
     text = " ".join(" ".join(read(page).text).split())
@@ -276,6 +280,14 @@ def test_without_an_analysis_it_refuses(tmp_path: Path):
         write_report(tmp_path, None, Protocol(), None)
 
 
+def test_an_analysis_of_another_version_is_refused_with_the_remedy(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    del arms["sensitivity"]["hc3"]["reason"]
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    with pytest.raises(InputRefused, match=r"sensitivity\.hc3\.reason.*run `petflame analyse` again"):
+        write_report(own_copy.out, own_copy.root, Protocol(), None)
+
+
 def test_refused_outcomes_leave_the_effect_and_are_named(own_copy, tmp_path, monkeypatch):
     table, out = tmp_path / "outcomes.tsv", own_copy.out
     table.write_text("participant_id\ttime_years\tevent\nP01\t1,5\tno\n")
@@ -316,7 +328,7 @@ def test_a_small_or_early_trial_has_a_page(tmp_path: Path, sizes: tuple[int, int
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
     pd.DataFrame({"participant_id": names, "arm": arms}).to_csv(tmp_path / "allocation.tsv", sep="\t", index=False)
     files = {name: tmp_path / f"{name}.tsv" for name in ("vessels", "allocation")}
-    analyse(tmp_path / "patients.tsv", tmp_path, **files, permutations=99)
+    analyse(TrialTables(tmp_path / "patients.tsv", **files), tmp_path, AnalysisChoices(permutations=99))
     text = " ".join(read(write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")).text)
     assert all(name in text for name in names)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from petflame.errors import InputRefused
 from petflame.privacy import with_names
 from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.design.power import power
 from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
@@ -19,9 +21,10 @@ from petflame.trial.reliability import reliability
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def run(tables, patients, allocation=None, **options):
-    given = {} if allocation is None else {"allocation": tables.write("allocation", allocation)}
-    return analyse(tables.write("patients", patients), tables.folder / "out", permutations=100, **given, **options)
+def run(tables, patients, allocation=None, strata=(), analysis_set="all_measured", **more):
+    more |= {} if allocation is None else {"allocation": tables.write("allocation", allocation)}
+    choices = AnalysisChoices(strata=strata, analysis_set=analysis_set, permutations=100)
+    return analyse(TrialTables(tables.write("patients", patients), **more), tables.folder / "out", choices)
 
 
 def refusal(call, *args, **kwargs) -> str:
@@ -187,9 +190,9 @@ def test_nobody_measured_at_follow_up(tables):
 def test_empty_and_headless_tables(tables):
     path = tables.folder / "patients.tsv"
     path.write_text("")
-    assert "patients.tsv" in refusal(analyse, path, tables.folder / "out")
+    assert "patients.tsv" in refusal(analyse, TrialTables(path), tables.folder / "out", AnalysisChoices())
     path.write_text("participant_id\ttbr_max_baseline\ttbr_max_followup\n")
-    assert "no rows" in refusal(analyse, path, tables.folder / "out")
+    assert "no rows" in refusal(analyse, TrialTables(path), tables.folder / "out", AnalysisChoices())
 
 
 def test_vessels_of_strangers_and_unknown_vessels(tables):
@@ -309,8 +312,8 @@ def test_columns_with_names_of_ours_change_nothing(golden_tables, tmp_path):
     vessels = pd.read_csv(golden_tables["vessels"], sep="\t", dtype={"participant_id": str})
     path = tmp_path / "vessels.tsv"
     vessels.assign(arm="x", analysed="no").to_csv(path, sep="\t", index=False)
-    given = {"allocation": golden_tables["allocation"], "permutations": 200}
-    plain = analyse(golden_tables["patients"], tmp_path / "a", vessels=golden_tables["vessels"], **given)
-    odd = analyse(golden_tables["patients"], tmp_path / "b", vessels=path, **given)
+    given = TrialTables(golden_tables["patients"], golden_tables["vessels"], golden_tables["allocation"])
+    plain = analyse(given, tmp_path / "a", AnalysisChoices(permutations=200))
+    odd = analyse(replace(given, vessels=path), tmp_path / "b", AnalysisChoices(permutations=200))
     assert odd["mixed"] == plain["mixed"]
     assert odd["set_aside"] == []

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
 
 SCHEMA = json.loads((Path(__file__).parent / "dataset_json_1_1.schema.json").read_text(encoding="utf-8"))
 KINDS = {"string": str, "integer": int, "double": float}
@@ -23,16 +24,8 @@ def written(golden_tables, tmp_path_factory):
     out, t = tmp_path_factory.mktemp("datasets"), golden_tables
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        analyse(
-            t["patients"],
-            out,
-            vessels=t["vessels"],
-            allocation=t["allocation"],
-            participants=t["participants"],
-            strata=("site",),
-            permutations=50,
-            study_id="GOLDEN",
-        )
+        given = TrialTables(t["patients"], t["vessels"], t["allocation"], t["participants"])
+        analyse(given, out, AnalysisChoices(strata=("site",), permutations=50, study_id="GOLDEN"))
     return out
 
 

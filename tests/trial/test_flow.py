@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
 
 
 @pytest.fixture
@@ -27,10 +28,10 @@ def trial(tables):
     return {"patients": patients, "allocation": made["allocation"], "participants": people}
 
 
-def run(tables, trial, **options):
+def run(tables, trial):
     paths = {name: tables.write(name, table) for name, table in trial.items()}
-    patients = paths.pop("patients")
-    found = analyse(patients, tables.folder / "o", permutations=50, analysis_set="comparable", **paths, **options)
+    choices = AnalysisChoices(permutations=50, analysis_set="comparable")
+    found = analyse(TrialTables(**paths), tables.folder / "o", choices)
     return found, {s["station"]: s for s in found["consort"]["stations"]}
 
 

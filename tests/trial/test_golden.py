@@ -13,6 +13,7 @@ from petflame.trial.analyse import analyse
 from petflame.trial.arms.ancova import make_arms
 from petflame.trial.arms.interaction import interaction
 from petflame.trial.arms.missing import Imputer
+from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
 
@@ -24,20 +25,14 @@ MIXED = 1e-5
 def arms_json(golden_tables, tmp_path_factory):
     t = golden_tables
     out = tmp_path_factory.mktemp("arms")
-    return analyse(t["patients"], out, vessels=t["vessels"], allocation=t["allocation"], permutations=200)
+    return analyse(TrialTables(t["patients"], t["vessels"], t["allocation"]), out, AnalysisChoices(permutations=200))
 
 
 @pytest.fixture(scope="module")
 def stratified(golden_tables, tmp_path_factory):
     t = golden_tables
-    return analyse(
-        t["patients"],
-        tmp_path_factory.mktemp("strata"),
-        allocation=t["allocation"],
-        participants=t["participants"],
-        strata=("site",),
-        permutations=200,
-    )
+    given = TrialTables(t["patients"], allocation=t["allocation"], participants=t["participants"])
+    return analyse(given, tmp_path_factory.mktemp("strata"), AnalysisChoices(strata=("site",), permutations=200))
 
 
 def check(found, golden, prefix, keys, rel):

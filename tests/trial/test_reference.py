@@ -11,6 +11,7 @@ import pytest
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.ancova import make_arms
 from petflame.trial.arms.missing import Imputer
+from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.events.outcomes import outcomes
 from petflame.trial.reliability import reliability
 
@@ -24,12 +25,8 @@ def data(reference):
 
 @pytest.fixture(scope="module")
 def arms_json(data, tmp_path_factory):
-    return analyse(
-        data / "patients.tsv",
-        tmp_path_factory.mktemp("arms"),
-        vessels=data / "vessels.tsv",
-        allocation=data / "allocation.tsv",
-    )
+    given = TrialTables(data / "patients.tsv", data / "vessels.tsv", data / "allocation.tsv")
+    return analyse(given, tmp_path_factory.mktemp("arms"), AnalysisChoices())
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +108,9 @@ def test_arms(arms_json, path, value, tolerance):
 
 
 def test_site_as_stratum(data, tmp_path):
-    found = analyse(
-        data / "patients.tsv",
-        tmp_path,
-        allocation=data / "allocation.tsv",
-        participants=data / "participants.tsv",
-        strata=("site",),
-        permutations=500,
-    )["primary"]
+    tables = {name: data / f"{name}.tsv" for name in ("patients", "allocation", "participants")}
+    choices = AnalysisChoices(strata=("site",), permutations=500)
+    found = analyse(TrialTables(**tables), tmp_path, choices)["primary"]
     assert found["difference"] == pytest.approx(-0.17019389, abs=5e-9)
     assert found["se"] == pytest.approx(0.06909989, abs=5e-9)
     assert found["p"] == pytest.approx(0.01687772, abs=5e-9)

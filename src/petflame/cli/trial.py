@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step
 
@@ -49,42 +50,30 @@ def analyse(
     from petflame.repeatability import Repeatability
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
+    from petflame.trial.choices import AnalysisChoices, TrialTables
 
-    choices = load_protocol(protocol)
+    chosen = load_protocol(protocol)
     console = Console(log_json, record)
-    refuse_changed_tables((patients, vessels, exclusions, variations))
+    tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations)
+    refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console) as outcome:
-        tables = (patients, vessels, exclusions, variations)
-        outcome.made_from(
-            analyse_request(
-                tables, allocation, participants, reliability_file, choices, columns, study_id, analysis_set
-            )
-        )
+        outcome.made_from(analyse_request(tables, chosen, columns, study_id, analysis_set))
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
             clear("outcomes", out)
-        result = run(
-            patients,
-            out,
-            vessels=vessels,
-            allocation=allocation,
-            participants=participants,
+        choices = AnalysisChoices(
             strata=columns,
-            exclusions=exclusions,
-            analysis_set=analysis_set or choices.analysis_set,
-            target_vessels=choices.summary.target_vessels,
-            repeatability=Repeatability.of(choices.change),
-            reliability=reliability_file,
-            variations=variations,
-            about_variations={v.name: v.about for v in choices.sensitivity},
+            analysis_set=analysis_set or chosen.analysis_set,
+            target_vessels=chosen.summary.target_vessels,
+            repeatability=Repeatability.of(chosen.change),
+            about_variations={v.name: v.about for v in chosen.sensitivity},
             study_id=study_id,
-            provenance=choices.stamp,
         )
+        result = run(tables, out, choices, chosen.stamp)
         primary = result["primary"]
         if primary is None:
-            why = result.get("primary_reason") or "without an allocation the result is pooled and blinded"
-            console.say(f"no effect per arm: {why}; {out / 'arms.json'}")
+            console.say(f"no effect per arm: {result['primary_reason']}; {out / 'arms.json'}")
         else:
             console.say(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
@@ -121,7 +110,8 @@ def outcomes(
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
-        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
+        by_arm = {"active": result["events"]["active"], "control": result["events"]["control"]}
+        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in by_arm.items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
         console.say(result["sample_needed"]["sentence"])
 
@@ -153,8 +143,10 @@ def reliability(
 
 @app.command()
 def power(
-    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = 30,
-    effect_percent: Annotated[float, typer.Option(help="True change of TBRmax by the drug, per cent.")] = -7.7,
+    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = PATIENTS_PER_ARM,
+    effect_percent: Annotated[
+        float, typer.Option(help="True change of TBRmax by the drug, per cent.")
+    ] = EFFECT_PERCENT,
     dropout: Annotated[float, typer.Option(help="Share without follow-up.")] = 0.0,
     trials: Annotated[int, typer.Option(min=100, help="Simulated trials.")] = 2000,
     reliability_file: Annotated[

@@ -17,6 +17,7 @@ from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
+from petflame.segment.imports.sidecar import is_sidecar
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
@@ -95,8 +96,9 @@ def read_edits(path: Path) -> Edits:
             continue
         elif is_regions(entry):
             regions.append(entry)
-        elif entry.suffix.lower() in (".json", ".csv") and not _is_sidecar(entry):
+        elif entry.suffix.lower() in (".json", ".csv") and not entry.name.endswith("_columns.json"):
             seeds.append(entry)
+    seeds = [s for s in seeds if not any(is_sidecar(s, r) for r in regions)]
     for found, what in ((regions, "regions"), (seeds, "seeds")):
         if len(found) > 1:
             names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
@@ -110,11 +112,6 @@ def read_edits(path: Path) -> Edits:
 def is_untouched(edits: Edits) -> bool:
     """Whether a form was handed back without a decision and nothing was redrawn."""
     return not edits.decisions and edits.regions is None and edits.seeds is None
-
-
-def _is_sidecar(path: Path) -> bool:
-    stem = path.name.removesuffix(".json").removesuffix("_columns")
-    return any((path.parent / f"{stem}{suffix}").exists() for suffix in (".nii.gz", ".nii", ".nrrd", ".tsv"))
 
 
 def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:

@@ -15,9 +15,10 @@ from petflame.dicom.assemble import Stack, assemble
 from petflame.dicom.scan import scan_folder
 from petflame.dicom.series import CLASSES, group_series
 from petflame.errors import InputRefused
-from petflame.files import read_json, write_atomically, write_json, write_nifti
+from petflame.files import read_json, write_atomically, write_nifti
 from petflame.folders import VisitFolder
 from petflame.segment.imports.lattice import index_map
+from petflame.segment.imports.sidecar import sidecar_paths, write_sidecar
 from petflame.segment.product import Segmentation, read_segmentation
 from petflame.space.grid import Array, Grid, Volume
 
@@ -119,19 +120,11 @@ def export_labels(visit_dir: Path, out: Path, dicom_dir: Path | None = None) -> 
 
 
 def _write_copy(visit: VisitFolder, segmentation: Segmentation, out: Path) -> list[str]:
-    stem = out.name.lower().removesuffix(".gz").removesuffix(".nii")
-    beside = out.with_name(f"{out.name[: len(stem)]}.json")
-    if {out.resolve(), beside.resolve()} & {visit.labels.resolve(), visit.labels_json.resolve()}:
+    if {p.resolve() for p in (out, *sidecar_paths(out))} & {visit.labels.resolve(), visit.labels_json.resolve()}:
         raise InputRefused.of("it is the visit's own label map", str(out), "write the copy elsewhere")
     names = read_json(visit.labels_json)["labels"]
     write_nifti(out, segmentation.labels, "petflame labels")
-    write_json(
-        beside,
-        {
-            "labels": {str(number): name for name, number in names.items()},
-            "landmarks_lps_mm": segmentation.landmarks_lps_mm,
-        },
-    )
+    write_sidecar(out, {str(number): name for name, number in names.items()}, segmentation.landmarks_lps_mm)
     return []
 
 

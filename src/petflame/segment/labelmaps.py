@@ -58,11 +58,11 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid], described: bool
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")
     landmarks = dict(sidecar.landmarks_lps_mm)
     if not described:
-        told = tuple(f"{where}: {doubt}" for doubt in require_orientation(labels, where))
+        told = tuple(f"{where}: {doubt}" for doubt in (*sidecar.doubts, *require_orientation(labels, where)))
         return Segmentation(labels, reference, {}, landmarks, provenance, told, told)
     segmentation = describe(labels, reference, "labels", landmarks, provenance)
     require_laterality(vessel_centres(segmentation.vessels), where)
-    doubts = require_orientation(labels, where)
+    doubts = (*sidecar.doubts, *require_orientation(labels, where))
     told = tuple(f"{where}: {doubt}" for doubt in doubts)
     return replace(segmentation, warnings=(*told, *segmentation.warnings), doubts=told)
 

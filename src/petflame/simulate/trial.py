@@ -14,6 +14,8 @@ from typing import Any
 from petflame.anatomy import REGIONS
 from petflame.errors import InputRefused
 from petflame.files import write_json, write_nifti, write_text, write_tsv
+from petflame.published import PATIENTS
+from petflame.segment.imports.sidecar import write_sidecar
 from petflame.simulate import truth
 from petflame.simulate.dicomwrite import write_visit
 from petflame.simulate.headers import timing
@@ -28,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 
 def simulate_trial(
     out: Path,
-    patients: int = 60,
+    patients: int = PATIENTS,
     size: SizeName = "fast",
     seed: int = DEFAULT_SEED,
     cores: int = 1,
@@ -94,13 +96,12 @@ def write_simulated_visit(
     labels = study / plan.labels
     write_nifti(labels, visit.label_map(), "reader's regions, simulated")
     names = {str(r.label): r.name for r in REGIONS if (visit.labels == r.label).any()}
-    sidecar = labels.with_name(labels.name.removesuffix(".nii.gz") + ".json")
-    write_json(sidecar, {"labels": names, "landmarks_lps_mm": visit.landmarks_lps_mm})
+    write_sidecar(labels, names, visit.landmarks_lps_mm)
     write_json(study / plan.seeds, visit.seeds_lps_mm)
     if truth_maps:
         path = study / "truth" / labels.name
         write_nifti(path, visit.size.pet.volume(visit.truth_labels), "true regions on the PET grid")
-        write_json(path.with_name(sidecar.name), {"labels": names, "landmarks_lps_mm": visit.landmarks_lps_mm})
+        write_sidecar(path, names, visit.landmarks_lps_mm)
     return _visit_truth(visit, as_written)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from petflame.errors import FaultList
 from petflame.exclusions import visits_without_result
 from petflame.outside import calling
+from petflame.trial.blocks import InSet, complete
+from petflame.trial.choices import AnalysisSet, TrialTables
 from petflame.trial.tables import (
     ARMS,
     few,
@@ -23,7 +25,6 @@ from petflame.trial.tables import (
     to_numbers,
 )
 
-AnalysisSet = Literal["all_measured", "comparable"]
 SETS: dict[str, str] = {
     "all_measured": "every participant whose index vessel was measured at both visits",
     "comparable": "those of all_measured whose two scans are not graded `fail` for comparability",
@@ -69,13 +70,7 @@ class Cohort:
 
 
 def load_cohort(
-    patients: Path,
-    vessels: Path | None = None,
-    allocation: Path | None = None,
-    participants: Path | None = None,
-    strata: tuple[str, ...] = (),
-    exclusions: Path | None = None,
-    analysis_set: AnalysisSet = "all_measured",
+    tables: TrialTables, strata: tuple[str, ...] = (), analysis_set: AnalysisSet = "all_measured"
 ) -> Cohort:
     """Read and join the tables.
 
@@ -85,11 +80,12 @@ def load_cohort(
         With every fault of every table, and of their agreement.
     """
     faults = FaultList()
+    patients, vessels = tables.patients, tables.vessels
     main = read_patients(patients, faults)
     parts = read_vessels(vessels, faults) if vessels else None
-    arms = read_allocation(allocation, faults) if allocation else None
-    people = read_participants(participants, strata, faults) if participants else None
-    refused = read_exclusions(exclusions, faults) if exclusions else None
+    arms = read_allocation(tables.allocation, faults) if tables.allocation else None
+    people = read_participants(tables.participants, strata, faults) if tables.participants else None
+    refused = read_exclusions(tables.exclusions, faults) if tables.exclusions else None
     if analysis_set not in SETS:
         faults.add(f"the analysis set `{analysis_set}` is unknown", "analysis_set", f"use one of {', '.join(SETS)}")
     if main is None or list(faults):
@@ -101,8 +97,8 @@ def load_cohort(
             calling(patients),
             "use the set all_measured, or pair the visits again",
         )
-    table = _join_strata(main, people, strata, patients, participants, faults)
-    table = _join_arms(table, arms, patients, allocation, faults)
+    table = _join_strata(main, people, strata, patients, tables.participants, faults)
+    table = _join_arms(table, arms, patients, tables.allocation, faults)
     if parts is not None and vessels is not None:
         strangers = sorted(set(parts["participant_id"]) - set(main["participant_id"]))
         if strangers:
@@ -245,7 +241,7 @@ def _index_disagreements(table: pd.DataFrame, parts: pd.DataFrame) -> list[str]:
     return [f"the index vessel's baseline differs between PATIENTS and VESSELS for {_names(ids)}"] if ids else []
 
 
-def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
+def analysis_set_record(cohort: Cohort) -> InSet:
     """Return the analysis_set block of ``arms.json``: how many stand where, and who was left out and why."""
     table = cohort.table
 
@@ -255,15 +251,16 @@ def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
             record |= {arm: int((chosen & (table["arm"] == arm)).sum()) for arm in ARMS}
         return record
 
-    record: dict[str, Any] = {"name": cohort.analysis_set, "definition": SETS[cohort.analysis_set]}
-    if not cohort.blinded:
-        record["randomised"] = count(table["allocated"])
-        record["randomised_not_scanned"] = count(table["allocated"] & ~table["listed"])
-    record |= {
+    record: dict[str, Any] = {
+        "name": cohort.analysis_set,
+        "definition": SETS[cohort.analysis_set],
+        "randomised": None if cohort.blinded else count(table["allocated"]),
+        "randomised_not_scanned": None if cohort.blinded else count(table["allocated"] & ~table["listed"]),
         "measured_baseline": count(table["measured_baseline"]),
         "measured_followup": count(table["measured_followup"]),
         "measured_both": count(table["measured_baseline"] & table["measured_followup"]),
         "analysed": count(table["analysed"]),
+        "comparability": None,
     }
     if "comparability" in table.columns:
         grades = table.loc[table["measured_baseline"] & table["measured_followup"], "comparability"].fillna(
@@ -275,4 +272,4 @@ def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
     record["left_out"] = [
         {("reason" if k == "left_out" else k): v for k, v in row.items()} for row in out[columns].to_dict("records")
     ]
-    return record
+    return complete(InSet, record)

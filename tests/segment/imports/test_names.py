@@ -6,7 +6,7 @@ import pytest
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.segment.imports.names import SYNONYMS, is_ignored, region_of, resolve
-from petflame.segment.imports.sidecar import read_sidecar, sidecar_path
+from petflame.segment.imports.sidecar import read_sidecar, sidecar_paths
 
 
 def test_every_region_knows_its_own_name_and_no_synonym_means_two_things():
@@ -56,7 +56,7 @@ def test_the_users_table_wins_by_name_or_by_number():
 
 def test_a_table_that_points_to_nothing_is_refused(tmp_path):
     path = tmp_path / "a.seg.nrrd"
-    sidecar_path(path).write_text(json.dumps({"names": {"RC": "carotis", "LC": "carotid_left"}}))
+    sidecar_paths(path)[1].write_text(json.dumps({"names": {"RC": "carotis", "LC": "carotid_left"}}))
     with pytest.raises(InputRefused, match=re.escape("RC: carotis")):
         read_sidecar(path)
 
@@ -64,14 +64,14 @@ def test_a_table_that_points_to_nothing_is_refused(tmp_path):
 @pytest.mark.parametrize("text", ['{"names": 3}', '{"grid": "mr"}', '{"first_image": "up"}', "[]", "{"])
 def test_a_damaged_table_is_refused(tmp_path, text):
     path = tmp_path / "a.dcm"
-    sidecar_path(path).write_text(text)
+    sidecar_paths(path)[1].write_text(text)
     with pytest.raises(InputRefused):
         read_sidecar(path)
 
 
 def test_a_file_for_a_label_map_serves_too(tmp_path):
     path = tmp_path / "a.nrrd"
-    sidecar_path(path).write_text(json.dumps({"labels": {"3": "svc"}, "landmarks_lps_mm": {"x": [1, 2, 3]}}))
+    sidecar_paths(path)[1].write_text(json.dumps({"labels": {"3": "svc"}, "landmarks_lps_mm": {"x": [1, 2, 3]}}))
     found = read_sidecar(path)
     assert found.names == {"3": "svc"}
     assert found.landmarks_lps_mm == {"x": (1.0, 2.0, 3.0)}

@@ -45,22 +45,27 @@ def write(path, labels):
 def test_the_files_of_an_import_are_those_that_change_its_outcome(tmp_path, grids, truth, name, others):
     path = tmp_path / name
     write(path, truth["ct"])
-    assert names_of(path) == {name, *others}
+    assert names_of(path) == {name, f"{name}.json", *others}
     before = import_segmentation(path, grids).labels.data
-    beside = next(p for p in files_of_import(path) if p.suffix == ".json")
-    assert not beside.exists()
-    beside.write_text("[")
-    with pytest.raises(InputRefused):
-        import_segmentation(path, grids)
-    beside.unlink()
+    both = [p for p in files_of_import(path) if p.suffix == ".json"]
+    for beside in both:
+        assert not beside.exists()
+        beside.write_text("[")
+        with pytest.raises(InputRefused):
+            import_segmentation(path, grids)
+        beside.unlink()
     assert (import_segmentation(path, grids).labels.data == before).all()
-    assert set(tmp_path.iterdir()) == set(files_of_import(path)) - {beside}
+    assert set(tmp_path.iterdir()) == set(files_of_import(path)) - {*both}
 
 
 @pytest.mark.parametrize("name", ["rois.json", "rois.xml"])
 def test_an_export_of_rois_opens_the_names_beside_it(tmp_path, name):
     (tmp_path / name).write_text(json.dumps({"Images": []}))
-    assert names_of(tmp_path / name) == {name, "rois.names.json" if name == "rois.json" else "rois.json"}
+    assert names_of(tmp_path / name) == {
+        name,
+        f"{name}.json",
+        "rois.names.json" if name == "rois.json" else "rois.json",
+    }
 
 
 def test_a_folder_opens_every_file_in_it_and_what_their_headers_name(tmp_path, truth):
@@ -77,14 +82,14 @@ def test_a_folder_opens_every_file_in_it_and_what_their_headers_name(tmp_path, t
 
 def test_a_missing_file_and_a_pipe_are_named_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.nhdr")
-    assert names_of(tmp_path / "pipe.nhdr") == {"pipe.nhdr", "pipe.json"}
-    assert names_of(tmp_path / "none.mhd") == {"none.mhd", "none.json"}
+    assert names_of(tmp_path / "pipe.nhdr") == {"pipe.nhdr", "pipe.nhdr.json", "pipe.json"}
+    assert names_of(tmp_path / "none.mhd") == {"none.mhd", "none.mhd.json", "none.json"}
 
 
 def test_nothing_else_is_opened_in_the_folder(tmp_path, grids, truth, monkeypatch):
     path = tmp_path / "read.seg.nrrd"
     write(path, truth["ct"])
-    (tmp_path / "read.seg.nrrd.json").write_text("{")
+    (tmp_path / "read.nrrd.json").write_text("{")
     opened = set()
 
     def watch(real):

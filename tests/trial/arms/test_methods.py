@@ -11,9 +11,10 @@ import pytest
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.ancova import adjusted_percent, ancova, hc3, make_arms
 from petflame.trial.arms.interaction import within_patients
-from petflame.trial.arms.missing import Imputer, imputation_blocks
+from petflame.trial.arms.missing import Imputer, multiple_imputation, tipping_point
 from petflame.trial.arms.resample import bootstrap, leave_one_out, permutation_test, permuted_arms
 from petflame.trial.arms.vessels import target_rows
+from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.design.batch import batch_ancova
 from petflame.trial.events.comparisons import horizon_counts
 
@@ -77,7 +78,7 @@ def test_hc3_widens_where_the_noisy_arm_is_the_smaller():
 def test_nothing_missing_is_said(tables):
     trial = tables.trial()
     paths = {name: tables.write(name, table) for name, table in trial.items()}
-    found = analyse(paths["patients"], tables.folder / "o", allocation=paths["allocation"], permutations=50)
+    found = analyse(TrialTables(**paths), tables.folder / "o", AnalysisChoices(permutations=50))
     assert found["sensitivity"]["multiple_imputation"]["difference"] is None
     assert "no follow-up is missing" in found["sensitivity"]["tipping_point"]["reason"]
 
@@ -85,10 +86,9 @@ def test_nothing_missing_is_said(tables):
 def test_tipping_point_takes_p_to_five_percent(arms):
     lost = np.isin(np.arange(40), [0, 2, 4, 6, 9])
     holed = replace(arms, followup=np.where(lost, np.nan, arms.followup))
-    found = imputation_blocks(holed, 3, 100)
-    assert found["multiple_imputation"]["imputed"] == {"active": 4, "control": 1}
-    delta = found["tipping_point"]["delta"]
     imputer = Imputer(holed, 100, 3)
+    assert multiple_imputation(imputer)["imputed"] == {"active": 4, "control": 1}
+    delta = tipping_point(imputer)["delta"]
     assert delta > 0
     assert imputer.estimate(delta)["p"] == pytest.approx(0.05, abs=1e-6)
     assert imputer.estimate(delta * 0.9)["p"] < 0.05
@@ -111,7 +111,8 @@ def test_early_censoring_is_counted_apart():
 
 
 def test_blinded_result_says_nothing_by_arm(golden_tables, tmp_path):
-    found = analyse(golden_tables["patients"], tmp_path, vessels=golden_tables["vessels"])
+    given = TrialTables(golden_tables["patients"], golden_tables["vessels"])
+    found = analyse(given, tmp_path, AnalysisChoices())
     assert found["primary"] is None
     assert found["pooled"]["n"] == 44
     text = "".join(p.read_text() for p in tmp_path.iterdir())
@@ -122,8 +123,9 @@ def test_blinded_result_says_nothing_by_arm(golden_tables, tmp_path):
 
 def test_same_input_same_bytes(golden_tables, tmp_path):
     t = golden_tables
+    given = TrialTables(t["patients"], t["vessels"], t["allocation"])
     for name in ("a", "b"):
-        analyse(t["patients"], tmp_path / name, vessels=t["vessels"], allocation=t["allocation"], permutations=99)
+        analyse(given, tmp_path / name, AnalysisChoices(permutations=99))
     names = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "b").iterdir())
     for name in names:
@@ -132,9 +134,14 @@ def test_same_input_same_bytes(golden_tables, tmp_path):
 
 def test_every_result_carries_its_definition(golden_tables, tmp_path):
     t = golden_tables
-    found = analyse(t["patients"], tmp_path, vessels=t["vessels"], allocation=t["allocation"], permutations=99)
+    given = TrialTables(t["patients"], t["vessels"], t["allocation"])
+    found = analyse(given, tmp_path, AnalysisChoices(permutations=99))
     for name, block in {**found["sensitivity"], "mixed": found["mixed"], "primary": found["primary"]}.items():
         assert not block or "definition" in block or "reason" in block, name
+
+
+def there(block):
+    return {name for name, value in block.items() if value is not None}
 
 
 def test_negative_controls_endpoints_and_covariates(tables):
@@ -151,11 +158,11 @@ def test_negative_controls_endpoints_and_covariates(tables):
         "patients": tables.write("patients", patients),
         "allocation": tables.write("allocation", trial["allocation"]),
     }
-    found = analyse(paths["patients"], tables.folder / "o", allocation=paths["allocation"], permutations=50)
-    assert set(found["negative_controls"]) == {"uptake_min", "blood_pool_suv", "definition"}
+    found = analyse(TrialTables(**paths), tables.folder / "o", AnalysisChoices(permutations=50))
+    assert there(found["negative_controls"]) == {"uptake_min", "blood_pool_suv", "definition"}
     assert all(found["negative_controls"][k]["p"] > 0.01 for k in ("uptake_min", "blood_pool_suv"))
-    assert set(found["endpoints"]) == {"mds_locked", "definition"}
-    assert set(found["sensitivity"]["covariates"]) == {"uptake_difference", "scanner", "all", "definition"}
+    assert there(found["endpoints"]) == {"mds_locked", "definition"}
+    assert there(found["sensitivity"]["covariates"]) == {"uptake_difference", "scanner", "all", "definition"}
 
 
 def test_withheld_vessels_are_not_analysed(golden_tables, tables):
@@ -163,7 +170,8 @@ def test_withheld_vessels_are_not_analysed(golden_tables, tables):
 
     rows = pd.read_csv(golden_tables["vessels"], sep="\t")
     rows["withheld"] = rows["vessel"] == "carotid_left"
-    cohort = load_cohort(golden_tables["patients"], tables.write("vessels", rows), golden_tables["allocation"])
+    given = TrialTables(golden_tables["patients"], tables.write("vessels", rows), golden_tables["allocation"])
+    cohort = load_cohort(given)
     assert set(target_rows(cohort, ("aorta_ascending", "carotid_left"))["vessel"]) == {"aorta_ascending"}
 
 

@@ -38,7 +38,7 @@ def combine(
         down or back to front.
     """
     regions = resolve([(c.names, c.number, c.title) for c in drawing.claims], sidecar.names, where)
-    notes, doubts = list(drawing.notes), list(drawing.doubts)
+    notes, doubts = list(drawing.notes), [*sidecar.doubts, *drawing.doubts]
     masks: dict[str, Array] = {}
     for claim, region in zip(drawing.claims, regions, strict=True):
         if region == IGNORE:

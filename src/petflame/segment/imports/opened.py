@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from petflame.segment.imports.headers import META_IMAGE, NRRD, detached_data
-from petflame.segment.imports.sidecar import sidecar_path
+from petflame.segment.imports.sidecar import sidecar_paths
 
 
 def files_of_import(path: Path) -> list[Path]:
@@ -19,9 +19,9 @@ def files_of_import(path: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The file itself, the one that its header names for the voxels, and the JSON file beside it that names regions,
-        existing or not: one that appears later changes the result. Of a folder every file in it, and theirs. Each
-        once, sorted.
+        The file itself, the one that its header names for the voxels, and the JSON files beside it that may name
+        regions, existing or not: one that appears later changes the result. Of a folder every file in it, and theirs.
+        Each once, sorted.
     """
     if not path.is_dir():
         return sorted(set(_of_file(path)))
@@ -31,7 +31,7 @@ def files_of_import(path: Path) -> list[Path]:
 
 
 def _of_file(path: Path) -> list[Path]:
-    found = [path, sidecar_path(path)]
+    found = [path, *sidecar_paths(path)]
     if path.name.lower().endswith((*NRRD, *META_IMAGE)):
         data = detached_data(path)
         if data is not None:

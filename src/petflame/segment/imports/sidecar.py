@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from petflame.errors import InputRefused
+from petflame.files import sha256, write_json
 from petflame.outside import read_json_object
 from petflame.privacy import named
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
+from petflame.segment.product import FORMAT
 from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
-KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image", "of_this_visit")
+KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image", "of_this_visit", "of", "sha256")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Sidecar:
         The user vouches that the file belongs to the visit, whatever patient it names.
     exists : bool
         Whether there is such a file.
+    doubts : tuple of str
+        Why it may not fit the file that it lies beside.
     """
 
     names: dict[str, str] = field(default_factory=dict)
@@ -41,38 +47,56 @@ class Sidecar:
     first_image: str = ""
     of_this_visit: bool = False
     exists: bool = False
+    doubts: tuple[str, ...] = ()
 
 
-def sidecar_path(path: Path) -> Path:
-    """Return where the JSON file beside an import is looked for.
+def sidecar_paths(path: Path) -> tuple[Path, Path]:
+    """Return where the JSON file beside an import may lie: by the file's whole name, then by its stem.
 
-    >>> [sidecar_path(Path(name)).name for name in ("read.seg.nrrd", "map.nii.gz", "rois.json")]
-    ['read.json', 'map.json', 'rois.names.json']
+    >>> [[p.name for p in sidecar_paths(Path(name))] for name in ("read.seg.nrrd", "map.nii.gz", "rois.json")]
+    [['read.seg.nrrd.json', 'read.json'], ['map.nii.gz.json', 'map.json'], ['rois.json.json', 'rois.names.json']]
     """
-    stem = path.name
-    for suffix in SUFFIXES:
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
-            break
-    return path.with_name(f"{stem}.names.json" if path.suffix.lower() == ".json" else f"{stem}.json")
+    ending = ".names.json" if path.suffix.lower() == ".json" else ".json"
+    return path.with_name(f"{path.name}.json"), path.with_name(f"{_stem(path.name)}{ending}")
+
+
+def _stem(name: str) -> str:
+    return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), name)
+
+
+def is_sidecar(path: Path, regions: Path) -> bool:
+    """Tell whether a JSON file is what lies beside a file of regions, rather than seeds under the same stem."""
+    return path in sidecar_paths(regions) and not _is_seeds(_read(path))
+
+
+def write_sidecar(path: Path, names: Mapping[str, str], landmarks_lps_mm: Mapping[str, Any]) -> None:
+    """Write the JSON file beside a label map that exists: names of its numbers, landmarks, and whose it is."""
+    document = {"labels": names, "landmarks_lps_mm": landmarks_lps_mm, "of": path.name, "sha256": sha256(path)}
+    write_json(sidecar_paths(path)[1], document)
 
 
 def read_sidecar(path: Path) -> Sidecar:
     """Read the JSON file beside an import: ``{"names": {...}, "landmarks_lps_mm": {...}, "grid": "ct"}``, all optional.
 
     ``labels`` is another word for ``names``, so that a file made for a label map serves too; a file that holds none of
-    these keys is itself the table of names.
+    these keys is itself the table of names. ``of`` names the file that it belongs to, ``sha256`` that file's content:
+    it is passed over for a neighbour of the same stem, and doubted where the content is another.
 
     Raises
     ------
     InputRefused
-        When it is not such a table, or points to regions that do not exist (all are named).
+        When it is not such a table, points to regions that do not exist (all are named), or may belong to a neighbour
+        of the same stem just as well.
     """
-    beside = sidecar_path(path)
-    if not beside.exists():
+    found = [(beside, document) for beside in sidecar_paths(path) if (document := _belonging(beside, path)) is not None]
+    if not found:
         return Sidecar()
-    where = named(beside.name, "the JSON file beside the label file")
-    document = read_json_object(beside, where=where, remedy="mend or remove it")
+    where = _called(found[0][0])
+    if len(found) > 1:
+        others = ", ".join(_called(beside) for beside, _ in found)
+        raise InputRefused.of(f"two files beside it say what it holds: {others}", where, "keep one of them")
+    beside, document = found[0]
+    _require_one_owner(beside, document, path, where)
     if not set(KEYS) & set(document):
         document = {"names": document}
     try:
@@ -80,7 +104,7 @@ def read_sidecar(path: Path) -> Sidecar:
         names = {key: str(value) for part in parts for key, value in part.items()}
         given = mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm")
         landmarks = {k: point_mm(v, named(brief(k), f"landmark {n}")) for n, (k, v) in enumerate(given.items(), 1)}
-        grid, first = (word(document.get(key) or "", key) for key in ("grid", "first_image"))
+        grid, first, digest = (word(document.get(key) or "", key) for key in ("grid", "first_image", "sha256"))
     except Misshapen as error:
         what = f"it is not a table of names ({error})"
         raise InputRefused.of(what, where, 'write {"names": {"RC": "carotid_right"}}') from None
@@ -99,4 +123,53 @@ def read_sidecar(path: Path) -> Sidecar:
     vouched = document.get("of_this_visit", False)
     if not isinstance(vouched, bool):
         raise InputRefused.of("of_this_visit is neither true nor false", where, "write true, or take it out")
-    return Sidecar(names, landmarks, grid, first, vouched, True)
+    doubts: tuple[str, ...] = ()
+    if digest and digest.lower() != sha256(path):
+        doubts = (f"{where} was written for another content of it: look whether names and landmarks still hold",)
+    return Sidecar(names, landmarks, grid, first, vouched, True, doubts)
+
+
+def _called(beside: Path) -> str:
+    return named(beside.name, "the JSON file beside the label file")
+
+
+def _read(beside: Path) -> dict[str, Any]:
+    return read_json_object(beside, where=_called(beside), remedy="mend or remove it")
+
+
+def _belonging(beside: Path, path: Path) -> dict[str, Any] | None:
+    """Return what a file says of `path`; None where there is none, or it says itself that it belongs elsewhere."""
+    if not beside.exists():
+        return None
+    document = _read(beside)
+    if _is_seeds(document):
+        return None
+    if document.get("format") == FORMAT:
+        # Of a visit folder: the numbers are our own.
+        return {"landmarks_lps_mm": document.get("landmarks_lps_mm")}
+    owner = document.get("of", path.name)
+    if owner == path.name or document.get("sha256") == sha256(path):
+        return document
+    if isinstance(owner, str) and owner in {p.name for p in path.parent.iterdir()}:
+        return None
+    what = f"it says that it belongs to {named(brief(owner), 'another file')}, which does not lie beside it"
+    raise InputRefused.of(what, _called(beside), 'correct its "of", or move it to the file that it belongs to')
+
+
+def _is_seeds(document: dict[str, Any]) -> bool:
+    rest = (v for k, v in document.items() if k not in KEYS)
+    return "markups" in document or any(isinstance(v, list) and v and not isinstance(v[0], str) for v in rest)
+
+
+def _require_one_owner(beside: Path, document: dict[str, Any], path: Path, where: str) -> None:
+    if {"of", "sha256"} & set(document) or beside == sidecar_paths(path)[0]:
+        return
+    others = sorted(
+        p.name
+        for p in path.parent.iterdir()
+        if p.name != path.name and p.suffix.lower() != ".json" and p.is_file() and sidecar_paths(p)[1] == beside
+    )
+    if others:
+        told = ", ".join(named(name, f"neighbour {n}") for n, name in enumerate(others, 1))
+        what = f"it may belong to the label file or to {told}"
+        raise InputRefused.of(what, where, 'write "of": and the name of its file into it, or call it NAME_OF_FILE.json')

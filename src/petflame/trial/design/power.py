@@ -13,9 +13,8 @@ from petflame import __version__
 from petflame.errors import InputRefused
 from petflame.files import write_json
 from petflame.repeatability import read_within_subject_cv
+from petflame.trial.choices import SEED
 from petflame.trial.design.simulated_trials import Design, run_trials
-
-SEED = 4241601
 
 
 def sample_size_per_arm(difference: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
