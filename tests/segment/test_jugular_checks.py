@@ -9,7 +9,7 @@ from petflame.anatomy import BY_NAME
 from petflame.labelmap import LabelMap
 from petflame.recovery import FWHM_PER_SIGMA
 from petflame.segment.edits import Decision, Edits, apply_edits
-from petflame.segment.jugular_checks import CAVA, EVEN, NEIGHBOUR, OTHER, check_jugulars, pool_doubts
+from petflame.segment.jugular_checks import CAVA, EVEN, NEIGHBOUR, OTHER, check_jugulars
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.space.grid import Volume
 
@@ -56,7 +56,7 @@ def test_one_blood_in_all_three_passes_whatever_the_noise(seed):
     found = check_jugulars(*case(ALIKE, seed=seed, noise_cv=0.12))
     for name in ("jugular_right", "jugular_left"):
         assert [c.name for c in found.vessels[name].checks] == [CAVA, OTHER, EVEN, NEIGHBOUR]
-        assert pool_doubts(found.vessels[name]) == []
+        assert found.vessels[name].pool_doubts == []
         assert not found.vessels[name].withheld
     assert found.warnings == ()
 
@@ -72,7 +72,7 @@ def test_seeds_of_a_vein_that_hold_other_blood_are_withheld(level):
 def test_a_readers_outline_is_warned_about_alone():
     found = check_jugulars(*case(ALIKE | {"jugular_left": 2.6}, method="labels"))
     assert not found.vessels["jugular_left"].withheld
-    assert pool_doubts(found.vessels["jugular_left"])
+    assert found.vessels["jugular_left"].pool_doubts
     assert any(w.startswith("jugular_left: the blood pool is in doubt") for w in found.warnings)
 
 
@@ -98,12 +98,12 @@ def test_a_hot_node_beside_a_vein_is_told_with_what_it_does():
     assert {EVEN, NEIGHBOUR} <= set(failed)
     assert "varies by" in failed[EVEN]
     assert "carotid_right and carotid_left may rest on it" in " ".join(found.warnings)
-    assert pool_doubts(found.vessels["jugular_right"]) == []
+    assert found.vessels["jugular_right"].pool_doubts == []
 
 
 def test_a_node_far_off_does_not_matter():
     found = check_jugulars(*case(ALIKE, node=(-57.0, 14.0, 3.0, 6.0)))
-    assert pool_doubts(found.vessels["jugular_left"]) == []
+    assert found.vessels["jugular_left"].pool_doubts == []
 
 
 def test_checks_are_made_once_and_warned_of_again_after_an_edit():

@@ -13,10 +13,10 @@ from petflame.files import read_nifti
 from petflame.folders import VisitFolder
 from petflame.protocol import Protocol
 from petflame.segment.body_shift import body_shift
-from petflame.segment.pet_ct_local import FARTHEST_MM, local_shift
+from petflame.segment.pet_ct_local import local_shift
 from petflame.segment.pet_ct_shift import NAME, check_pet_ct_shift
 from petflame.segment.pet_ct_wide import MODEL_SD_MM, wide_shift
-from petflame.segment.product import read_segmentation, write_segmentation
+from petflame.segment.product import LOCAL_SEARCH_MM, read_segmentation, write_segmentation
 from petflame.segment.run import segment_visit
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.visit import simulate_visit
@@ -59,7 +59,7 @@ def test_a_known_shift_is_found_however_far(tubes, step):
         assert found.lps_mm == pytest.approx(tuple(ras_to_lps([*step, 0.0])[:2]), abs=0.4), name
         assert MODEL_SD_MM <= max(found.sd_mm) < 1.5
         near = local_shift(name, labels, ct, away)
-        if max(map(abs, step)) <= FARTHEST_MM:
+        if max(map(abs, step)) <= LOCAL_SEARCH_MM:
             assert near.lps_mm == pytest.approx(tuple(ras_to_lps([*step, 0.0])[:2]), abs=0.3), name
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from petflame.measure.images import VisitImages
 from petflame.protocol import RegionRules
-from petflame.segment.pet_ct_local import FARTHEST_MM
-from petflame.segment.pet_ct_wide import RANGE_MM
-from petflame.segment.product import PetCtShift, VesselFinding
+from petflame.segment.product import LOCAL_SEARCH_MM, WIDE_SEARCH_MM, PetCtShift, VesselFinding
 
 
 def noted_shift(finding: VesselFinding | None, region: RegionRules) -> PetCtShift | None:
@@ -23,7 +21,7 @@ def shift_of(images: VisitImages, vessel: str, region: RegionRules) -> PetCtShif
 
 def _correctable(shift: PetCtShift, region: RegionRules) -> bool:
     # At the end of the search the true shift lies beyond it; one that is known badly would move the region anywhere.
-    farthest = RANGE_MM if region.pet_ct_search == "wide" else FARTHEST_MM
+    farthest = WIDE_SEARCH_MM if region.pet_ct_search == "wide" else LOCAL_SEARCH_MM
     return shift.is_known and max(abs(v) for v in shift.lps_mm) < farthest - 0.01
 
 

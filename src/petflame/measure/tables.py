@@ -18,7 +18,6 @@ from petflame.measure.uptake import Uptake
 from petflame.measure.validity import SPILL_IN, Verdict
 from petflame.protocol import PartialVolumeRules, Protocol
 from petflame.recovery import wall_recovery
-from petflame.segment.jugular_checks import pool_doubts
 from petflame.segment.product import Segmentation, VesselFinding
 
 if TYPE_CHECKING:
@@ -108,9 +107,10 @@ def vessel_table(
         measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, protocol.summary)
         row = _vessel_row(name, vessel, measures, finding, protocol, is_suv)
         veins = vessel.pool.regions if vessel.pool is not None else ()
-        doubts = [f"{v}: {said}" for v in veins for said in pool_doubts(segmentation.vessels.get(v))]
+        found = [v for v in veins if v in segmentation.vessels]
+        doubts = [f"{v}: {said}" for v in found for said in segmentation.vessels[v].pool_doubts]
         row["background_doubt"] = "; ".join(doubts)
-        doubtful = [v for v in veins if v in segmentation.vessels and segmentation.vessels[v].withheld]
+        doubtful = [v for v in found if segmentation.vessels[v].withheld]
         if doubtful:
             why = "; ".join(f"its blood pool {v} needs a reader: {segmentation.vessels[v].reason}" for v in doubtful)
             row |= {"withheld": True, "reason": "; ".join(filter(None, [row["reason"], why]))}

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from petflame.protocol import Band, Limits, Protocol
-from petflame.segment.edits import ACCEPTED
+from petflame.segment.product import ACCEPTED
 
 ORDER = ("pass", "warn", "fail")
 NOT_MEASURED = "not measured"

@@ -18,7 +18,7 @@ from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.sidecar import is_sidecar
-from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.product import ACCEPTED, Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
 from petflame.space.grid import Array, Grid, Volume
@@ -31,7 +31,6 @@ VESSELS = (*ARTERIES, *VEINS)
 CHOICES = ("accept", "reject")
 EDITED = "edited by a reader"
 UNTOUCHED = f"{DECISIONS} holds no decision and no vessel was redrawn: nothing was edited"
-ACCEPTED = ", accepted by a reader"
 COLUMNS: dict[str, tuple[str, str]] = {
     "vessel": ("artery or vein", ""),
     "decision": ("accept or reject; empty leaves it as it is", ""),

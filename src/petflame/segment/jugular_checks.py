@@ -21,16 +21,15 @@ from petflame.recovery import (
     effective_voxels,
     standard_error,
 )
-from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.segment.product import POOL_CHECKS, Check, Segmentation, VesselFinding
 from petflame.space.boxes import box_between, voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
 JUGULARS = ("jugular_right", "jugular_left")
-CAVA, OTHER, EVEN, NEIGHBOUR = "blood like the cava's", "blood like the other side's", "even uptake", "hot neighbour"
+CAVA, OTHER, EVEN, NEIGHBOUR = POOL_CHECKS
 IN_DOUBT = "the blood pool is in doubt"
-CHECKS = (CAVA, OTHER, EVEN, NEIGHBOUR)
 FWHM_MM = 6.0
 # The core that blood is read from (measurement definitions, section 2).
 CORE_DEPTH_MM, THIN_CORE_MM = 4.0, 2.0
@@ -93,7 +92,9 @@ def check_jugulars(segmentation: Segmentation, pet: Volume, withhold: bool = Tru
     new = [
         n
         for n in JUGULARS
-        if n in vessels and len(vessels[n].centreline_lps_mm) and not any(c.name in CHECKS for c in vessels[n].checks)
+        if n in vessels
+        and len(vessels[n].centreline_lps_mm)
+        and not any(c.name in POOL_CHECKS for c in vessels[n].checks)
     ]
     image = to_canonical(pet, copy=False)
     pools = {
@@ -120,16 +121,10 @@ def check_jugulars(segmentation: Segmentation, pet: Volume, withhold: bool = Tru
     warnings = [w for w in warnings if IN_DOUBT not in w]
     resting = " and ".join(n for n in CAROTIDS if n in vessels and len(vessels[n].centreline_lps_mm))
     for name in JUGULARS:
-        if doubts := pool_doubts(vessels.get(name)):
+        if name in vessels and (doubts := vessels[name].pool_doubts):
             of = f"; {resting} may rest on it" if resting else ""
             warnings.append(f"{name}: {IN_DOUBT}: {'; '.join(doubts)}{of}")
     return replace(segmentation, vessels=vessels, warnings=tuple(warnings))
-
-
-def pool_doubts(finding: VesselFinding | None) -> list[str]:
-    """Return the failed checks of a jugular vein's uptake, in words."""
-    checks = finding.checks if finding is not None else ()
-    return [f"{c.name}: {c.message}" for c in checks if c.name in CHECKS and not c.passed]
 
 
 def _is_sound(finding: VesselFinding | None) -> bool:

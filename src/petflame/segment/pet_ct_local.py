@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from petflame.labelmap import LabelMap
-from petflame.segment.product import PetCtShift
+from petflame.segment.product import LOCAL_SEARCH_MM, PetCtShift
 from petflame.segment.tissues import FEWEST_SAMPLES, FWHM_MM, fit, samples, tissues_round, turned
 from petflame.space.grid import Volume, ras_to_lps
 
-FARTHEST_MM = 6.0
 # What the model leaves out, such as uptake that varies within a tissue, was taken to move the fit by about this much.
 MODEL_SD_MM = 0.8
 # A shift known less well than this is not called measured.
@@ -38,13 +37,13 @@ def local_shift(name: str, labels: LabelMap, ct: Volume, pet: Volume) -> PetCtSh
     """
     if not labels.has(name):
         return None
-    tissues = tissues_round(name, labels, ct, FARTHEST_MM)
-    where, values, stride = samples(tissues, pet, FARTHEST_MM, np.zeros(3))
+    tissues = tissues_round(name, labels, ct, LOCAL_SEARCH_MM)
+    where, values, stride = samples(tissues, pet, LOCAL_SEARCH_MM, np.zeros(3))
     if len(values) < FEWEST_SAMPLES:
         return None
     # Neighbouring voxels share noise: about one independent value to a resolution volume.
     shared = max(1.0, (1.06 * FWHM_MM) ** 3 / (pet.grid.voxel_volume_mm3 * stride))
-    found = fit(tissues, where, values, np.zeros(3), FARTHEST_MM)
+    found = fit(tissues, where, values, np.zeros(3), LOCAL_SEARCH_MM)
     if not found.explains:
         return None
     covariance = np.linalg.inv(found.normal) * (found.left @ found.left) / found.freedom * shared

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.labelmap import LabelMap
-from petflame.segment.product import BodyShift, PetCtShift
+from petflame.segment.product import WIDE_SEARCH_MM, BodyShift, PetCtShift
 from petflame.segment.tissues import (
     FEWEST_SAMPLES,
     FWHM_MM,
@@ -26,8 +26,7 @@ from petflame.segment.tissues import (
 from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Volume, ras_to_lps
 
-# Farther from the body's own shift than this no vessel lies: necks turn, vessels beat and breathe, by millimetres.
-RANGE_MM, LATTICE_MM = 15.0, 3.0
+LATTICE_MM = 3.0
 # How far a vessel lies from where the body as a whole puts it, standard deviation; what stands for a vessel round which
 # nothing marks a place (docs/alignment.md).
 VESSEL_IN_BODY_SD_MM = 3.0
@@ -64,7 +63,7 @@ def wide_shift(name: str, labels: LabelMap, ct: Volume, pet: Volume, body: BodyS
     """
     if not labels.has(name):
         return None, "the vessel is not there"
-    found = _round_vessel(tissues_round(name, labels, ct, RANGE_MM), pet, body)
+    found = _round_vessel(tissues_round(name, labels, ct, WIDE_SEARCH_MM), pet, body)
     if isinstance(found, PetCtShift):
         return found, "" if found.is_known else f"known to {max(found.sd_mm):.1f} mm only"
     if body.lps_mm is None or body.sd_mm is None:
@@ -75,7 +74,7 @@ def wide_shift(name: str, labels: LabelMap, ct: Volume, pet: Volume, body: BodyS
 
 def _round_vessel(tissues: Tissues, pet: Volume, body: BodyShift) -> PetCtShift | str:
     start = _along_grid(tissues, body)
-    where, values, stride = samples(tissues, pet, RANGE_MM, start)
+    where, values, stride = samples(tissues, pet, WIDE_SEARCH_MM, start)
     if len(values) < FEWEST_SAMPLES:
         return "too little of the PET lies round the vessel"
     # Neighbouring voxels share noise: about one independent value to a resolution volume.
@@ -110,7 +109,7 @@ def _along_grid(tissues: Tissues, body: BodyShift) -> Array:
 
 def _left_everywhere(tissues: Tissues, where: Array, values: Array, start_mm: Array) -> tuple[Array, Array]:
     """Shifts in the plane, (n, 2), on a lattice round the start, and the residual sum of squares at each."""
-    reach = int(RANGE_MM // LATTICE_MM)
+    reach = int(WIDE_SEARCH_MM // LATTICE_MM)
     steps = np.arange(-reach, reach + 1) * LATTICE_MM
     places = lattice(steps, steps).reshape(-1, 2) + start_mm[:2]
     left = []

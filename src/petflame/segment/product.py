@@ -19,6 +19,13 @@ FORMAT = "petflame-labels/1"
 # A shift known less well than this says only whether PET and CT lie far apart: half the way from no shift to the limit
 # of 4 mm (measurement definitions, section 6).
 LARGEST_SD_MM = 2.0
+# How far along each axis a vessel's shift is looked for: from the body's own shift (farther from it no vessel lies:
+# necks turn, vessels beat and breathe, by millimetres), and from where the CT has the vessel.
+WIDE_SEARCH_MM, LOCAL_SEARCH_MM = 15.0, 6.0
+# Behind the method of a vessel that a reader has accepted.
+ACCEPTED = ", accepted by a reader"
+# Checks of a jugular vein's uptake.
+POOL_CHECKS = ("blood like the cava's", "blood like the other side's", "even uptake", "hot neighbour")
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,11 @@ class VesselFinding:
     def arc_mm(self) -> Array:
         """Distance of each centreline point from the first, shape (n,)."""
         return arc_length_mm(self.centreline_lps_mm)
+
+    @property
+    def pool_doubts(self) -> list[str]:
+        """The failed checks of a jugular vein's uptake, in words."""
+        return [f"{c.name}: {c.message}" for c in self.checks if c.name in POOL_CHECKS and not c.passed]
 
 
 @dataclass(frozen=True, eq=False)
