@@ -11,9 +11,10 @@ from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, Source, hash_file
 from petflame.folders import StudyOut, VisitFolder
+from petflame.outcome import products_of
 from petflame.requests import steps_before_report
 from petflame.seal import read_sealed, seal_holds
-from petflame.steps import products_of, status_of
+from petflame.steps import status_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,6 +17,7 @@ from petflame.exclusions import tally
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
+from petflame.outcome import read_outcome
 from petflame.pair.key_table import key_table_holds
 from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
@@ -303,11 +304,9 @@ def closing_summary(out: StudyOut) -> str:
         else:
             lines.append(f"no effect per arm: {document.get('primary_reason') or 'arms.json gives no reason'}")
         lines += [f"set aside: {note}" for note in (p.get("part") for p in document.get("set_aside") or []) if note]
-    if out.step("outcomes").exists():
-        events = read_json(out.step("outcomes"))
-        if events.get("status") != "ok":
-            reasons = "; ".join(str(r.get("what")) for r in events.get("reasons") or [])
-            lines.append(f"follow-up events were not compared: {reasons}")
+    events = read_outcome(out.step("outcomes"))
+    if events is not None and not events.is_ok:
+        lines.append(f"follow-up events were not compared: {'; '.join(r.what for r in events.reasons)}")
     if out.exclusions.exists():
         table = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
         rows = [{str(k): v for k, v in row.items()} for row in table]

@@ -170,7 +170,8 @@ def pair(
     """
     from petflame.errors import InputRefused
     from petflame.identity.run import doubts_of_pair
-    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
+    from petflame.pair.run import glucose_from_visits, pair_followup
+    from petflame.pair.sealing import seal_baseline
     from petflame.protocol import load_protocol
     from petflame.repeatability import Repeatability
     from petflame.requests import pair_request
@@ -187,11 +188,11 @@ def pair(
             raise InputRefused(before)
         require_upstream(baseline_dir, "convert", "identify", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
-        seal_baseline(baseline_dir, out, choices)
+        sealed = seal_baseline(baseline_dir, out, choices)
         if after:
             raise InputRefused(after)
         require_upstream(followup_dir, "convert", "identify", "segment", "measure")
-        row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose, noise)
+        row = pair_followup(sealed, followup_dir, name, glucose, noise)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")
         else:

@@ -65,7 +65,7 @@ def _status_in_words(p: Participant, status: str) -> str:
 
 def unit_note(p: Participant) -> str:
     """Name the visits whose SUV was refused and which were measured as ratios alone."""
-    visits = [VISIT_TITLES[n] for n, v in p.visits.items() if v.sidecar and v.sidecar.get("suv_factor") is None]
+    visits = [VISIT_TITLES[n] for n, v in p.visits.items() if v.sidecar and not v.sidecar.is_suv]
     return f"{' and '.join(visits)}: SUV refused, ratios measured on Bq/mL" if visits else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.dicom.product import read_pet_sidecar
 from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, read_nifti_grid
@@ -79,7 +80,7 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
         segmentation, ct = _segment_ct(visit, grids["ct"], method, source)
-    is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
+    is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
     pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
     segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
