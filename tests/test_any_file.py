@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from petflame.tabletext import read_frame
 from petflame.trial import tables
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-GRIDS = {"ct": Grid((8, 8, 8), [[-4.0, 0, 0, 16], [0, -4.0, 0, 16], [0, 0, 4.0, -16], [0, 0, 0, 1]])}
+GRIDS = {"ct": Grid((8, 8, 8), np.array([[-4.0, 0, 0, 16], [0, -4.0, 0, 16], [0, 0, 4.0, -16], [0, 0, 0, 1]]))}
 ODD = [None, True, 0, -1, 1.5, 10**309, -(10**400), 1e308, "", "x", "NaN", "1e400", "\x00", "a" * 6_000, [], {}, [[]]]
 NUMBERS = st.one_of(st.integers(-60, 60), st.floats(-60, 60), st.sampled_from(ODD))
 KEYS = st.sampled_from(

@@ -11,6 +11,8 @@ from petflame.protocol import Protocol
 from petflame.report import figures, tables, words
 from petflame.report.participants import hottest_section, picture_orders, sections_to_show, table_row
 from petflame.report.read import read_results
+from petflame.trial.arms.vessel_blocks import Vessel, VesselMean
+from petflame.trial.blocks import without
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +90,16 @@ def test_the_noise_sentence_follows_the_band():
         -7.7, facts
     )
     assert "beyond" in words.noise_sentence(-30.0, facts)
-    assert "published average effect" in words.noise_sentence(None, None)
+    assert "published average effect" in words.noise_sentence(None, facts)
 
 
 def test_tables_give_the_reason_where_there_is_no_number():
     arms = {
         "primary": None,
-        "vessels": {"aorta_arch": {"adjusted_percent": None, "p": None, "p_holm": None, "reason": "too few patients"}},
-        "sensitivity": {},
+        "vessels": {"aorta_arch": without(Vessel, "too few patients")},
+        "vessel_mean": without(VesselMean, "too few patients", definition=""),
+        "sensitivity": None,
+        "negative_controls": None,
     }
     table = tables.vessels(arms)
     assert table is not None

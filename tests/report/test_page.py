@@ -26,6 +26,9 @@ from petflame.report.read import read_results
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
+from petflame.trial.arms.vessel_blocks import WithinPatients
+from petflame.trial.arms.vessels import WITHIN
+from petflame.trial.blocks import block
 from petflame.trial.choices import AnalysisChoices, TrialTables
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
@@ -210,7 +213,7 @@ def test_vessels_of_a_patient_and_later_events_have_their_panels(own_copy):
     rows["tbr_max_baseline"] = rng.normal(2.2, 0.3, len(rows))
     rows["tbr_max_followup"] = rows["tbr_max_baseline"] + rng.normal(-0.1, 0.2, len(rows))
     arms = json.loads((own_copy.out / "arms.json").read_text())
-    arms["mixed"]["interaction"] = within_patients(rows)
+    arms["mixed"]["interaction"] = block(WithinPatients, lambda: within_patients(rows), **WITHIN)
     (own_copy.out / "arms.json").write_text(json.dumps(arms))
     page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
     text = " ".join(" ".join(read(page).text).split())
@@ -275,6 +278,14 @@ def test_a_broken_image_leaves_its_reason_and_not_a_failed_report(finished, own_
 def test_without_an_analysis_it_refuses(tmp_path: Path):
     with pytest.raises(InputRefused, match=r"arms\.json.*petflame analyse"):
         write_report(tmp_path, None, Protocol(), None)
+
+
+def test_an_analysis_of_another_version_is_refused_with_the_remedy(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    del arms["sensitivity"]["hc3"]["reason"]
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    with pytest.raises(InputRefused, match=r"sensitivity\.hc3\.reason.*run `petflame analyse` again"):
+        write_report(own_copy.out, own_copy.root, Protocol(), None)
 
 
 def test_refused_outcomes_leave_the_effect_and_are_named(own_copy, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import typer
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record
 from petflame.errors import Fault
+from petflame.published import PATIENTS
 
 if TYPE_CHECKING:
     from petflame.protocol import Protocol
@@ -22,7 +23,7 @@ StudyOutDir = Annotated[Path, typer.Argument(metavar="STUDY_OUT", help="Folder o
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the study into.")],
-    patients: Annotated[int, typer.Option(min=2, help="Participants, two visits each.")] = 60,
+    patients: Annotated[int, typer.Option(min=2, help="Participants, two visits each.")] = PATIENTS,
     size: Annotated[Literal["tiny", "fast", "full"], typer.Option(help="Image size.")] = "fast",
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
     cores: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,

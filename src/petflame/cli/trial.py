@@ -9,6 +9,7 @@ import typer
 
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step
 
@@ -72,8 +73,7 @@ def analyse(
         result = run(tables, out, choices, chosen.stamp)
         primary = result["primary"]
         if primary is None:
-            why = result.get("primary_reason") or "without an allocation the result is pooled and blinded"
-            console.say(f"no effect per arm: {why}; {out / 'arms.json'}")
+            console.say(f"no effect per arm: {result['primary_reason']}; {out / 'arms.json'}")
         else:
             console.say(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
@@ -110,7 +110,8 @@ def outcomes(
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)
         result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
-        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in result["events"].items())
+        by_arm = {"active": result["events"]["active"], "control": result["events"]["control"]}
+        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in by_arm.items())
         console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
         console.say(result["sample_needed"]["sentence"])
 
@@ -142,8 +143,10 @@ def reliability(
 
 @app.command()
 def power(
-    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = 30,
-    effect_percent: Annotated[float, typer.Option(help="True change of TBRmax by the drug, per cent.")] = -7.7,
+    patients_per_arm: Annotated[int, typer.Option(help="Participants in each arm.")] = PATIENTS_PER_ARM,
+    effect_percent: Annotated[
+        float, typer.Option(help="True change of TBRmax by the drug, per cent.")
+    ] = EFFECT_PERCENT,
     dropout: Annotated[float, typer.Option(help="Share without follow-up.")] = 0.0,
     trials: Annotated[int, typer.Option(min=100, help="Simulated trials.")] = 2000,
     reliability_file: Annotated[

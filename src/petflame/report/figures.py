@@ -117,8 +117,8 @@ def scatter(participants: Sequence[Participant], arms: Row) -> Markup:
 
 def _interaction_lines(arms: Row) -> dict[str, list[tuple[float, float]]]:
     """Fitted change of each arm at the three percentiles of baseline, as (baseline, change)."""
-    effects = (arms.get("sensitivity") or {}).get("interaction", {}).get("percentiles") or {}
-    rows = sorted(effects.values(), key=lambda e: e["baseline"])
+    effects = arms["sensitivity"] and arms["sensitivity"]["interaction"]["percentiles"]
+    rows = sorted((effects or {}).values(), key=lambda e: e["baseline"])
     if len(rows) < 2:
         return {}
     return {

@@ -16,6 +16,7 @@ from petflame.report.read import Row
 from petflame.report.svg import Drawing, Scale, span_of
 from petflame.report.words import between, percent
 from petflame.sensitivity import Variation
+from petflame.trial.endpoints import ENDPOINTS
 
 MEASURES = {
     "tbr_max": "maximum",
@@ -24,14 +25,6 @@ MEASURES = {
     "csuv_max": "maximum less blood",
 }
 WHOLE = "index vessel, whole"
-# Endpoints of the arm analysis that differ from the primary only in the sections they take.
-SELECTIONS = {
-    "vessel_mean": "all target vessels",
-    "mds_locked": "worst 15 mm, locked at baseline",
-    "mds_refound": "worst 15 mm, found anew",
-    "active_locked": "active sections, locked at baseline",
-    "active_refound": "active sections, found anew",
-}
 NEIGHBOURS = {
     "ignore": "not looked for",
     "flag": "flagged",
@@ -69,24 +62,22 @@ def specifications(arms: Row, protocol: Protocol) -> list[Specification]:
     list of Specification
         Those that could be estimated; empty where blinded.
     """
-    primary = arms.get("primary")
+    primary = arms["primary"]
     if not primary:
         return []
     own = _choices(protocol)
     known = {v.name: v for v in protocol.sensitivity}
     found: list[tuple[str, dict[str, str], Row]] = [("primary", own, primary)]
-    for block in arms.get("variations") or []:
+    for block in arms["variations"] or []:
         variation = known.get(block["variation"])
         if variation is not None:
             found.append((variation.name, _choices(protocol.varied(variation), variation), block))
-    for name, words in SELECTIONS.items():
-        block = (arms.get("endpoints") or {}).get(name)
-        if isinstance(block, Mapping):
-            found.append((name, own | {"Sections": words}, block))
+    measured = [e for e in ENDPOINTS if e.sections and arms["endpoints"][e.name]]
+    found += [(e.name, own | {"Sections": e.sections}, arms["endpoints"][e.name]) for e in measured]
     made = [
         Specification(name, choices, *(float(block[f"adjusted_percent{end}"]) for end in ("", "_low", "_high")))
         for name, choices, block in found
-        if block.get("adjusted_percent") is not None
+        if block["adjusted_percent"] is not None
     ]
     return sorted(made, key=lambda s: s.estimate)
 

@@ -25,6 +25,7 @@ from petflame.report.participants import draw_all, panel, picture_orders, table_
 from petflame.report.raster import FADE_TBR, colour_stops
 from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
+from petflame.trial.endpoints import BASELINE, FOLLOWUP
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,22 +33,6 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 # The allocation is the analysis's input alone; its hash stands in arms.json.
 STUDY_TABLES = ("participants", "visits", "outcomes")
-# Blocks that a blinded, small or older analysis leaves out; the templates ask for them by name.
-OPTIONAL_BLOCKS = (
-    *("notes", "patients", "responders", "mixed", "vessel_mean", "vessels", "strata", "primary", "primary_reason"),
-    *("analysis_set", "sensitivity", "provenance"),
-)
-OPTIONAL_SENSITIVITY = ("tertiles", "tipping_point")
-OPTIONAL_OUTCOMES = (
-    "label",
-    "horizon_years",
-    "fisher",
-    "firth_cox",
-    "rate_ratio",
-    "sample_needed",
-    "log_rank_p",
-    "change_and_events",
-)
 
 
 def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_file: Path | None, cores: int = 1) -> Path:
@@ -148,29 +133,28 @@ def content_policy(style: str, script: str) -> str:
 
 def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
     """Return what the page says of the trial as a whole."""
-    arms, measured = results.arms, results.measured
-    primary = arms.get("primary")
-    patients = arms.get("patients")
-    effect = primary["adjusted_percent"] if primary else None
-    span = span_of([v for p in measured for v in (p.value("tbr_max_baseline"), p.value("tbr_max_followup"))])
+    arms, measured, outcomes = results.arms, results.measured, results.outcomes
+    primary, stations = arms["primary"], arms["consort"]["stations"]
+    span = span_of([v for p in measured for v in (p.value(BASELINE), p.value(FOLLOWUP))])
     groups: list[str | None] = ["active", "control"] if not results.blinded else [None]
-    of_arm: dict[str | None, Any] = {**(arms.get("arms") or {}), None: arms.get("pooled") or {}}
-    drawn = [figures.paired([p for p in measured if p.arm == a], a, span, of_arm.get(a) or {}) for a in groups]
-    outcomes = results.outcomes
+    described: dict[str | None, Any] = {**(arms["arms"] or {}), None: arms["pooled"]}
+    drawn = [figures.paired([p for p in measured if p.arm == a], a, span, described.get(a) or {}) for a in groups]
+    band = arms["patients"]["no_change_band_percent"]
     return {
-        "arms": _filled(arms),
+        "arms": arms,
         "primary": primary,
         "blinded": results.blinded,
         "simulated": results.simulated,
         "headline": words.effect_headline(primary) if primary else "",
         "detail": words.effect_detail(primary) if primary else "",
-        "noise": words.noise_sentence(effect, patients),
+        "noise": words.noise_sentence(primary["adjusted_percent"] if primary else None, arms["patients"]),
         "percentages": tables.percentages(arms),
-        "waterfall": figures.waterfall(measured, (patients or {}).get("no_change_band_percent")) if measured else "",
+        "waterfall": figures.waterfall(measured, band) if measured else "",
         "paired": drawn if measured else [],
         "scatter": figures.scatter(measured, arms) if measured else "",
-        "interaction": words.interaction_sentence((arms.get("sensitivity") or {}).get("interaction")),
+        "interaction": words.interaction_sentence(arms["sensitivity"] and arms["sensitivity"]["interaction"]),
         "percentiles": tables.percentiles(arms),
+        "thirds": arms["sensitivity"] and arms["sensitivity"]["tertiles"],
         "within": tables.within_patients(arms),
         "within_percentiles": tables.within_percentiles(arms),
         "vessel_table": tables.vessels(arms),
@@ -179,26 +163,16 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "multiverse": multiverse(specifications(arms, protocol)),
         "endpoints": tables.endpoints(arms),
         "controls": tables.negative_controls(arms),
-        "stations": (arms.get("consort") or {}).get("stations") or [],
-        "flow": panels.flow((arms.get("consort") or {}).get("stations") or []),
-        "outcomes": None if outcomes is None else {**dict.fromkeys(OPTIONAL_OUTCOMES), **outcomes},
+        "stations": stations,
+        "flow": panels.flow(stations),
+        "outcomes": outcomes,
         "outcomes_refused": results.outcomes_refused,
-        "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes.get("horizon_years"))
-        if outcomes and outcomes.get("kaplan_meier_curves")
-        else "",
+        "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes["horizon_years"]) if outcomes else "",
         "measured_count": len(measured),
         "failed_count": sum(p.value("comparability") == "fail" for p in measured),
         "protocol": protocol,
         "choices": protocol.as_dict(),
     }
-
-
-def _filled(arms: Row) -> dict[str, Any]:
-    blocks = {**dict.fromkeys(OPTIONAL_BLOCKS), **arms}
-    blocks["sensitivity"] = {**dict.fromkeys(OPTIONAL_SENSITIVITY), **(blocks["sensitivity"] or {})}
-    blocks["analysis_set"] = {"name": "", "definition": "", "left_out": [], **(blocks["analysis_set"] or {})}
-    blocks["provenance"] = {"inputs": {}, **(blocks["provenance"] or {})}
-    return blocks
 
 
 def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[str, Any]:

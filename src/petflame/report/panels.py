@@ -29,7 +29,7 @@ def flow(stations: Sequence[Row]) -> Markup:
     stations : sequence of mapping
         ``consort.stations`` of ``arms.json``.
     """
-    known = [s for s in stations if s.get("total") is not None]
+    known = [s for s in stations if s["total"] is not None]
     height = 66 * len(known) + 8
     drawing = Drawing(
         1060, height, "Flow of participants: " + "; ".join(_station_words(s) for s in known), "figure wide"
@@ -44,7 +44,7 @@ def flow(stations: Sequence[Row]) -> Markup:
         if "active" in station:
             drawing.text(300, y + 19, f"active {station['active']}", "tick", "end")
             drawing.text(300, y + 34, f"control {station['control']}", "tick", "end")
-        lost = station.get("lost") or []
+        lost = station["lost"]
         if lost and n:
             drawing.line(150, y - 11, 384, y - 11, "arrow")
             alike = _alike(lost)

@@ -14,6 +14,7 @@ from petflame.folders import PairFolder, StudyOut, VisitFolder
 from petflame.measure.product import read_details, read_slices, read_vessels
 from petflame.outcome import read_outcome
 from petflame.study import VISITS
+from petflame.trial.schema import first_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +204,7 @@ def read_results(out: Path, study: Path | None = None) -> Results:
         When a needed file is absent or unreadable.
     """
     results = StudyOut(out)
-    arms = read_json(results.arms, "run `petflame analyse` first")
+    arms = _of_this_version("arms", read_json(results.arms, "run `petflame analyse` first"))
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
     changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv", "participant_id")}
     outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv", "participant_id")}
@@ -240,13 +241,22 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     )
 
 
+def _of_this_version(name: str, document: Row) -> Row:
+    """Return a document of the analysis, or refuse one that lacks what this version writes."""
+    fault = first_fault(name, document)
+    if fault is not None:
+        what = f"it is not as this version writes it ({fault})"
+        raise InputRefused.of(what, f"{name}.json", f"run `petflame {'analyse' if name == 'arms' else name}` again")
+    return document
+
+
 def _events(results: StudyOut, study: Path | None) -> tuple[Row | None, tuple[Row, ...]]:
     """Return the comparison of events, and why there is none although there is a table."""
     if study is not None and not (study / "outcomes.tsv").exists():
         return None, ()
     outcome = read_outcome(results.step("outcomes"))
     if outcome is None or outcome.is_ok:
-        return _json(results.outcomes) or None, ()
+        return _of_this_version("outcomes", read_json(results.outcomes)) if results.outcomes.exists() else None, ()
     return None, tuple(reason.as_dict() for reason in outcome.reasons)
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from petflame.published import EFFECT_PERCENT
+
 DASH = "–"
 HARD_SPACE = "\u00a0"
-# The published effect on the index vessel (measurement definitions, section 5): the size a reader has in mind.
-PUBLISHED_PERCENT = -7.7
 _PATH = re.compile(r"(?<![\w<.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/:;,'\"()]+)+[\\/](?=[^\s\\/])")
 _UID = re.compile(r"2\.25\.\d{9,}|\d+(?:\.\d+){4,}")
 _HYPHEN = re.compile(r"(?<![\w.-])-(?=\d)")
@@ -150,52 +150,45 @@ def effect_detail(primary: Mapping[str, Any], level: str = "95 %") -> str:
     )
 
 
-def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any] | None) -> str:
+def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) -> str:
     """Say what the effect's size would mean in one patient.
 
     Parameters
     ----------
     effect_percent : float or None
         The estimated effect; None where the trial is blinded, and the published one is taken.
-    patients : mapping or None
+    patients : mapping
         The ``patients`` block of ``arms.json``: within_subject_cv, no_change_band_percent, published_bands_percent.
     """
-    size = PUBLISHED_PERCENT if effect_percent is None else effect_percent
+    size = EFFECT_PERCENT if effect_percent is None else effect_percent
     which = "the published average effect" if effect_percent is None else "the average effect"
-    facts = patients or {}
-    band = facts.get("no_change_band_percent")
-    published = facts.get("published_bands_percent") or [9.5, 15.0, 27.0]
-    others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in published)
-    if not band:
-        low, high = -min(published), min(published)
-        basis = "published repeatability alone"
-    else:
-        (low, high), cv = band, facts.get("within_subject_cv")
-        basis = f"a within-subject coefficient of variation of {number(100 * cv, 1)} %" if cv else "repeat scans"
+    (low, high), cv = patients["no_change_band_percent"], patients["within_subject_cv"]
+    others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in patients["published_bands_percent"])
     inside = low <= size <= high
     verdict = (
         f"A change of {percent(size)} in a single patient lies within measurement noise"
         if inside
         else f"A change of {percent(size)} in a single patient lies beyond the assumed measurement noise"
     )
-    if not inside and low <= PUBLISHED_PERCENT <= high:
-        verdict += f" (the published {percent(PUBLISHED_PERCENT)} lies within it)"
+    if not inside and low <= EFFECT_PERCENT <= high:
+        verdict += f" (the published {percent(EFFECT_PERCENT)} lies within it)"
     return (
-        f"{verdict}: {which} is a mean over many patients and says nothing about one. With {basis}, two scans of an "
-        f"unchanged patient differ by {between(low, high, 1, signed=True)}{HARD_SPACE}% in 95 of 100 cases; "
-        f"published figures imply limits of {others}."
+        f"{verdict}: {which} is a mean over many patients and says nothing about one. With a within-subject "
+        f"coefficient of variation of {number(100 * cv, 1)} %, two scans of an unchanged patient differ by "
+        f"{between(low, high, 1, signed=True)}{HARD_SPACE}% in 95 of 100 cases"
+        + (f"; published figures imply limits of {others}." if others else ".")
     )
 
 
 def interaction_sentence(interaction: Mapping[str, Any] | None) -> str:
     """Say whether the effect depended on baseline inflammation, from the interaction alone."""
-    p = (interaction or {}).get("p")
-    if p is None:
+    if interaction is None or interaction["p"] is None:
         return "Whether the effect depends on baseline inflammation could not be estimated."
+    p = interaction["p"]
     start = "There is evidence" if p < 0.05 else "There is no clear evidence"
     return (
         f"{start} that the effect depends on baseline inflammation (arm × baseline interaction "
-        f"{number((interaction or {})['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). High baselines fall and low "
+        f"{number(interaction['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). High baselines fall and low "
         "ones rise without any drug (regression to the mean), so only the distance between the two lines counts."
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petflame.errors import InputRefused
+from petflame.published import PATIENTS
 from petflame.simulate.outcomes import draw_outcomes
 from petflame.simulate.pose import Pose
 from petflame.simulate.scanners import SITES, Scanner, scanner_of_site
@@ -140,7 +141,7 @@ class _Person:
     effect: float
 
 
-def plan_trial(patients: int = 60, seed: int = DEFAULT_SEED) -> TrialPlan:
+def plan_trial(patients: int = PATIENTS, seed: int = DEFAULT_SEED) -> TrialPlan:
     """Draw a two-arm, two-visit trial of arterial FDG PET/CT; nothing is rendered or written.
 
     Parameters

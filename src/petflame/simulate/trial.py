@@ -14,6 +14,7 @@ from typing import Any
 from petflame.anatomy import REGIONS
 from petflame.errors import InputRefused
 from petflame.files import write_json, write_nifti, write_text, write_tsv
+from petflame.published import PATIENTS
 from petflame.segment.imports.sidecar import write_sidecar
 from petflame.simulate import truth
 from petflame.simulate.dicomwrite import write_visit
@@ -29,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 
 def simulate_trial(
     out: Path,
-    patients: int = 60,
+    patients: int = PATIENTS,
     size: SizeName = "fast",
     seed: int = DEFAULT_SEED,
     cores: int = 1,

@@ -12,6 +12,7 @@ import pandas as pd
 from petflame.errors import FaultList
 from petflame.exclusions import visits_without_result
 from petflame.outside import calling
+from petflame.trial.blocks import InSet, complete
 from petflame.trial.choices import AnalysisSet, TrialTables
 from petflame.trial.tables import (
     ARMS,
@@ -240,7 +241,7 @@ def _index_disagreements(table: pd.DataFrame, parts: pd.DataFrame) -> list[str]:
     return [f"the index vessel's baseline differs between PATIENTS and VESSELS for {_names(ids)}"] if ids else []
 
 
-def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
+def analysis_set_record(cohort: Cohort) -> InSet:
     """Return the analysis_set block of ``arms.json``: how many stand where, and who was left out and why."""
     table = cohort.table
 
@@ -250,15 +251,16 @@ def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
             record |= {arm: int((chosen & (table["arm"] == arm)).sum()) for arm in ARMS}
         return record
 
-    record: dict[str, Any] = {"name": cohort.analysis_set, "definition": SETS[cohort.analysis_set]}
-    if not cohort.blinded:
-        record["randomised"] = count(table["allocated"])
-        record["randomised_not_scanned"] = count(table["allocated"] & ~table["listed"])
-    record |= {
+    record: dict[str, Any] = {
+        "name": cohort.analysis_set,
+        "definition": SETS[cohort.analysis_set],
+        "randomised": None if cohort.blinded else count(table["allocated"]),
+        "randomised_not_scanned": None if cohort.blinded else count(table["allocated"] & ~table["listed"]),
         "measured_baseline": count(table["measured_baseline"]),
         "measured_followup": count(table["measured_followup"]),
         "measured_both": count(table["measured_baseline"] & table["measured_followup"]),
         "analysed": count(table["analysed"]),
+        "comparability": None,
     }
     if "comparability" in table.columns:
         grades = table.loc[table["measured_baseline"] & table["measured_followup"], "comparability"].fillna(
@@ -270,4 +272,4 @@ def analysis_set_record(cohort: Cohort) -> dict[str, Any]:
     record["left_out"] = [
         {("reason" if k == "left_out" else k): v for k, v in row.items()} for row in out[columns].to_dict("records")
     ]
-    return record
+    return complete(InSet, record)

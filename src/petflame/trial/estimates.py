@@ -62,16 +62,6 @@ def attempt(make: Callable[[], dict[str, Any]], keys: tuple[str, ...] = ()) -> d
         return {**dict.fromkeys(keys), "reason": str(why)}
 
 
-def describe(values: Vector) -> dict[str, float | int | None]:
-    """Return n, mean and SD (n - 1) of the values; null where they do not exist."""
-    n = int(values.size)
-    return {
-        "n": n,
-        "mean": float(values.mean()) if n else None,
-        "sd": float(values.std(ddof=1)) if n > 1 else None,
-    }
-
-
 def is_constant(values: Vector) -> bool:
     """Return whether all values agree to about twelve digits."""
     return values.size == 0 or float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from petflame.trial.blocks import Consort
 from petflame.trial.cohort import Cohort
 from petflame.trial.tables import ARMS
 
@@ -19,13 +21,13 @@ STATIONS: dict[str, str] = {
 }
 
 
-def consort(cohort: Cohort) -> dict[str, Any]:
+def consort(cohort: Cohort) -> Consort:
     """Return the stations in order, each with counts and the reasons of those lost before it.
 
     Returns
     -------
     dict
-        ``stations``: list of {station, definition, total, active, control, lost}; counts by arm are absent when
+        ``stations``: list of {station, definition, total, active, control, lost, reason}; counts by arm are absent when
         blinded, and a count that no table gives is null with a reason. ``lost`` is a list of {reason, total, active,
         control}, without arms before randomisation. A ``reason`` column of PARTICIPANTS says why somebody who was
         screened was not randomised.
@@ -41,20 +43,21 @@ def consort(cohort: Cohort) -> dict[str, Any]:
         "analysed": inside & table["analysed"],
     }
     screened = None if cohort.people is None else len(cohort.people)
-    stations: list[dict[str, Any]] = [{"station": "screened", "definition": STATIONS["screened"], "total": screened}]
-    if screened is None:
-        stations[0]["reason"] = "no table of participants was given"
+    unlisted = "no table of participants was given" if screened is None else None
+    stations = [_station("screened", {"total": screened}, [], unlisted)]
     before: pd.Series | None = None
     for name, chosen in reached.items():
         if name == "randomised" and cohort.blinded:
-            stations.append(
-                {"station": name, "definition": STATIONS[name], "total": None, "reason": "no allocation was given"}
-            )
+            stations.append(_station(name, {"total": None}, [], "no allocation was given"))
             continue
         lost = _not_randomised(cohort) if before is None else _reasons(cohort, before & ~chosen)
-        stations.append({"station": name, "definition": STATIONS[name], **_count(cohort, chosen), "lost": lost})
+        stations.append(_station(name, _count(cohort, chosen), lost))
         before = chosen
     return {"stations": stations}
+
+
+def _station(name: str, counts: Mapping[str, Any], lost: list[dict[str, Any]], reason: str | None = None) -> Any:
+    return {"station": name, "definition": STATIONS[name], **counts, "lost": lost, "reason": reason}
 
 
 def _not_randomised(cohort: Cohort) -> list[dict[str, Any]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from petflame.errors import MachineFault, PetflameError, capped, is_of_the_machine
-from petflame.trial.estimates import attempt
+from petflame.trial.blocks import Kind, block, without
 
 T = TypeVar("T")
 
@@ -51,16 +51,13 @@ class Parts:
         self.set_aside.append({"part": name, "reason": reason})
         return otherwise
 
-    def attempt(self, name: str, make: Callable[[], dict[str, Any]], keys: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return what `make` returns; where the data cannot give it, nulls under `keys` and the reason.
+    def attempt(self, name: str, kind: type[Kind], make: Callable[[], Mapping[str, Any]], **words: Any) -> Kind:
+        """Return a whole block of what `make` returns; where the data cannot give it, nulls and the reason.
 
         That the data cannot give it is a result; anything else that stops it is noted as set aside too.
         """
-        nothing: dict[str, Any] = {}
-        block = self(name, lambda: attempt(make, keys), nothing)
-        if block is nothing:
-            return {**dict.fromkeys(keys), "reason": self.set_aside[-1]["reason"]}
-        return block
+        made = self(name, lambda: block(kind, make, **words), None)
+        return without(kind, self.set_aside[-1]["reason"], **words) if made is None else made
 
     @property
     def notes(self) -> list[str]:

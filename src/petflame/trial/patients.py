@@ -11,8 +11,10 @@ from scipy import stats
 
 from petflame.files import write_tsv
 from petflame.repeatability import Repeatability
+from petflame.trial.blocks import Patients, Responders, block, complete
 from petflame.trial.cohort import Cohort
-from petflame.trial.estimates import NotEstimable, attempt
+from petflame.trial.estimates import NotEstimable
+from petflame.trial.tables import ARMS
 
 RESPONDERS = (
     "Patients whose follow-up fell by more than the repeatability band. A dichotomised measure is weak "
@@ -94,21 +96,17 @@ def responders(table: pd.DataFrame, repeatability: Repeatability) -> dict[str, A
     rules |= {f"published_{p:g}_percent": table["percent_change"] < -p for p in repeatability.published_percent}
     record: dict[str, Any] = {"within_subject_cv": repeatability.within_subject_cv, "definition": RESPONDERS}
     for name, fell in rules.items():
-        counts = {
-            arm: (int(fell[table["arm"] == arm].sum()), int((table["arm"] == arm).sum()))
-            for arm in ("active", "control")
-        }
-        record[name] = {
+        counts = {arm: (int(fell[table["arm"] == arm].sum()), int((table["arm"] == arm).sum())) for arm in ARMS}
+        record[name] = block(
+            Responders,
+            lambda c=counts: compare_counts(c["active"], c["control"]),  # type: ignore[misc]
             **{arm: {"responders": k, "n": n} for arm, (k, n) in counts.items()},
-            **attempt(lambda c=counts: compare_counts(c["active"], c["control"]), ("difference", "fisher_p")),  # type: ignore[misc]
-        }
+        )
     return record
 
 
-def summary(table: pd.DataFrame, repeatability: Repeatability) -> dict[str, Any]:
+def summary(table: pd.DataFrame, repeatability: Repeatability) -> Patients:
     """Return the pooled counts of verdicts and the repeatability behind them."""
     verdicts = table["verdict"].value_counts()
-    return {
-        **repeatability.record,
-        "verdicts": {name: int(verdicts.get(name, 0)) for name in ("fall", "rise", "within noise")},
-    }
+    counts = {name: int(verdicts.get(name, 0)) for name in ("fall", "rise", "within noise")}
+    return complete(Patients, {**repeatability.record, "verdicts": counts})

@@ -12,7 +12,7 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.outside import calling
-from petflame.trial.columns import NUMBER_COLUMNS
+from petflame.trial.endpoints import PRIMARY, number_columns
 from petflame.typed import as_written
 
 ARMS: tuple[str, str] = ("active", "control")
@@ -153,9 +153,9 @@ def read_patients(path: Path, faults: FaultList) -> pd.DataFrame | None:
         faults.add("the table has no rows", calling(path), "give at least one patient")
         return None
     check_ids(table, ("participant_id",), path, faults)
-    for column in ("tbr_max_baseline", "tbr_max_followup"):
+    for column in PRIMARY.columns:
         table[column] = to_numbers(table, column, path, faults, least=0.0, most=LARGEST_TBR)
-    for column in sorted(NUMBER_COLUMNS & set(table.columns)):
+    for column in sorted(number_columns() & set(table.columns)):
         table[column] = to_numbers(table, column, path, faults)
     if "comparability" in table.columns:
         given = table["comparability"].notna()

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from petflame.trial.arms.blocks import Primary
+from petflame.trial.blocks import complete
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant, percent_record, t_record
 
 DEFINITIONS: dict[str, str] = {
@@ -21,13 +23,6 @@ DEFINITIONS: dict[str, str] = {
     "Y_F ~ arm + Y_B (+ strata), t distribution on the residual degrees of freedom.",
     "adjusted_percent": "100 x adjusted difference / adjusted control mean at follow-up (covariates at their mean "
     "over the analysed patients); interval by the delta method.",
-    "log_ratio_percent": "100 x (exp(b) - 1), b the arm coefficient of ln Y_F ~ arm + ln Y_B (+ strata), t interval.",
-    "mean_percent_change_difference": "Difference between the arms' means of each patient's percent change "
-    "100 (Y_F - Y_B) / Y_B, pooled-variance t interval; not adjusted for baseline.",
-    "percent_change_ancova": "Arm coefficient of the linear model of each patient's percent change on arm and Y_B "
-    "(+ strata).",
-    "hc3": "The primary model with the heteroscedasticity-consistent HC3 standard error (MacKinnon and White 1985), "
-    "same degrees of freedom.",
 }
 
 
@@ -224,14 +219,14 @@ def adjusted_percent(fit: Fit) -> dict[str, float]:
     }
 
 
-def primary_record(arms: Arms) -> dict[str, Any]:
+def primary_record(arms: Arms) -> Primary:
     """Return the primary block of ``arms.json``."""
     fit = ancova(arms)
     rank = fit.design.shape[1]
     weights = np.zeros((2, rank))
     weights[0, 0] = weights[1, :2] = 1
     control, active = fit.contrast(weights[0]), fit.contrast(weights[1])
-    return {
+    found = {
         "n": arms.n,
         **difference_record(fit),
         "control_mean": control["estimate"],
@@ -245,9 +240,10 @@ def primary_record(arms: Arms) -> dict[str, Any]:
         "definition": DEFINITIONS["difference"],
         "adjusted_percent_definition": DEFINITIONS["adjusted_percent"],
     }
+    return complete(Primary, found)
 
 
-def hc3(arms: Arms) -> dict[str, Any]:
+def hc3(arms: Arms) -> dict[str, float]:
     """Return the primary difference with its HC3 standard error and t interval."""
     fit = ancova(arms)
     bread = fit.cov / fit.sigma**2
@@ -256,15 +252,13 @@ def hc3(arms: Arms) -> dict[str, Any]:
         raise NotEstimable("one patient alone determines a coefficient (leverage 1), so HC3 does not exist")
     weighted = fit.design * (fit.residuals / (1 - leverage))[:, None]
     cov = bread @ weighted.T @ weighted @ bread
-    record = t_record(float(fit.coef[1]), float(np.sqrt(cov[1, 1])), fit.df)
-    return {**record, "definition": DEFINITIONS["hc3"]}
+    return t_record(float(fit.coef[1]), float(np.sqrt(cov[1, 1])), fit.df)
 
 
-def log_ratio_percent(arms: Arms) -> dict[str, Any]:
+def log_ratio_percent(arms: Arms) -> dict[str, float]:
     """Return the percent difference from the log-scale model (as in Tawakol 2013)."""
     fit = fit_linear(np.log(arms.followup), design_matrix(arms, np.log(arms.baseline)))
-    record = percent_record(t_record(float(fit.coef[1]), float(np.sqrt(fit.cov[1, 1])), fit.df))
-    return {**record, "definition": DEFINITIONS["log_ratio_percent"]}
+    return percent_record(t_record(float(fit.coef[1]), float(np.sqrt(fit.cov[1, 1])), fit.df))
 
 
 def percent_change(arms: Arms) -> Vector:
@@ -272,7 +266,7 @@ def percent_change(arms: Arms) -> Vector:
     return np.asarray(100 * (arms.followup / arms.baseline - 1))
 
 
-def mean_percent_change_difference(arms: Arms) -> dict[str, Any]:
+def mean_percent_change_difference(arms: Arms) -> dict[str, float]:
     """Return the difference of the arms' mean percent changes, pooled t (as in the VIP-U trial)."""
     change = percent_change(arms)
     n = arms.n
@@ -280,17 +274,16 @@ def mean_percent_change_difference(arms: Arms) -> dict[str, Any]:
         raise NotEstimable("each arm needs at least two patients with both visits")
     design = np.column_stack([np.ones(change.size), arms.active])
     fit = fit_linear(change, design)
-    record = fit.contrast(np.array([0.0, 1.0]))
-    return _low_high(record) | {"definition": DEFINITIONS["mean_percent_change_difference"]}
+    return _low_high(fit.contrast(np.array([0.0, 1.0])))
 
 
-def percent_change_ancova(arms: Arms) -> dict[str, Any]:
+def percent_change_ancova(arms: Arms) -> dict[str, float]:
     """Return the arm coefficient of the percent change on arm and baseline."""
     fit = fit_linear(percent_change(arms), design_matrix(arms))
     record = t_record(float(fit.coef[1]), float(np.sqrt(fit.cov[1, 1])), fit.df)
-    return _low_high(record) | {"definition": DEFINITIONS["percent_change_ancova"]}
+    return _low_high(record)
 
 
-def _low_high(record: Mapping[str, float]) -> dict[str, Any]:
+def _low_high(record: Mapping[str, float]) -> dict[str, float]:
     renamed = {"ci_low": "low", "ci_high": "high"}
     return {renamed.get(key, key): value for key, value in record.items()}

@@ -7,26 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petflame.trial.arms.ancova import Arms, check_design, design_matrix, fit_linear
+from petflame.trial.arms.ancova import Arms, check_design, design_matrix, difference_record, fit_linear
+from petflame.trial.arms.blocks import Difference, Third
 from petflame.trial.arms.mixed import fit_random_intercept, sum_contrasts
-from petflame.trial.estimates import Matrix, NotEstimable, attempt, is_constant, t_record
+from petflame.trial.blocks import complete
+from petflame.trial.estimates import Matrix, NotEstimable, is_constant, t_record
 
 PERCENTILES: tuple[int, ...] = (10, 50, 90)
-
-DEFINITIONS: dict[str, str] = {
-    "interaction": "Coefficient of arm x centred baseline added to the primary model: change of the arm difference for "
-    "one unit of baseline TBRmax.",
-    "percentiles": "Difference between arms, active minus control, at percentiles of the baseline of all analysed "
-    "patients, from the interaction model.",
-    "tertiles": "Difference between arms within each third of baseline, adjusted for baseline; to be read only beside "
-    "the interaction p and the regression to the mean.",
-    "regression_to_the_mean": "Change that the control arm's own regression of follow-up on baseline predicts at the "
-    "third's mean baseline, without any drug; `selection_part` is what of it is due to being in that third.",
-    "within_patients": "Y_F ~ arm + patient's mean baseline + vessel's deviation from it + vessel + arm x mean + "
-    "arm x deviation + (1 | patient), REML, Kenward-Roger: is the arm difference greater in the hotter vessel?",
-    "within_percentiles": "Difference between arms, active minus control, in a vessel that is hotter or cooler than "
-    "its patient's mean by a percentile of these deviations, at the mean patient; from the same model.",
-}
 
 
 def _interaction_design(arms: Arms) -> Matrix:
@@ -70,8 +57,6 @@ def interaction(arms: Arms) -> dict[str, Any]:
     return {
         **t_record(float(fit.coef[last]), float(np.sqrt(fit.cov[last, last])), fit.df),
         "percentiles": effects,
-        "definition": DEFINITIONS["interaction"],
-        "percentiles_definition": DEFINITIONS["percentiles"],
     }
 
 
@@ -84,40 +69,43 @@ def tertiles(arms: Arms) -> dict[str, Any]:
     third = np.digitize(arms.baseline, cuts, right=True)
     slope, intercept = np.polyfit(arms.baseline[control], arms.followup[control], 1)
     overall = float(arms.baseline.mean())
-    p = attempt(lambda: interaction(arms), ("p",))["p"]
     rows = []
     for k, name in enumerate(("low", "middle", "high")):
         chosen = np.flatnonzero(third == k)
         part = arms.take(chosen)
-        effect = attempt(lambda part=part: _difference(part), ("difference", "se", "df", "ci_low", "ci_high", "p"))  # type: ignore[misc]
         at = float(part.baseline.mean()) if chosen.size else overall
-        rows.append(
-            {
-                "third": name,
-                "n": part.n,
-                "baseline_mean": at,
-                **effect,
-                "regression_to_the_mean": {
-                    "expected_change_without_drug": float(intercept + (slope - 1) * at),
-                    "selection_part": float((slope - 1) * (at - overall)),
-                },
-            }
-        )
+        found = {
+            "third": name,
+            "n": part.n,
+            "baseline_mean": at,
+            **_difference(part),
+            "regression_to_the_mean": {
+                "expected_change_without_drug": float(intercept + (slope - 1) * at),
+                "selection_part": float((slope - 1) * (at - overall)),
+            },
+        }
+        rows.append(complete(Third, found))
     return {
-        "interaction_p": p,
+        "interaction_p": _interaction_p(arms),
         "control_slope": float(slope),
         "cuts": cuts.tolist(),
         "thirds": rows,
-        "definition": DEFINITIONS["tertiles"],
-        "regression_to_the_mean_definition": DEFINITIONS["regression_to_the_mean"],
     }
 
 
-def _difference(arms: Arms) -> dict[str, float]:
-    design = design_matrix(arms)
-    fit = fit_linear(arms.followup, design)
-    record = t_record(float(fit.coef[1]), float(np.sqrt(fit.cov[1, 1])), fit.df)
-    return {"difference": record.pop("estimate"), **record}
+def _interaction_p(arms: Arms) -> float | None:
+    try:
+        return float(interaction(arms)["p"])
+    except NotEstimable:
+        return None
+
+
+def _difference(arms: Arms) -> dict[str, Any]:
+    """Return the difference within a third, or nulls and the reason."""
+    try:
+        return {**difference_record(fit_linear(arms.followup, design_matrix(arms))), "reason": None}
+    except NotEstimable as why:
+        return {**dict.fromkeys(Difference.__annotations__), "reason": str(why)}
 
 
 def within_patients(rows: pd.DataFrame) -> dict[str, Any]:
@@ -150,7 +138,4 @@ def within_patients(rows: pd.DataFrame) -> dict[str, Any]:
         "between_patients": fit.coefficient(last - 1),
         "within_patients": fit.coefficient(last),
         "percentiles": effects,
-        "percentiles_definition": DEFINITIONS["within_percentiles"],
-        "method": "Kenward-Roger",
-        "definition": DEFINITIONS["within_patients"],
     }

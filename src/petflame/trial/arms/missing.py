@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from petflame.trial.arms.ancova import Arms, check_design
+from petflame.files import write_tsv
+from petflame.trial.arms.ancova import Arms, check_design, make_arms
 from petflame.trial.cohort import Cohort
+from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant, t_record
 
 IMPUTATIONS = 200
-
-DEFINITIONS: dict[str, str] = {
-    "multiple_imputation": "Missing follow-up of participants with a baseline is drawn from the posterior predictive "
-    "distribution of the normal model Y_F ~ arm + Y_B (+ strata) under missing at random; the primary model is fitted "
-    "to each completed set; Rubin's rules with Barnard and Rubin's degrees of freedom (1999).",
-    "tipping_point": "Delta (TBR units) is added to every imputed follow-up of the active arm; the tipping point is "
-    "the smallest delta that takes the two-sided p to 0.05 or above.",
-}
 
 
 def pool(estimates: Vector, variances: Vector, complete_df: float) -> dict[str, float]:
@@ -61,6 +56,7 @@ class Imputer:
     """
 
     def __init__(self, arms: Arms, imputations: int, seed: int) -> None:
+        self.n, self.seed = arms.n, seed
         self.missing = np.isnan(arms.followup)
         if not self.missing.any():
             raise NotEstimable("no follow-up is missing among participants with a baseline")
@@ -100,43 +96,34 @@ class Imputer:
 
 def missing_arms(cohort: Cohort) -> Arms:
     """Return allocated participants with a baseline; follow-up is NaN where it is missing or not in the set."""
-    from petflame.trial.arms.ancova import make_arms
-
     table = cohort.table[cohort.table["measured_baseline"] & cohort.table["arm"].notna()].copy()
-    table["_shown"] = table["tbr_max_followup"].where(table["analysed"])
+    table["_shown"] = table[FOLLOWUP].where(table["analysed"])
     lost = table["_shown"].isna()
     # The placeholder keeps the row in the complete cases; it is taken out again below.
     table.loc[lost, "_shown"] = 1.0
     complete = table.dropna(subset=list(cohort.strata))
-    arms = make_arms(complete, "tbr_max_baseline", "_shown", cohort.strata)
+    arms = make_arms(complete, BASELINE, "_shown", cohort.strata)
     followup = np.where(lost[complete.index].to_numpy(), np.nan, arms.followup)
     return Arms(arms.ids, arms.active, arms.baseline, followup, arms.covariates, arms.block, arms.names)
 
 
-def imputation_blocks(arms: Arms, seed: int, imputations: int = IMPUTATIONS) -> dict[str, Any]:
-    """Return the multiple-imputation estimate and the tipping point."""
-    imputer = Imputer(arms, imputations, seed)
-    n_missing = {
-        "active": int(imputer.shifted.sum()),
-        "control": int(imputer.missing.sum() - imputer.shifted.sum()),
-    }
+def multiple_imputation(imputer: Imputer) -> dict[str, Any]:
+    """Return the pooled difference and what was imputed."""
     record = imputer.estimate()
+    active = int(imputer.shifted.sum())
     return {
-        "multiple_imputation": {
-            "difference": record.pop("estimate"),
-            **record,
-            "imputed": n_missing,
-            "n": arms.n,
-            "imputations": imputations,
-            "seed": seed,
-            "definition": DEFINITIONS["multiple_imputation"],
-        },
-        "tipping_point": _tipping(imputer),
+        "difference": record.pop("estimate"),
+        **record,
+        "imputed": {"active": active, "control": int(imputer.missing.sum()) - active},
+        "n": imputer.n,
+        "imputations": len(imputer.completed),
+        "seed": imputer.seed,
     }
 
 
-def _tipping(imputer: Imputer) -> dict[str, Any]:
-    record: dict[str, Any] = {"delta": None, "definition": DEFINITIONS["tipping_point"]}
+def tipping_point(imputer: Imputer) -> dict[str, Any]:
+    """Return the smallest delta, added to what is imputed in the active arm, that takes p to 0.05 or above."""
+    record: dict[str, Any] = dict.fromkeys(("delta", "grid", "delta_in_residual_sd"))
     if not imputer.shifted.any():
         return record | {"reason": "no follow-up is missing in the active arm"}
     alpha = 1 - LEVEL
@@ -182,3 +169,17 @@ def reasons_table(cohort: Cohort) -> pd.DataFrame:
         )
     found = pd.DataFrame(rows, columns=["participant_id", "arm", "missing", "reason"])
     return found.drop(columns="arm") if cohort.blinded else found
+
+
+def write_reasons(cohort: Cohort, out: Path) -> None:
+    """Write ``not_analysed.tsv``: who is not in the analysis set, and why."""
+    meanings = {
+        "participant_id": ("participant", ""),
+        "arm": ("active or control; n/a when not in the allocation", ""),
+        "missing": (
+            "visits without a value of the index vessel, which is chosen at baseline: with no usable baseline, both",
+            "",
+        ),
+        "reason": ("why, from the tables", ""),
+    }
+    write_tsv(out / "not_analysed.tsv", reasons_table(cohort), meanings)

@@ -16,15 +16,6 @@ from scipy import optimize, stats
 from petflame.trial.arms.ancova import check_design
 from petflame.trial.estimates import Matrix, NotEstimable, Vector, t_record
 
-DEFINITION = (
-    "Y_F ~ Y_B + vessel + arm (+ strata) + (1 | patient) over the target vessels, REML; standard error and degrees "
-    "of freedom after Kenward and Roger (1997)."
-)
-BY_VESSEL_DEFINITION = (
-    "F tests of the model with the arm x vessel product, Kenward-Roger, every term adjusted for all the others; `arm` "
-    "is the effect averaged over vessels, `vessel` the differences between vessels in the control arm."
-)
-
 
 @dataclass(frozen=True)
 class MixedFit:
@@ -193,7 +184,7 @@ def _model(rows: pd.DataFrame, strata: tuple[str, ...]) -> tuple[Vector, Matrix,
 
 
 def mixed_record(rows: pd.DataFrame, strata: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the mixed block of ``arms.json``.
+    """Return the arm difference of the mixed model over vessels, its variances and what it rests on.
 
     Parameters
     ----------
@@ -207,13 +198,11 @@ def mixed_record(rows: pd.DataFrame, strata: tuple[str, ...] = ()) -> dict[str, 
     return {
         "difference": record.pop("estimate"),
         **record,
-        "method": "Kenward-Roger",
         "variance_between_patients": fit.tau2,
         "variance_residual": fit.sigma2,
         "on_boundary": fit.tau2 == 0,
         "patients": int(rows["participant_id"].nunique()),
         "rows": len(rows),
-        "definition": DEFINITION,
     }
 
 
@@ -231,4 +220,4 @@ def arm_by_vessel(rows: pd.DataFrame, strata: tuple[str, ...] = ()) -> dict[str,
         "arm_by_vessel": slice(first + width + 1, x.shape[1]),
     }
     tests = {name: fit.test(eye[rows_]) for name, rows_ in terms.items()}
-    return {**tests["arm_by_vessel"], "terms": tests, "definition": BY_VESSEL_DEFINITION}
+    return {**tests["arm_by_vessel"], "terms": tests}

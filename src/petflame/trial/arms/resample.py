@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from petflame.files import write_tsv
 from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
 from petflame.trial.choices import PERMUTATIONS
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant
 
 RESAMPLES = 10000
 CHUNK = 2000
-
-PERMUTATION_DEFINITION = (
-    "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model divided by "
-    "its standard error (`p`: ordinary, `p_robust`: HC3). p = (1 + as extreme) / (1 + permutations), two-sided."
-)
-BOOTSTRAP_DEFINITION = (
-    "Patients are drawn with replacement within arm and stratum, the primary model is refitted, and the 2.5th and "
-    "97.5th percentile of its result are given."
-)
-LEAVE_ONE_OUT_DEFINITION = "The primary model without one patient at a time."
 
 
 def _chunks(total: int) -> Iterator[int]:
@@ -98,7 +90,6 @@ def permutation_test(arms: Arms, permutations: int = PERMUTATIONS, seed: int = 0
         "permutations": permutations,
         "seed": seed,
         "strata": int(arms.block.max()) + 1,
-        "definition": PERMUTATION_DEFINITION,
     }
 
 
@@ -149,7 +140,6 @@ def bootstrap(arms: Arms, resamples: int = RESAMPLES, seed: int = 0) -> dict[str
         "resamples": resamples,
         "not_fitted": int(resamples - values.size),
         "seed": seed + 1,
-        "definition": BOOTSTRAP_DEFINITION,
     }
 
 
@@ -194,5 +184,16 @@ def leave_one_out(arms: Arms) -> tuple[dict[str, Any], pd.DataFrame]:
         "p_high": float(fitted["p"].max()),
         "most_influential": str(fitted["participant_id"].iloc[moved]),
         "not_fitted": len(table) - len(fitted),
-        "definition": LEAVE_ONE_OUT_DEFINITION,
     }, table
+
+
+def write_left_out(out: Path, table: pd.DataFrame) -> None:
+    """Write ``leave_one_out.tsv``, the table of `leave_one_out`."""
+    meanings = {
+        "participant_id": ("participant left out", ""),
+        "arm": ("arm of that participant", ""),
+        "difference": ("adjusted difference without that participant, active minus control", "ratio"),
+        "p": ("two-sided p of that difference", ""),
+        "adjusted_percent": ("100 x difference / adjusted control mean without that participant", "percent"),
+    }
+    write_tsv(out / "leave_one_out.tsv", table, meanings)

@@ -10,11 +10,12 @@ import pandas as pd
 
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_tsv
-from petflame.trial.arms import ancova as ac
+from petflame.trial.arms.ancova import make_arms, primary_record
+from petflame.trial.blocks import describe
 from petflame.trial.cohort import Cohort
-from petflame.trial.estimates import NotEstimable, describe
+from petflame.trial.endpoints import BASELINE, FOLLOWUP
+from petflame.trial.estimates import NotEstimable
 
-BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
 COLUMNS: dict[str, tuple[str, str]] = {
     "variation": ("name of the variation; `primary` is the protocol itself", ""),
     "about": ("what it does otherwise", ""),
@@ -89,7 +90,7 @@ def _block(name: str, about: str, table: pd.DataFrame, cohort: Cohort) -> dict[s
         block["pooled_percent_change"] = describe(100 * (follow / base - 1))["mean"] if len(table) else None
         return block
     try:
-        record = ac.primary_record(ac.make_arms(table, BASELINE, FOLLOWUP, cohort.strata))
+        record: Mapping[str, Any] = primary_record(make_arms(table, BASELINE, FOLLOWUP, cohort.strata))
     except NotEstimable as why:
         return block | {"reason": str(why)}
     return block | {key: record[key] for key in COLUMNS if key in record and key != "n"}

@@ -6,40 +6,69 @@ from typing import Any
 
 import pandas as pd
 
-from petflame.trial.arms import ancova as ac
-from petflame.trial.arms import interaction as ia
-from petflame.trial.arms import mixed as mx
+from petflame.trial.arms import interaction, mixed
+from petflame.trial.arms.ancova import adjusted_percent, ancova, difference_record, make_arms
+from petflame.trial.arms.vessel_blocks import ArmByVessel, Mixed, Vessel, VesselMean, WithinPatients
+from petflame.trial.blocks import block
 from petflame.trial.cohort import Cohort
-from petflame.trial.estimates import attempt
+from petflame.trial.endpoints import BASELINE, FOLLOWUP
+from petflame.trial.estimates import NotEstimable
 from petflame.trial.parts import Parts
 
-BASELINE, FOLLOWUP = "tbr_max_baseline", "tbr_max_followup"
+METHOD = "Kenward-Roger"
+MIXED = (
+    "Y_F ~ Y_B + vessel + arm (+ strata) + (1 | patient) over the target vessels, REML; standard error and degrees "
+    "of freedom after Kenward and Roger (1997)."
+)
+BY_VESSEL = (
+    "F tests of the model with the arm x vessel product, Kenward-Roger, every term adjusted for all the others; `arm` "
+    "is the effect averaged over vessels, `vessel` the differences between vessels in the control arm."
+)
+WITHIN = {
+    "method": METHOD,
+    "definition": "Y_F ~ arm + patient's mean baseline + vessel's deviation from it + vessel + arm x mean + "
+    "arm x deviation + (1 | patient), REML, Kenward-Roger: is the arm difference greater in the hotter vessel?",
+    "percentiles_definition": "Difference between arms, active minus control, in a vessel that is hotter or cooler "
+    "than its patient's mean by a percentile of these deviations, at the mean patient; from the same model.",
+}
+MEAN = "The primary model for the mean of the target vessels' TBRmax in each patient."
 
 
 def vessel_analyses(cohort: Cohort, target_vessels: tuple[str, ...], parts: Parts) -> dict[str, Any]:
-    """Return the blocks ``vessels``, ``mixed`` and, with a vessel table, ``vessel_mean`` of ``arms.json``.
+    """Return the blocks ``vessels``, ``mixed`` and ``vessel_mean`` of ``arms.json``.
 
     Each stands alone: one that fails is noted in `parts`.
     """
-    keys = ("difference", "se", "df", "p")
-    nothing: dict[str, Any] = {}
-    blocks: dict[str, Any] = {"vessels": parts("vessels", lambda: vessel_blocks(cohort, target_vessels), nothing)}
-    rows = target_rows(cohort, target_vessels)
-    if rows is None:
-        why = "no vessel table was given"
-        return blocks | {"mixed": {**dict.fromkeys(keys), "method": "Kenward-Roger", "reason": why}}
-    blocks["mixed"] = {
-        "method": "Kenward-Roger",
-        **parts.attempt("mixed model", lambda: mx.mixed_record(rows, cohort.strata), keys),
-        "arm_by_vessel": parts.attempt(
-            "arm by vessel", lambda: mx.arm_by_vessel(rows, cohort.strata), ("f", "ndf", "ddf", "p")
+    nothing: dict[str, Vessel] = {}
+    return {
+        "vessels": parts("vessels", lambda: vessel_blocks(cohort, target_vessels), nothing),
+        "mixed": mixed_block(cohort, target_vessels, parts),
+        "vessel_mean": parts.attempt(
+            "mean of the vessels",
+            VesselMean,
+            lambda: vessel_mean(target_rows(cohort, target_vessels), cohort.strata),
+            definition=MEAN,
         ),
-        "interaction": parts.attempt("interaction within patients", lambda: ia.within_patients(rows)),
     }
-    blocks["vessel_mean"] = parts.attempt(
-        "mean of the vessels", lambda: vessel_mean(rows, cohort.strata), ("difference", "p")
-    )
-    return blocks
+
+
+def mixed_block(cohort: Cohort, target_vessels: tuple[str, ...], parts: Parts) -> Mixed:
+    """Return the mixed model over the target vessels with its tests of the arm between and within patients."""
+    strata = cohort.strata
+
+    def rows() -> pd.DataFrame:
+        return target_rows(cohort, target_vessels)
+
+    inner = {
+        "arm_by_vessel": parts.attempt(
+            "arm by vessel", ArmByVessel, lambda: mixed.arm_by_vessel(rows(), strata), definition=BY_VESSEL
+        ),
+        "interaction": parts.attempt(
+            "interaction within patients", WithinPatients, lambda: interaction.within_patients(rows()), **WITHIN
+        ),
+    }
+    words = {"method": METHOD, "definition": MIXED}
+    return parts.attempt("mixed model", Mixed, lambda: mixed.mixed_record(rows(), strata), **words, **inner)
 
 
 def usable_rows(cohort: Cohort) -> pd.DataFrame:
@@ -52,40 +81,43 @@ def usable_rows(cohort: Cohort) -> pd.DataFrame:
     return rows
 
 
-def target_rows(cohort: Cohort, target_vessels: tuple[str, ...]) -> pd.DataFrame | None:
-    """Return the complete rows of the analysed participants' target vessels, with arm; None without VESSELS."""
+def target_rows(cohort: Cohort, target_vessels: tuple[str, ...]) -> pd.DataFrame:
+    """Return the complete rows of the analysed participants' target vessels, with arm.
+
+    Raises
+    ------
+    NotEstimable
+        Without VESSELS.
+    """
     if cohort.vessels is None:
-        return None
+        raise NotEstimable("no vessel table was given")
     rows = usable_rows(cohort)
     rows = rows[rows["vessel"].isin(target_vessels)]
     return rows.dropna(subset=[BASELINE, FOLLOWUP, "arm"]).reset_index(drop=True)
 
 
-def vessel_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Any]:
+def vessel_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Vessel]:
     """Return the patient-level model of every vessel; Holm's correction runs over the target vessels."""
     if cohort.vessels is None:
         return {}
     from statsmodels.stats.multitest import multipletests
 
-    blocks: dict[str, Any] = {}
-    usable = usable_rows(cohort)
-    keys = ("difference", "se", "df", "ci_low", "ci_high", "p", "adjusted_percent")
+    usable, found = usable_rows(cohort), {}
     for name in dict.fromkeys(cohort.vessels["vessel"]):
         rows = usable[usable["vessel"] == name]
-        blocks[name] = attempt(lambda rows=rows: one_vessel(rows, cohort.strata), keys)  # type: ignore[misc]
-        blocks[name]["p_holm"] = None
-    tested = [v for v in target_vessels if v in blocks and blocks[v]["p"] is not None]
+        found[name] = block(Vessel, lambda rows=rows: {**one_vessel(rows, cohort.strata), "p_holm": None})  # type: ignore[misc]
+    tested = {v: found[v]["p"] for v in target_vessels if v in found and found[v]["p"] is not None}
     if tested:
-        for name, p in zip(tested, multipletests([blocks[v]["p"] for v in tested], method="holm")[1], strict=True):
-            blocks[name]["p_holm"] = float(p)
-    return blocks
+        for name, p in zip(tested, multipletests(list(tested.values()), method="holm")[1], strict=True):
+            found[name]["p_holm"] = float(p)
+    return found
 
 
 def one_vessel(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
     """Return difference and adjusted percent of one endpoint table."""
-    arms = ac.make_arms(rows, BASELINE, FOLLOWUP, strata)
-    fit = ac.ancova(arms)
-    return {"n": arms.n, **ac.difference_record(fit), **ac.adjusted_percent(fit), "control_mean": float(fit.coef[0])}
+    arms = make_arms(rows, BASELINE, FOLLOWUP, strata)
+    fit = ancova(arms)
+    return {"n": arms.n, **difference_record(fit), **adjusted_percent(fit), "control_mean": float(fit.coef[0])}
 
 
 def vessel_mean(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
@@ -93,7 +125,4 @@ def vessel_mean(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
     counts = rows.groupby("participant_id")["vessel"].transform("count")
     whole = rows[counts == rows["vessel"].nunique()]
     means = whole.groupby(["participant_id", "arm", *strata], as_index=False)[[BASELINE, FOLLOWUP]].mean()
-    return one_vessel(means, strata) | {
-        "vessels": list(dict.fromkeys(rows["vessel"])),
-        "definition": "The primary model for the mean of the target vessels' TBRmax in each patient.",
-    }
+    return one_vessel(means, strata) | {"vessels": list(dict.fromkeys(rows["vessel"]))}

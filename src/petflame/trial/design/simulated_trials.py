@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from petflame.errors import FaultList
+from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.trial.design.batch import batch_ancova, batch_mean_difference
 from petflame.trial.design.simulated_sections import section_endpoints
 from petflame.trial.estimates import LEVEL, Matrix, Vector
@@ -46,9 +47,9 @@ class Design:
     in simulated null trials (3.9 % against 0.8 %).
     """
 
-    patients_per_arm: int = 30
+    patients_per_arm: int = PATIENTS_PER_ARM
     dropout: float = 0.0
-    effect_percent: float = -7.7
+    effect_percent: float = EFFECT_PERCENT
     vessel_means: tuple[float, ...] = (2.26, 2.08, 2.08)
     between_patient_sd: float = 0.17
     between_vessel_sd: float = 0.09

@@ -12,7 +12,9 @@ from scipy import stats
 
 from petflame.errors import FaultList
 from petflame.outside import calling
-from petflame.trial.estimates import NotEstimable, attempt
+from petflame.trial.blocks import block
+from petflame.trial.estimates import NotEstimable
+from petflame.trial.events.blocks import ChangeAndEvents, ChangeSample
 from petflame.trial.events.firth import firth_cox
 from petflame.trial.tables import read_patients
 
@@ -59,7 +61,7 @@ def read_change(patients: Path, followed: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"participant_id": measured["participant_id"], "change": change})
 
 
-def change_and_events(outcomes: pd.DataFrame, change: pd.DataFrame) -> dict[str, Any]:
+def change_and_events(outcomes: pd.DataFrame, change: pd.DataFrame) -> ChangeAndEvents:
     """Return the association of the percent change with events, with the sample that would settle it.
 
     Parameters
@@ -72,19 +74,17 @@ def change_and_events(outcomes: pd.DataFrame, change: pd.DataFrame) -> dict[str,
     joined = outcomes.merge(change, on="participant_id", how="left")
     known = joined.dropna(subset="change")
     x, event = known["change"].to_numpy(float), known["event"].to_numpy(bool)
-    record = attempt(
+    events = int(event.sum())
+    return block(
+        ChangeAndEvents,
         lambda: _hazard_ratio(x, known["time_years"].to_numpy(float), event),
-        ("hr", "low", "high", "p"),
+        definition=DEFINITIONS["association"],
+        step_percent=STEP_PERCENT,
+        n=len(known),
+        events=events,
+        without_change=len(joined) - len(known),
+        sample_needed=_sample_needed(len(known), events),
     )
-    return {
-        **record,
-        "step_percent": STEP_PERCENT,
-        "n": len(known),
-        "events": int(event.sum()),
-        "without_change": len(joined) - len(known),
-        "definition": DEFINITIONS["association"],
-        "sample_needed": _sample_needed(len(known), int(event.sum())),
-    }
 
 
 def _hazard_ratio(
@@ -95,7 +95,7 @@ def _hazard_ratio(
     return firth_cox(change / STEP_PERCENT, time, event) | {"change_sd": float(change.std(ddof=1))}
 
 
-def _sample_needed(n: int, events: int) -> dict[str, Any]:
+def _sample_needed(n: int, events: int) -> ChangeSample:
     """Return events and participants for an assumed hazard ratio.
 
     >>> _sample_needed(50, 5)["events"], _sample_needed(50, 5)["participants"]
@@ -103,12 +103,16 @@ def _sample_needed(n: int, events: int) -> dict[str, Any]:
     """
     z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
     needed = math.ceil(z**2 / math.log(HAZARD_RATIO_PER_SD) ** 2)
-    record: dict[str, Any] = {"hazard_ratio_per_sd": HAZARD_RATIO_PER_SD, "events": needed}
+    participants = math.ceil(needed * n / events) if events else None
     words = f"To settle it takes about {needed} events"
-    if events == 0:
-        record |= {"participants": None, "reason": "no event among participants with a measured change"}
-    else:
-        record["participants"] = math.ceil(needed * n / events)
-        words += f", some {record['participants']} participants followed like these"
+    if participants is not None:
+        words += f", some {participants} participants followed like these"
     words += f", if the hazard changes by a factor of {HAZARD_RATIO_PER_SD:g} for one standard deviation of the change"
-    return record | {"sentence": f"{words}; here there were {events}.", "definition": DEFINITIONS["sample_needed"]}
+    return {
+        "hazard_ratio_per_sd": HAZARD_RATIO_PER_SD,
+        "events": needed,
+        "participants": participants,
+        "reason": None if events else "no event among participants with a measured change",
+        "sentence": f"{words}; here there were {events}.",
+        "definition": DEFINITIONS["sample_needed"],
+    }

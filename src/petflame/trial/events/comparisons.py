@@ -10,7 +10,9 @@ import numpy as np
 from scipy import stats
 
 from petflame.trial.arms.resample import permuted_arms
+from petflame.trial.blocks import complete, without
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector
+from petflame.trial.events.blocks import ProportionDifference, SampleNeeded
 
 PERMUTATIONS = 20000
 
@@ -92,9 +94,10 @@ def at_horizon(counts: HorizonCounts) -> dict[str, Any]:
             "estimate": a["proportion"] - c["proportion"],
             "low": float(low),
             "high": float(high),
+            "reason": None,
         }
     else:
-        record["difference"] = {"estimate": None, "reason": "an arm has nobody followed to the horizon"}
+        record["difference"] = without(ProportionDifference, "an arm has nobody followed to the horizon")
     record["definition"] = DEFINITIONS["at_horizon"]
     return record
 
@@ -119,7 +122,7 @@ def kaplan_meier(time: Vector, event: Vector, years: tuple[float, ...]) -> dict[
     for year in sorted(set(years)):
         survival = float(fitter.survival_function_at_times(year).iloc[0])
         at_risk = int((time >= year).sum())
-        item: dict[str, Any] = {"survival": survival, "low": None, "high": None, "at_risk": at_risk}
+        item: dict[str, Any] = {"survival": survival, "low": None, "high": None, "at_risk": at_risk, "reason": None}
         if year > time.max() and survival > 0:
             item |= {"survival": None, "reason": "nobody was followed so long"}
         elif survival == 1:
@@ -192,7 +195,6 @@ def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str
         "p": float(stats.chi2.sf(z**2, 1)),
         "permutation_p": (1 + extreme) / (1 + PERMUTATIONS),
         "permutations": PERMUTATIONS,
-        "definition": DEFINITIONS["log_rank"],
     }
 
 
@@ -215,8 +217,7 @@ def fisher(counts: HorizonCounts) -> dict[str, Any]:
         "odds_ratio": float(ratio.statistic) if finite else None,
         "low": float(interval.low),
         "high": float(interval.high) if math.isfinite(interval.high) else None,
-        **({} if finite and math.isfinite(interval.high) else {"reason": "the odds ratio has no finite upper limit"}),
-        "definition": DEFINITIONS["fisher"],
+        "reason": None if finite and math.isfinite(interval.high) else "the odds ratio has no finite upper limit",
     }
 
 
@@ -235,22 +236,21 @@ def rate_ratio(time: Vector, event: Vector, active: Vector) -> dict[str, Any]:
         "low": low / (1 - low) * scale,
         "high": high / (1 - high) * scale if high < 1 else None,
         "p": float(test.pvalue),
-        **({} if finite else {"reason": "no event in the control arm: the ratio has no finite upper limit"}),
-        "definition": DEFINITIONS["rate_ratio"],
+        "reason": None if finite else "no event in the control arm: the ratio has no finite upper limit",
     }
 
 
-def sample_needed(counts: HorizonCounts, horizon_years: float) -> dict[str, Any]:
+def sample_needed(counts: HorizonCounts, horizon_years: float) -> SampleNeeded:
     """Return what sample would settle the question, from the control arm's observed risk, also as a sentence.
 
     >>> sample_needed(HorizonCounts(0, 31, 0, 3, 25, 0), 2.0)["sentence"].split(": ")[1]
     '121 participants in each arm would show a hazard ratio of 0.25, 403 one of 0.5, 1346 one of 0.7.'
     """
     n = counts.control_events + counts.control_free
-    record: dict[str, Any] = {"definition": DEFINITIONS["sample_needed"]}
+    words = {"definition": DEFINITIONS["sample_needed"]}
     if counts.control_events == 0 or n == 0:
         why = "no event in the control arm before the horizon"
-        return record | {"per_arm": None, "reason": why, "sentence": f"What sample would settle it is unknown: {why}."}
+        return without(SampleNeeded, why, **words, sentence=f"What sample would settle it is unknown: {why}.")
     risk = min(counts.control_events / n, 1 - 1e-9)
     z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
     rows = []
@@ -265,4 +265,5 @@ def sample_needed(counts: HorizonCounts, horizon_years: float) -> dict[str, Any]
         + ", ".join(f"{row['per_arm']} one of {row['hazard_ratio']:g}" for row in others)
         + "."
     )
-    return record | {"control_risk": risk, "per_arm": rows, "sentence": sentence}
+    found = {"control_risk": risk, "per_arm": rows, "sentence": sentence, "reason": None}
+    return complete(SampleNeeded, words | found)

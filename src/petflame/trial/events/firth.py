@@ -38,7 +38,6 @@ def firth_cox(covariate: Vector, time: Vector, event: Vector) -> dict[str, Any]:
         "low": math.exp(low),
         "high": math.exp(high),
         "p": p,
-        "definition": DEFINITIONS["firth_cox"],
     }
 
 
@@ -60,7 +59,6 @@ def firth_logistic(counts: HorizonCounts) -> dict[str, Any]:
         "low": math.exp(low),
         "high": math.exp(high),
         "p": p,
-        "definition": DEFINITIONS["firth_logistic"],
     }
 
 

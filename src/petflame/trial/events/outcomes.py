@@ -12,11 +12,12 @@ from petflame import __version__
 from petflame.errors import Fault, FaultList
 from petflame.files import sha256, write_json
 from petflame.outside import calling
+from petflame.trial.blocks import block, complete
 from petflame.trial.choices import SEED
-from petflame.trial.estimates import attempt
 from petflame.trial.events import comparisons as ev
 from petflame.trial.events import firth
 from petflame.trial.events.association import change_and_events, read_change
+from petflame.trial.events.blocks import Fisher, HazardRatio, LogRank, OddsRatio, OutcomesDocument, RateRatio
 from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
@@ -35,7 +36,7 @@ def outcomes(
     patients: Path | None = None,
     seed: int = SEED,
     provenance: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> OutcomesDocument:
     """Analyse follow-up events and write ``outcomes.json``.
 
     Parameters
@@ -64,7 +65,10 @@ def outcomes(
     time, event = table["time_years"].to_numpy(float), table["event"].to_numpy(bool)
     active = (table["arm"] == "active").to_numpy()
     counts = ev.horizon_counts(time, event, active, horizon_years)
-    document: dict[str, Any] = {
+    rank = block(LogRank, lambda: ev.log_rank(time, event, active, seed), definition=ev.DEFINITIONS["log_rank"])
+    fisher = block(Fisher, lambda: ev.fisher(counts), definition=ev.DEFINITIONS["fisher"])
+    inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients}
+    document = {
         "label": LABEL,
         "horizon_years": horizon_years,
         "events": {arm: _events(table[table["arm"] == arm]) for arm in ARMS},
@@ -72,32 +76,33 @@ def outcomes(
         "at_horizon": ev.at_horizon(counts),
         "kaplan_meier": {arm: ev.kaplan_meier(*_arm(table, arm), (*YEARS, horizon_years)) for arm in ARMS},
         "kaplan_meier_curves": {arm: ev.curve(*_arm(table, arm)) for arm in ARMS},
+        "log_rank_p": rank["p"],
+        "log_rank": rank,
+        "fisher_p": fisher["p"],
+        "fisher": fisher,
+        "rate_ratio": block(
+            RateRatio, lambda: ev.rate_ratio(time, event, active), definition=ev.DEFINITIONS["rate_ratio"]
+        ),
+        "firth_cox": block(
+            HazardRatio,
+            lambda: firth.firth_cox(active.astype(float), time, event),
+            definition=firth.DEFINITIONS["firth_cox"],
+        ),
+        "firth_logistic": block(
+            OddsRatio, lambda: firth.firth_logistic(counts), definition=firth.DEFINITIONS["firth_logistic"]
+        ),
+        "sample_needed": ev.sample_needed(counts, horizon_years),
+        "change_and_events": None if change is None else change_and_events(table, change),
+        "provenance": {
+            **(provenance or {}),
+            "petflame": __version__,
+            "seed": seed,
+            "inputs": {k: {"file": p.name, "sha256": sha256(p)} for k, p in inputs.items() if p is not None},
+        },
     }
-    rank = attempt(lambda: ev.log_rank(time, event, active, seed), ("p", "permutation_p"))
-    document["log_rank_p"] = rank["p"]
-    document["log_rank"] = rank
-    fisher = attempt(lambda: ev.fisher(counts), ("p",))
-    document["fisher_p"] = fisher["p"]
-    document["fisher"] = fisher
-    document["rate_ratio"] = attempt(lambda: ev.rate_ratio(time, event, active), ("estimate", "low", "high", "p"))
-    document["firth_cox"] = attempt(
-        lambda: firth.firth_cox(active.astype(float), time, event), ("hr", "low", "high", "p")
-    )
-    document["firth_logistic"] = attempt(
-        lambda: firth.firth_logistic(counts), ("log_odds_ratio", "odds_ratio", "low", "high", "p")
-    )
-    document["sample_needed"] = ev.sample_needed(counts, horizon_years)
-    if change is not None:
-        document["change_and_events"] = change_and_events(table, change)
-    inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients}
-    document["provenance"] = {
-        **(provenance or {}),
-        "petflame": __version__,
-        "seed": seed,
-        "inputs": {k: {"file": p.name, "sha256": sha256(p)} for k, p in inputs.items() if p is not None},
-    }
-    write_json(out / "outcomes.json", document)
-    return document
+    whole = complete(OutcomesDocument, document)
+    write_json(out / "outcomes.json", whole)
+    return whole
 
 
 def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:

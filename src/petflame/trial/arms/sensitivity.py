@@ -1,0 +1,224 @@
+"""The sensitivity analyses of the primary figure, each declared once: what it is, how it is made, how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from typing_extensions import TypedDict
+
+from petflame.trial.arms import ancova, blocks, interaction, missing, resample, secondary
+from petflame.trial.blocks import Said
+from petflame.trial.choices import AnalysisChoices
+from petflame.trial.cohort import Cohort
+from petflame.trial.endpoints import BASELINE, COVARIATES, FOLLOWUP
+from petflame.trial.parts import Parts
+
+if TYPE_CHECKING:
+    Covariates = dict[str, Any]
+else:
+    Covariates = TypedDict(
+        "Covariates",
+        dict.fromkeys([*(c.name for c in COVARIATES), "all"], blocks.Secondary | None) | Said.__annotations__,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a sensitivity analysis may use; what several of them share is made once."""
+
+    cohort: Cohort
+    choices: AnalysisChoices
+
+    @cached_property
+    def arms(self) -> ancova.Arms:
+        """Complete cases of the primary endpoint."""
+        return ancova.make_arms(self.cohort.analysed, BASELINE, FOLLOWUP, self.cohort.strata)
+
+    @cached_property
+    def left_out(self) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Summary and table of the fits without one patient."""
+        return resample.leave_one_out(self.arms)
+
+    @cached_property
+    def imputer(self) -> missing.Imputer:
+        """Completed sets of the participants with a baseline."""
+        return missing.Imputer(missing.missing_arms(self.cohort), missing.IMPUTATIONS, self.choices.seed + 2)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One sensitivity analysis.
+
+    Attributes
+    ----------
+    name : str
+        Key under ``sensitivity`` of ``arms.json``.
+    title : str
+        Heading of its row in the report.
+    sentence : str
+        What it is, in words.
+    kind : type
+        Its block.
+    estimate : callable
+        Makes the numbers of the block.
+    shown : {'difference', 'bounds', 'test', 'percent', 'panel'}
+        How the report shows it: a row with estimate, interval and p; with bounds round the primary estimate; with p
+        alone; a row of the table of percentages; or in a place of its own.
+    source : str
+        Where such a percentage was published; those without a source are not shown.
+    words : mapping
+        Further definitions of the block.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    kind: type
+    estimate: Callable[[Case], Mapping[str, Any]]
+    shown: Literal["difference", "bounds", "test", "percent", "panel"]
+    source: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+SENSITIVITY: tuple[Sensitivity, ...] = (
+    Sensitivity(
+        "hc3",
+        "Robust standard error (HC3)",
+        "The primary model with the heteroscedasticity-consistent HC3 standard error (MacKinnon and White 1985), "
+        "same degrees of freedom.",
+        blocks.Hc3,
+        lambda case: ancova.hc3(case.arms),
+        "difference",
+    ),
+    Sensitivity(
+        "permutation",
+        "Permutation test",
+        "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model "
+        "divided by its standard error (`p`: ordinary, `p_robust`: HC3). p = (1 + as extreme) / (1 + permutations), "
+        "two-sided.",
+        blocks.Permutation,
+        lambda case: resample.permutation_test(case.arms, case.choices.permutations, case.choices.seed),
+        "test",
+    ),
+    Sensitivity(
+        "bootstrap",
+        "Bootstrap interval",
+        "Patients are drawn with replacement within arm and stratum, the primary model is refitted, and the 2.5th and "
+        "97.5th percentile of its result are given.",
+        blocks.Bootstrap,
+        lambda case: resample.bootstrap(case.arms, seed=case.choices.seed),
+        "bounds",
+    ),
+    Sensitivity(
+        "leave_one_out",
+        "Leaving one patient out (range)",
+        "The primary model without one patient at a time.",
+        blocks.LeaveOneOut,
+        lambda case: case.left_out[0],
+        "bounds",
+    ),
+    Sensitivity(
+        "log_ratio_percent",
+        "Log-ratio percent",
+        "100 x (exp(b) - 1), b the arm coefficient of ln Y_F ~ arm + ln Y_B (+ strata), t interval.",
+        blocks.Percent,
+        lambda case: ancova.log_ratio_percent(case.arms),
+        "percent",
+        "as in Tawakol 2013",
+    ),
+    Sensitivity(
+        "mean_percent_change_difference",
+        "Difference of mean percent changes",
+        "Difference between the arms' means of each patient's percent change 100 (Y_F - Y_B) / Y_B, pooled-variance t "
+        "interval; not adjusted for baseline.",
+        blocks.PercentDifference,
+        lambda case: ancova.mean_percent_change_difference(case.arms),
+        "percent",
+        "as in VIP-U",
+    ),
+    Sensitivity(
+        "percent_change_ancova",
+        "Percent change, adjusted for baseline",
+        "Arm coefficient of the linear model of each patient's percent change on arm and Y_B (+ strata).",
+        blocks.PercentDifference,
+        lambda case: ancova.percent_change_ancova(case.arms),
+        "percent",
+    ),
+    Sensitivity(
+        "interaction",
+        "Arm × baseline interaction",
+        "Coefficient of arm x centred baseline added to the primary model: change of the arm difference for one unit "
+        "of baseline TBRmax.",
+        blocks.Interaction,
+        lambda case: interaction.interaction(case.arms),
+        "panel",
+        words={
+            "percentiles_definition": "Difference between arms, active minus control, at percentiles of the baseline "
+            "of all analysed patients, from the interaction model."
+        },
+    ),
+    Sensitivity(
+        "tertiles",
+        "Thirds of baseline",
+        "Difference between arms within each third of baseline, adjusted for baseline; to be read only beside the "
+        "interaction p and the regression to the mean.",
+        blocks.Tertiles,
+        lambda case: interaction.tertiles(case.arms),
+        "panel",
+        words={
+            "regression_to_the_mean_definition": "Change that the control arm's own regression of follow-up on "
+            "baseline predicts at the third's mean baseline, without any drug; `selection_part` is what of it is due "
+            "to being in that third."
+        },
+    ),
+    Sensitivity(
+        "covariates",
+        "Adjusted for",
+        secondary.COVARIATES_SENTENCE,
+        Covariates,
+        lambda case: secondary.covariate_blocks(case.cohort),
+        "panel",
+    ),
+    Sensitivity(
+        "multiple_imputation",
+        "Multiple imputation of missing follow-up",
+        "Missing follow-up of participants with a baseline is drawn from the posterior predictive distribution of the "
+        "normal model Y_F ~ arm + Y_B (+ strata) under missing at random; the primary model is fitted to each "
+        "completed set; Rubin's rules with Barnard and Rubin's degrees of freedom (1999).",
+        blocks.MultipleImputation,
+        lambda case: missing.multiple_imputation(case.imputer),
+        "difference",
+    ),
+    Sensitivity(
+        "tipping_point",
+        "Tipping point",
+        "Delta (TBR units) is added to every imputed follow-up of the active arm; the tipping point is the smallest "
+        "delta that takes the two-sided p to 0.05 or above.",
+        blocks.TippingPoint,
+        lambda case: missing.tipping_point(case.imputer),
+        "panel",
+    ),
+)
+
+if TYPE_CHECKING:
+    SensitivityBlocks = dict[str, Any]
+else:
+    SensitivityBlocks = TypedDict("SensitivityBlocks", {s.name: s.kind for s in SENSITIVITY})
+
+
+def sensitivity_blocks(case: Case, parts: Parts) -> SensitivityBlocks:
+    """Return every declared analysis; one that fails is noted in `parts`."""
+    return {
+        s.name: parts.attempt(
+            s.name.replace("_", " "),
+            s.kind,
+            lambda s=s: s.estimate(case),  # type: ignore[misc]
+            definition=s.sentence,
+            **s.words,
+        )
+        for s in SENSITIVITY
+    }

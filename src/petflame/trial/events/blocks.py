@@ -1,0 +1,219 @@
+"""``outcomes.json`` and its blocks, as types (see `petflame.trial.blocks`); times in years."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from petflame.trial.blocks import ByArm, Figure, Provenance
+
+
+class EventCount(TypedDict):
+    """Events over the whole follow-up of an arm."""
+
+    n: int
+    events: int
+    proportion: float
+    proportion_low: float
+    proportion_high: float
+    person_years: float
+    definition: str
+
+
+class EventCounts(TypedDict):
+    """Events by arm."""
+
+    active: EventCount
+    control: EventCount
+
+
+class NotFollowed(ByArm):
+    """Participants of the allocation without a row of the outcome table."""
+
+    definition: str
+
+
+class Proportion(TypedDict):
+    """Events up to the horizon in an arm."""
+
+    n: int
+    events: int
+    censored_before: int
+    proportion: Figure
+    low: Figure
+    high: Figure
+
+
+class ProportionDifference(TypedDict):
+    """Difference of the arms' proportions."""
+
+    estimate: Figure
+    low: Figure
+    high: Figure
+    reason: str | None
+
+
+class AtHorizon(TypedDict):
+    """Events up to the horizon."""
+
+    active: Proportion
+    control: Proportion
+    difference: ProportionDifference
+    definition: str
+
+
+class Survival(TypedDict):
+    """Kaplan-Meier estimate at a time."""
+
+    survival: Figure
+    low: Figure
+    high: Figure
+    at_risk: int
+    reason: str | None
+
+
+class SurvivalByArm(TypedDict):
+    """Kaplan-Meier estimates, by year."""
+
+    active: dict[str, Survival]
+    control: dict[str, Survival]
+
+
+class Curve(TypedDict):
+    """Kaplan-Meier steps."""
+
+    time: list[float]
+    survival: list[float]
+    at_risk: list[int]
+    events: list[int]
+    censored: list[int]
+
+
+class Curves(TypedDict):
+    """Kaplan-Meier steps by arm."""
+
+    active: Curve
+    control: Curve
+
+
+class LogRank(TypedDict):
+    """The log-rank test."""
+
+    chi_square: Figure
+    p: Figure
+    permutation_p: Figure
+    permutations: int | None
+    definition: str
+    reason: str | None
+
+
+class Fisher(TypedDict):
+    """Fisher's exact test; a bound that is not finite is null."""
+
+    p: Figure
+    odds_ratio: Figure
+    low: Figure
+    high: Figure
+    reason: str | None
+    definition: str
+
+
+class RateRatio(TypedDict):
+    """Ratio of event rates, active / control."""
+
+    estimate: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    reason: str | None
+    definition: str
+
+
+class HazardRatio(TypedDict):
+    """Hazard ratio of a penalised Cox model."""
+
+    hr: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    definition: str
+    reason: str | None
+
+
+class OddsRatio(TypedDict):
+    """Odds ratio of a penalised logistic model."""
+
+    log_odds_ratio: Figure
+    odds_ratio: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    definition: str
+    reason: str | None
+
+
+class SampleRow(TypedDict):
+    """The sample that would show a hazard ratio."""
+
+    hazard_ratio: float
+    events: int
+    per_arm: int
+
+
+class SampleNeeded(TypedDict):
+    """What sample would settle the question of the arms."""
+
+    definition: str
+    control_risk: Figure
+    per_arm: list[SampleRow] | None
+    sentence: str
+    reason: str | None
+
+
+class ChangeSample(TypedDict):
+    """What sample would settle the question of the change."""
+
+    hazard_ratio_per_sd: float
+    events: int
+    participants: int | None
+    reason: str | None
+    sentence: str
+    definition: str
+
+
+class ChangeAndEvents(TypedDict):
+    """Association of the change in TBRmax with events; the hazard ratio is for `step_percent`."""
+
+    hr: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    definition: str
+    change_sd: Figure
+    step_percent: float
+    n: int
+    events: int
+    without_change: int
+    sample_needed: ChangeSample
+    reason: str | None
+
+
+class OutcomesDocument(TypedDict):
+    """Result of the comparison of events, exploratory."""
+
+    label: str
+    horizon_years: float
+    events: EventCounts
+    not_followed: NotFollowed
+    at_horizon: AtHorizon
+    kaplan_meier: SurvivalByArm
+    kaplan_meier_curves: Curves
+    log_rank_p: Figure
+    log_rank: LogRank
+    fisher_p: Figure
+    fisher: Fisher
+    rate_ratio: RateRatio
+    firth_cox: HazardRatio
+    firth_logistic: OddsRatio
+    sample_needed: SampleNeeded
+    change_and_events: ChangeAndEvents | None
+    provenance: Provenance
