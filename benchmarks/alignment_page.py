@@ -112,7 +112,7 @@ def simulated(pairs: int) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, An
             extra = rng.uniform(-EXTRA_MM, EXTRA_MM, 3) if n % 4 else np.zeros(3)
             moved = replace(plan, pet_pose=plan.pet_pose.moved(extra))
             visit = simulate_visit(moved, "fast")
-            scan = Scan(to_canonical(visit.ct()), to_canonical(visit.size.ct.volume(visit.labels)))
+            scan = Scan(to_canonical(visit.ct()), to_canonical(visit.label_map()))
             rows, whole = shift_rows(moved, scan, to_canonical(visit.pet()))
             shifts += rows
             bodies.append(whole)

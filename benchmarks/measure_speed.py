@@ -23,6 +23,7 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.protocol import load_protocol
 from petflame.segment.product import Segmentation, VesselFinding, write_segmentation
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
@@ -105,7 +106,7 @@ def make_visit(root: Path) -> None:
     hu = (40 + 12 * rng.standard_normal(ct.shape, np.float32)).astype(np.int16)
     write_nifti(visit.ct, Volume(hu, ct))
     write_json(visit.pet_json, {"suv_factor": 1.0})
-    write_segmentation(Segmentation(Volume(labels, ct), "ct", findings), visit)
+    write_segmentation(Segmentation(LabelMap(labels, ct), "ct", findings), visit)
 
 
 def measured(root: Path, protocol: Path) -> tuple[float, float]:

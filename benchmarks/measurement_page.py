@@ -137,7 +137,7 @@ def simulated(participants: int) -> pd.DataFrame:
     for number, plan in enumerate(plans):
         visit = simulate_visit(plan, "fast")
         true = measured(visit.pet_suv, visit.truth_labels, visit.size.pet)["vessels"]
-        labels = describe(visit.size.ct.volume(visit.labels), "ct", "labels", {}, {})
+        labels = describe(visit.label_map(), "ct", "labels", {}, {})
         found = measure(visit.pet(), labels, Protocol(sensitivity=[]), ct=visit.ct()).vessels.set_index("vessel")
         rows += [
             {

@@ -24,9 +24,10 @@ import pandas as pd
 from calibrate_simulation import _BOXES_MM, POOL_SEED, View, view_of
 from statistics_page import draw, write_page
 
-from petflame.anatomy import BY_NAME, TARGET_VESSELS, VEINS
+from petflame.anatomy import TARGET_VESSELS, VEINS
 from petflame.errors import FaultList
 from petflame.files import write_tsv
+from petflame.labelmap import LabelMap
 from petflame.measure.background import blood_pool, core_voxels
 from petflame.measure.sections import cut, planes_through
 from petflame.measure.uptake import summarise
@@ -38,7 +39,6 @@ from petflame.simulate.plan import VisitPlan, plan_trial
 from petflame.simulate.regions import label_map
 from petflame.simulate.streams import stream
 from petflame.simulate.visit import SIZES, anatomy_of
-from petflame.space.grid import Volume
 from petflame.space.orientation import to_canonical
 from petflame.trial.arms.ancova import Arms, primary_record
 
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
     """Where one box of one scan is measured: flat voxels of the PET array, by vessel and by blood pool."""
 
     view: View
-    labels: Volume
+    labels: LabelMap
     vessels: dict[str, tuple[np.ndarray, np.ndarray]]
     cores: dict[str, np.ndarray]
 
@@ -79,14 +79,15 @@ def reading_of(plan: VisitPlan, box: str, size: str, protocol: Protocol) -> Read
     view = view_of(plan, anatomy, box, size)
     low, high = (corner + np.array(plan.ct_pose.shift_mm) for corner in _BOXES_MM[box])
     lattice, _ = SIZES[size].ct.cropped(low, high)
-    labels = to_canonical(lattice.volume(label_map(anatomy, lattice, plan.ct_pose, neighbours=False)))
+    regions = lattice.volume(label_map(anatomy, lattice, plan.ct_pose, neighbours=False))
+    labels = to_canonical(LabelMap(regions.data, regions.grid))
     # A volume of positions turns the sections' voxels into places in the array as it is rendered.
     places = to_canonical(view.lattice.volume(np.arange(view.base.size).reshape(view.base.shape)))
     vessels, cores = {}, {}
     for name in (*TARGET_VESSELS, *VEINS):
-        mask = Volume(labels.data == BY_NAME[name].label, labels.grid)
-        if not mask.data.any():
+        if not labels.has(name):
             continue
+        mask = labels.mask(name)
         if name in VEINS:
             sections = cut(planes_through(mask, places.grid, None), NO_LINE, 0.0)
             cores[name] = core_voxels(sections, NO_LINE, places, protocol.background)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
 from petflame.segment.labelmaps import describe
 from petflame.space.grid import Grid, Volume
 
@@ -42,11 +45,11 @@ def inside(name: str, at: np.ndarray, beyond_mm: float = 0.0) -> np.ndarray:
     return (np.hypot(at[..., 0] - x, at[..., 1] - y) <= radius) & height
 
 
-def label_map(on: Grid) -> Volume:
+def label_map(on: Grid) -> LabelMap:
     at, data = points(on), np.zeros(on.shape, np.uint8)
     for name in TUBES:
         data[inside(name, at)] = BY_NAME[name].label
-    return Volume(data, on)
+    return LabelMap(data, on)
 
 
 def pet_image(on: Grid, peaks: dict[str, float], blood: float = BLOOD) -> Volume:
@@ -61,7 +64,7 @@ def pet_image(on: Grid, peaks: dict[str, float], blood: float = BLOOD) -> Volume
 
 
 def segmentation(labels: Volume, reference: str = "ct", landmarks=None):
-    return describe(labels, reference, "labels", landmarks or {}, {})
+    return describe(LabelMap(labels.data, labels.grid), reference, "labels", landmarks or {}, {})
 
 
 def transformed(volume: Volume, permutation: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Volume:
@@ -73,4 +76,4 @@ def transformed(volume: Volume, permutation: tuple[int, int, int], flips: tuple[
             data = np.flip(data, axis)
             affine[:3, 3] += affine[:3, axis] * (data.shape[axis] - 1)
             affine[:3, axis] *= -1
-    return Volume(np.ascontiguousarray(data), Grid(data.shape, affine))
+    return replace(volume, data=np.ascontiguousarray(data), grid=Grid(data.shape, affine))

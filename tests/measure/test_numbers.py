@@ -13,6 +13,7 @@ import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.files import write_json, write_nifti
 from petflame.folders import VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.measure.folder import measure_visit
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
@@ -38,7 +39,7 @@ def labels(on):
     for name, axis, radius in (("aorta_ascending", ARTERY, RADIUS), ("svc", VEIN, VEIN_RADIUS)):
         distance, z = off(axis, on)
         data[(distance <= radius) & (z >= 10) & (z <= 50)] = BY_NAME[name].label
-    return Volume(data, on)
+    return LabelMap(data, on)
 
 
 def painted(on):

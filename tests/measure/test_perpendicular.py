@@ -5,6 +5,7 @@ import pytest
 
 import phantoms
 from petflame.errors import InputRefused
+from petflame.labelmap import LabelMap
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import cut_across, smooth_line
 from petflame.measure.visit import measure
@@ -99,7 +100,7 @@ def test_every_voxel_belongs_to_the_one_section_whose_plane_is_nearest():
 
 
 def test_uptake_that_depends_on_the_position_along_the_vessel_is_read_there():
-    labels = Volume(2 * arch(CT).data.astype(np.uint8), CT)
+    labels = LabelMap(2 * arch(CT).data.astype(np.uint8), CT)
     x, y, _ = np.moveaxis(phantoms.points(CT), -1, 0)
     labels.data[(np.hypot(x - 20, y - 40) <= 9) & (labels.data == 0)] = 6
     away, angle = off_axis(phantoms.points(PET))

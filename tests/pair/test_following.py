@@ -11,6 +11,7 @@ from petflame.anatomy import ARTERIES, BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.measure.folder import measure_visit
 from petflame.measure.product import read_measured
 from petflame.pair.correspondence import correspond
@@ -21,7 +22,7 @@ from petflame.segment.labelmaps import describe
 from petflame.segment.product import read_segmentation, write_segmentation
 from petflame.simulate.plan import plan_trial
 from petflame.simulate.visit import simulate_visit
-from petflame.space.grid import Grid, Volume
+from petflame.space.grid import Volume
 from petflame.space.orientation import to_canonical
 
 RULES = PairingRules()
@@ -39,7 +40,7 @@ def visits():
 
 @pytest.fixture(scope="module")
 def scans(visits):
-    return [Scan(to_canonical(v.ct()), to_canonical(v.size.ct.volume(v.labels))) for v in visits]
+    return [Scan(to_canonical(v.ct()), to_canonical(v.label_map())) for v in visits]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_nothing_moves_between_a_scan_and_itself(scans):
 
 
 def test_a_vessel_that_baseline_lacks_is_not_followed(scans):
-    empty = Scan(scans[0].ct, Volume(np.zeros_like(scans[0].labels.data), scans[0].labels.grid))
+    empty = Scan(scans[0].ct, LabelMap(np.zeros_like(scans[0].labels.data), scans[0].labels.grid))
     assert follow(empty, scans[1], ARTERIES, RULES) == {}
     lost = follow(scans[0], Scan(scans[1].ct, empty.labels), ("carotid_left",), RULES)["carotid_left"]
     assert "no vessel of it is labelled at both visits" in lost.refused
@@ -89,7 +90,7 @@ def test_a_scan_that_does_not_show_the_neck_is_not_trusted(scans):
     ct, labels = scans[1].ct, scans[1].labels
     chest = np.flatnonzero((labels.data == BY_NAME["aorta_ascending"].label).any(axis=(0, 1)))
     short = slice(0, int(chest[-1]))
-    cut = [Volume(v.data[..., short], Grid(v.data[..., short].shape, v.grid.affine)) for v in (ct, labels)]
+    cut = [v.cropped((slice(None), slice(None), short)) for v in (ct, labels)]
     lost = follow(scans[0], Scan(*cut), ("carotid_right", "aorta_ascending"), RULES)
     assert lost["carotid_right"].refused
     assert not lost["aorta_ascending"].refused
@@ -101,7 +102,7 @@ def test_a_vessel_that_lands_elsewhere_is_not_trusted(scans):
     own = data == BY_NAME["carotid_left"].label
     data[own] = 0
     data[np.roll(own, 3, axis=0)] = BY_NAME["carotid_left"].label
-    way = follow(scans[0], Scan(scans[1].ct, Volume(data, labels.grid)), ("carotid_left",), RULES)["carotid_left"]
+    way = follow(scans[0], Scan(scans[1].ct, LabelMap(data, labels.grid)), ("carotid_left",), RULES)["carotid_left"]
     assert "mm from where the follow-up has it" in way.refused
 
 
@@ -121,7 +122,7 @@ def folders(visits, tmp_path_factory):
         write_nifti(folder.ct, visit.ct())
         write_json(folder.pet_json, {"suv_factor": 1.0, "voxel_size_mm": [4.5, 4.5, 4.0]})
         marks = {k: tuple(v) for k, v in visit.landmarks_lps_mm.items()}
-        write_segmentation(describe(visit.size.ct.volume(labels), "ct", "labels", marks, {}), folder)
+        write_segmentation(describe(replace(visit, labels=labels).label_map(), "ct", "labels", marks, {}), folder)
     return root / "V0", root / "V1"
 
 

@@ -14,6 +14,7 @@ import pytest
 from petflame.anatomy import BY_NAME, REGIONS
 from petflame.files import write_json, write_nifti
 from petflame.folders import StudyOut, VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.measure.folder import measure_visit
 from petflame.pair.collect import collect
 from petflame.pair.run import pair_visits
@@ -80,7 +81,7 @@ def write_visit(folder: VisitFolder, wall: dict[str, float], rng: np.random.Gene
             x, y, _, low, high = TUBES[region.name]
             line = np.array([[x, y, z] for z in np.arange(low, high + 1, 3.0)])
         vessels[region.name] = VesselFinding("labels", None, (), line)
-    write_segmentation(Segmentation(Volume(labels, CT), "ct", vessels), folder)
+    write_segmentation(Segmentation(LabelMap(labels, CT), "ct", vessels), folder)
 
 
 def make_study(root: Path, participants: int = 8) -> MadeStudy:

@@ -12,6 +12,7 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, write_nifti
 from petflame.folders import VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.privacy import with_names, without_names
 from petflame.report.review import write_pack
 from petflame.segment.beforehand import check_readers_files
@@ -42,7 +43,7 @@ def segmentation():
         "carotid_right": VesselFinding("proposal", 0.2, (), line(15.0), True, "a proposal"),
         "carotid_left": VesselFinding("geometric", 0.9, (), line(-15.0)),
     }
-    return Segmentation(Volume(labels, GRID), "ct", vessels, {}, {"method": "auto"}, ("carotid_right: needs",))
+    return Segmentation(LabelMap(labels, GRID), "ct", vessels, {}, {"method": "auto"}, ("carotid_right: needs",))
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_redrawn_vessel_replaces_the_old_one_and_wins_over_its_neighbours(tmp_
     new = np.where(tube(13.0, radius_mm=7.0), BY_NAME["carotid_right"].label, 0).astype(np.uint8)
     overlap = segmentation.labels.data.copy()
     overlap[tube(8.0, radius_mm=3.0)] = BY_NAME["jugular_right"].label
-    crowded = replace(segmentation, labels=Volume(overlap, GRID))
+    crowded = replace(segmentation, labels=LabelMap(overlap, GRID))
     write_nifti(tmp_path / "right.nii.gz", Volume(new, GRID), "edited")
     edited = apply_edits(crowded, read_edits(tmp_path / "right.nii.gz"), None, {"ct": GRID})
     np.testing.assert_array_equal(edited.labels.data == BY_NAME["carotid_right"].label, new > 0)

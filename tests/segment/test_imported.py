@@ -7,6 +7,7 @@ import pytest
 
 import phantoms
 from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.labelmap import LabelMap
 from petflame.segment.imported import EXCHANGED, FIT, ORDER, check_imported, exchange_signs, fit_check, order_checks
 from petflame.segment.labelmaps import describe
 from petflame.space.grid import Grid, Volume
@@ -24,7 +25,7 @@ def scan(blood=40.0, around=-100.0, noise=15.0, seed=3):
 
 
 def described(data):
-    return describe(Volume(data, GRID), "ct", "labels", {}, {})
+    return describe(LabelMap(data, GRID), "ct", "labels", {}, {})
 
 
 def failed(segmentation):
@@ -46,7 +47,7 @@ def test_a_map_of_the_scan_passes_with_and_without_contrast_medium(blood, seed):
 def test_a_map_that_was_moved_is_withheld_and_the_way_back_is_told(axis, steps, words):
     moved = np.roll(TRUTH.data, steps, axis)
     checked = check_imported(described(moved), scan())
-    check = fit_check(Volume(moved, GRID), scan())
+    check = fit_check(LabelMap(moved, GRID), scan())
     assert not check.passed
     back = {0: ("left", "right"), 1: ("back", "forwards"), 2: ("down", "up")}[axis][steps < 0]
     assert back in check.message
@@ -75,7 +76,7 @@ def test_without_a_ct_or_with_a_vessel_or_two_nothing_is_said_of_the_place():
     labels = described(TRUTH.data)
     assert check_imported(labels, None) is labels
     alone = np.where(TRUTH.data == 4, TRUTH.data, 0)
-    assert fit_check(Volume(alone, GRID), scan()) is None
+    assert fit_check(LabelMap(alone, GRID), scan()) is None
 
 
 def test_labels_on_the_pet_grid_are_held_against_the_ct():
@@ -103,7 +104,7 @@ def test_right_labels_are_in_order_on_both_grids_and_in_every_axis_order():
     assert order_checks(phantoms.label_map(phantoms.grid((4.0, 4.0, 4.0)))) == {}
     flip = np.diag([1.0, 1.0, -1.0, 1.0])
     flip[2, 3] = TRUTH.grid.shape[2] - 1
-    assert order_checks(Volume(TRUTH.data[:, :, ::-1], Grid(TRUTH.grid.shape, TRUTH.grid.affine @ flip))) == {}
+    assert order_checks(LabelMap(TRUTH.data[:, :, ::-1], Grid(TRUTH.grid.shape, TRUTH.grid.affine @ flip))) == {}
 
 
 def exchanged_in_the_chest(data):
@@ -133,16 +134,16 @@ def test_an_exchanged_vena_cava_and_ascending_aorta_are_both_withheld_with_the_c
 
 def test_an_exchange_is_found_in_a_mirrored_body_by_calibre_and_arch():
     mirrored = exchanged_in_the_chest(with_an_arch(TRUTH.data))[::-1]
-    assert EXCHANGED in {c.name for c in order_checks(Volume(mirrored, GRID))["svc"]}
+    assert EXCHANGED in {c.name for c in order_checks(LabelMap(mirrored, GRID))["svc"]}
 
 
 def test_a_cava_on_the_left_alone_or_a_wide_one_alone_is_no_exchange():
     left = with_an_arch(TRUTH.data)[::-1]
-    assert order_checks(Volume(left, GRID)) == {}
-    assert len(exchange_signs(Volume(left, GRID))) == 1
+    assert order_checks(LabelMap(left, GRID)) == {}
+    assert len(exchange_signs(LabelMap(left, GRID))) == 1
     wide = with_an_arch(TRUTH.data)
     at = phantoms.points(GRID)
     level = (at[..., 2] >= 20.0) & (at[..., 2] <= 70.0)
     wide[(np.hypot(at[..., 0] - 45.0, at[..., 1] - 20.0) <= 19.0) & level & (wide == 0)] = BY_NAME["svc"].label
-    assert order_checks(Volume(wide, GRID)) == {}
-    assert len(exchange_signs(Volume(wide, GRID))) == 1
+    assert order_checks(LabelMap(wide, GRID)) == {}
+    assert len(exchange_signs(LabelMap(wide, GRID))) == 1

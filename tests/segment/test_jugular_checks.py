@@ -6,6 +6,7 @@ from scipy import ndimage
 
 import phantoms
 from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
 from petflame.recovery import FWHM_PER_SIGMA
 from petflame.segment.edits import Decision, Edits, apply_edits
 from petflame.segment.jugular_checks import CAVA, EVEN, NEIGHBOUR, OTHER, check_jugulars, pool_doubts
@@ -44,7 +45,7 @@ def case(suv, node=None, method="seeds", noise_cv=0.1, pools=tuple(PLACES), seed
     blurred = ndimage.gaussian_filter(image, 6.0 / FWHM_PER_SIGMA / 1.5)[::2, ::2, ::2]
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=PET.shape), 0.85)
     pet = blurred * (1 + noise_cv * noise / noise.std())
-    return Segmentation(Volume(labels, CT), "ct", vessels), Volume(pet.astype(np.float32), PET)
+    return Segmentation(LabelMap(labels, CT), "ct", vessels), Volume(pet.astype(np.float32), PET)
 
 
 ALIKE = dict.fromkeys(PLACES, 1.4)

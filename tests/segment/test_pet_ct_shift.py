@@ -129,7 +129,7 @@ def participant():
     """A simulated participant whose PET and CT lie on one another: labels, CT, PET."""
     plan = plan_trial(2, 5).visit_plans[0]
     visit = simulate_visit(replace(plan, pet_pose=plan.ct_pose), "tiny")
-    return tuple(to_canonical(v) for v in (visit.size.ct.volume(visit.labels), visit.ct(), visit.pet()))
+    return tuple(to_canonical(v) for v in (visit.label_map(), visit.ct(), visit.pet()))
 
 
 @pytest.mark.parametrize("step", [(0, 0, 0), (2.5, -3, 0), (0, 0, 12), (12, 0, -6), (0, 0, -50), (50, 0, 0)])

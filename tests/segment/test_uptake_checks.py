@@ -5,6 +5,7 @@ import pytest
 
 import phantoms
 from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.uptake_checks import check_uptake
 from petflame.space.grid import Volume
@@ -27,7 +28,7 @@ def case(cava_suv, aorta_suv, method="geometric"):
     suv[inside(PET, 30.0, 9.0)] = cava_suv
     suv[inside(PET, -10.0, 15.0)] = aorta_suv
     vessels = {name: VesselFinding(method, 0.9, (), LINE) for name in ("svc", "aorta_ascending")}
-    return Segmentation(Volume(labels, CT), "ct", vessels), Volume(suv, PET)
+    return Segmentation(LabelMap(labels, CT), "ct", vessels), Volume(suv, PET)
 
 
 def test_blood_that_agrees_passes():

@@ -14,8 +14,6 @@ from petflame.errors import InputRefused
 from petflame.measure.perpendicular import cut_across
 from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
 from petflame.segment.product import Segmentation
-from petflame.space.blocks import label_boxes
-from petflame.space.boxes import Box
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
@@ -48,7 +46,6 @@ class VisitImages:
         if segmentation.reference == "pet" and not self.labels.grid.same_as(self.pet.grid, 0.01):
             what = "the labels no longer lie on the PET grid"
             raise InputRefused.of(what, "labels.nii.gz", "segment the visit again")
-        self._boxes = label_boxes(self.labels.data)
         self._kept: dict[Any, Any] = {}
 
     def moved(self, x_mm: float, y_mm: float) -> VisitImages:
@@ -74,24 +71,16 @@ class VisitImages:
 
     def has(self, name: str) -> bool:
         """Whether the label map holds the region."""
-        return self._box(name) is not None
+        return self.labels.has(name)
 
     def withheld(self, name: str) -> bool:
         """Whether a vessel needs a reader before it counts."""
         finding = self.segmentation.vessels.get(name)
         return finding is not None and finding.withheld
 
-    def _box(self, name: str) -> Box | None:
-        label = BY_NAME[name].label
-        return self._boxes[label - 1] if label <= len(self._boxes) else None
-
     def mask(self, name: str) -> Volume:
         """Boolean mask of a region that is there, cut to its bounding box."""
-        box = self._box(name)
-        if box is None:
-            raise KeyError(name)
-        part = self.labels.cropped(box)
-        return Volume(part.data == BY_NAME[name].label, part.grid)
+        return self.labels.cut(name)
 
     def centreline(self, name: str) -> Array:
         """Centreline of a vessel, LPS mm, shape (n, 3); empty where there is none."""

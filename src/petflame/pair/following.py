@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.anatomy import AORTA, BY_NAME, CAROTIDS
+from petflame.anatomy import AORTA, CAROTIDS
+from petflame.labelmap import LabelMap
 from petflame.pair.registration import Rigid, register, shift_by
 from petflame.protocol import PairingRules
 from petflame.space.grid import Array, Volume, ras_to_lps
@@ -30,16 +31,11 @@ class Scan:
     """What registration needs of a visit: CT (HU) and labels, canonical and on one grid."""
 
     ct: Volume
-    labels: Volume
+    labels: LabelMap
 
     def places(self, *vessels: str) -> Array:
         """Centres of the vessels' voxels, shape (n, 3) LPS mm."""
-        numbers = [BY_NAME[v].label for v in vessels]
-        return ras_to_lps(self.labels.grid.to_ras(np.argwhere(np.isin(self.labels.data, numbers))))
-
-    def has(self, vessel: str) -> bool:
-        """Whether the vessel is labelled."""
-        return bool((self.labels.data == BY_NAME[vessel].label).any())
+        return ras_to_lps(self.labels.places_mm(*vessels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +90,12 @@ def follow(baseline: Scan, followup: Scan, vessels: tuple[str, ...], rules: Pair
     """
     found: dict[str, Followed] = {}
     for region, members in REGIONS.items():
-        wanted = [v for v in vessels if v in members and baseline.has(v)]
+        wanted = [v for v in vessels if v in members and baseline.labels.has(v)]
         if not wanted:
             continue
         try:
-            whole = _region(baseline, followup, [v for v in members if baseline.has(v) and followup.has(v)])
+            shared = [v for v in members if baseline.labels.has(v) and followup.labels.has(v)]
+            whole = _region(baseline, followup, shared)
         except ValueError as error:
             found |= {v: not_followed(f"the {region} could not be registered: {error}") for v in wanted}
             continue

@@ -11,6 +11,7 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
 from petflame.folders import VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
 from petflame.measure.product import MeasuredVisit, write_measurement
@@ -67,7 +68,8 @@ def propagated(baseline: Segmentation, followup: Segmentation, followed: Mapping
     Segmentation
         The follow-up's, canonical; blood pools and neighbours are its own.
     """
-    labels = to_canonical(followup.labels)
+    own = to_canonical(followup.labels)
+    labels = Volume(own.data.copy(), own.grid)
     here = to_canonical(baseline.labels, copy=False)
     vessels = dict(followup.vessels)
     trusted = {v: f for v, f in followed.items() if not f.refused}
@@ -84,17 +86,17 @@ def propagated(baseline: Segmentation, followup: Segmentation, followed: Mapping
             pet_ct_shift=None,
             pet_ct_shift_local=None,
         )
-    return replace(followup, labels=labels, vessels=vessels)
+    return replace(followup, labels=LabelMap(labels.data, labels.grid), vessels=vessels)
 
 
-def _draw(vessel: str, baseline: Volume, labels: Volume, way: Followed) -> None:
+def _draw(vessel: str, baseline: LabelMap, labels: Volume, way: Followed) -> None:
     """Label the voxels of the follow-up whose place at baseline lies inside the vessel's contour.
 
     Interpolating a thin vessel's contour between coarse voxels shrinks it, so the distance to the contour only ranks
     the voxels of a slice; as many are taken as come to lie in a labelled voxel, which on average keeps the area.
     """
-    mask = Volume(baseline.data == BY_NAME[vessel].label, baseline.grid)
-    there = labels.grid.to_ijk(ras_to_lps(way.apply(ras_to_lps(baseline.grid.to_ras(np.argwhere(mask.data))))))
+    mask = baseline.mask(vessel)
+    there = labels.grid.to_ijk(ras_to_lps(way.apply(ras_to_lps(baseline.places_mm(vessel)))))
     margin = _MARGIN_MM / np.array(labels.grid.spacing_mm)
     low = np.clip(np.floor(there.min(axis=0) - margin).astype(int), 0, labels.grid.shape)
     high = np.clip(np.ceil(there.max(axis=0) + margin).astype(int) + 1, 0, labels.grid.shape)

@@ -6,7 +6,7 @@ tells date, identity or where the images came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from petflame.anatomy import ARTERIES, BY_NAME, title
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
+from petflame.labelmap import LabelMap
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import (
     AXIAL_WIDTH_MM,
@@ -28,7 +29,6 @@ from petflame.report.views import (
     sample,
 )
 from petflame.segment.product import Segmentation, read_segmentation
-from petflame.space.boxes import Box
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
@@ -88,8 +88,7 @@ class Scene:
     pet: Volume
     ct: Volume | None
     segmentation: Segmentation
-    labels: Volume
-    boxes: Mapping[str, Box]
+    labels: LabelMap
     background: float
 
 
@@ -136,20 +135,16 @@ def target_lines(segmentation: Segmentation, targets: Sequence[str]) -> dict[str
 
 def open_scene(order: PictureOrder) -> Scene:
     """Read the images and labels that an order is about."""
-    from scipy import ndimage
-
     segmentation = read_segmentation(order.folder)
     pet = to_canonical(read_nifti(order.folder.pet))
     labels = to_canonical(segmentation.labels)
     ct = read_nifti(order.folder.ct) if order.folder.ct.exists() else None
-    found = ndimage.find_objects(labels.data, max(BY_NAME[n].label for n in BY_NAME))
-    boxes = {n: found[r.label - 1] for n, r in BY_NAME.items() if found[r.label - 1] is not None}
     background = order.background
     if background is None:
-        mask = Volume((labels.data == BY_NAME[order.vessel].label).astype(np.float32), labels.grid)
+        mask = Volume(labels.mask(order.vessel).data.astype(np.float32), labels.grid)
         inside = sample(mask, _centres(pet), 0.0) > 0.5
         background = float(pet.data[inside].max(initial=1.0)) / order.peak_tbr
-    return Scene(pet, ct, segmentation, labels, boxes, background)
+    return Scene(pet, ct, segmentation, labels, background)
 
 
 def _centres(volume: Volume) -> Array:
@@ -158,17 +153,15 @@ def _centres(volume: Volume) -> Array:
 
 def region_mask(scene: Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: float = np.inf) -> Volume | None:
     """The region's own box, cut to a range of heights; None where nothing is left."""
-    box = scene.boxes.get(name)
-    if box is None:
+    if not scene.labels.has(name):
         return None
-    part = scene.labels.cropped(box)
+    part = scene.labels.cut(name)
     heights = part.grid.affine[2, 3] + part.grid.affine[2, 2] * np.arange(part.grid.shape[2])
     keep = np.flatnonzero((heights >= low_z_mm) & (heights <= high_z_mm))
     if not len(keep):
         return None
     part = part.cropped((slice(None), slice(None), slice(keep[0], keep[-1] + 1)))
-    mask = Volume(part.data == BY_NAME[name].label, part.grid)
-    return mask if mask.data.any() else None
+    return part if part.data.any() else None
 
 
 def _curved(scene: Scene, view: View, order: PictureOrder) -> Picture:
@@ -203,7 +196,7 @@ def _axial(scene: Scene, order: PictureOrder) -> Picture | None:
         f"arteries and veins outlined, highest uptake marked; PET as ratio to blood, 0 to {order.top_tbr:g}"
     )
     canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
-    for name in scene.boxes:
+    for name in scene.labels.boxes:
         kind = BY_NAME[name].kind
         part = mask if name == order.vessel else region_mask(scene, name, z - reach, z + reach)
         if part is None or kind == "neighbour":

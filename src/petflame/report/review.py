@@ -106,7 +106,7 @@ def draw_sections(scene: Scene, name: str, count: int = SECTIONS) -> list[Markup
 
     Without a CT the PET is drawn. A vessel that is not in the label map gives no picture.
     """
-    box = scene.boxes.get(name)
+    box = scene.labels.boxes.get(name)
     if box is None:
         return []
     ends = scene.labels.grid.to_ras(np.array([[s.start for s in box], [s.stop - 1 for s in box]]))[:, 2]
@@ -126,7 +126,7 @@ def _section(scene: Scene, name: str, z_mm: float) -> Markup:
     else:
         hu, tbr = None, sample(scene.pet, view.points_lps_mm, 0.0) / scene.background
     canvas = Canvas(fuse(hu, tbr, 5.0), view, f"{title(name)}, axial section at z = {z_mm:.0f} mm, outlined")
-    for other in scene.boxes:
+    for other in scene.labels.boxes:
         part = region_mask(scene, other, z_mm - 3 * reach, z_mm + 3 * reach)
         if part is not None and BY_NAME[other].kind != "neighbour":
             canvas.contour(cut_region(part, view).outlines, contour_class(other, name))
@@ -141,7 +141,7 @@ def _mean_place(mask: Volume) -> Array:
 def _middle(scene: Scene, name: str, z_mm: float) -> Array:
     line = scene.segmentation.vessels[name].centreline_lps_mm
     if not len(line):
-        return _mean_place(Volume(scene.labels.data == BY_NAME[name].label, scene.labels.grid))
+        return _mean_place(scene.labels.mask(name))
     return np.asarray(line[int(np.abs(line[:, 2] - z_mm).argmin())])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256
+from petflame.labelmap import LabelMap
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.proposals import draw_proposals
@@ -74,7 +75,7 @@ def segment_automatically(
         landmarks |= learned.landmarks_lps_mm
         provenance["totalsegmentator"] = {k: v for k, v in learned.provenance.items() if k != "method"}
     if seeds is not None:
-        drawn, from_seeds = checked_vessels_from_seeds(seeds, ct, Volume(labels, ct.grid), findings, landmarks)
+        drawn, from_seeds = checked_vessels_from_seeds(seeds, ct, LabelMap(labels, ct.grid), findings, landmarks)
         for name in from_seeds:
             labels[labels == BY_NAME[name].label] = 0
         # Seeds are set on purpose; a neighbour found by rule gives way, a vessel does not.
@@ -93,7 +94,7 @@ def segment_automatically(
     require_laterality(vessel_centres({n: f for n, f in findings.items() if not f.withheld}), "the segmentation")
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in findings.items() if f.withheld]
     ordered = {name: findings[name] for name in (*ARTERIES, *VEINS)}
-    return Segmentation(Volume(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))
+    return Segmentation(LabelMap(labels, ct.grid), "ct", ordered, landmarks, provenance, tuple(warnings))
 
 
 def _prefer(learned: Segmentation, labels: Array, findings: dict[str, VesselFinding]) -> dict[str, VesselFinding]:
@@ -105,7 +106,7 @@ def _prefer(learned: Segmentation, labels: Array, findings: dict[str, VesselFind
     good = {n for n, f in learned.vessels.items() if not f.withheld}
     taken = good - set(AORTA) | (set(AORTA) if {AORTA[0], AORTA[2]} <= good else set())
     taken |= {n for n, f in learned.vessels.items() if n not in findings and len(f.centreline_lps_mm)}
-    named = {n: learned.labels.data == BY_NAME[n].label for n in (*taken, *NEIGHBOURS)}
+    named = {n: learned.labels.mask(n).data for n in (*taken, *NEIGHBOURS)}
     for name in taken | {n for n in NEIGHBOURS if named[n].any()}:
         labels[labels == BY_NAME[name].label] = 0
     for name in NEIGHBOURS:

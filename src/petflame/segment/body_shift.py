@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS
+from petflame.anatomy import ARTERIES, NEIGHBOURS
+from petflame.labelmap import LabelMap
 from petflame.segment.product import BodyShift
 from petflame.segment.tissues import (
     BONE_ABOVE_HU,
@@ -59,13 +60,14 @@ class _Body:
     lung_ml: float
 
 
-def body_shift(labels: Volume, ct: Volume, pet: Volume) -> BodyShift:
+def body_shift(labels: LabelMap, ct: Volume, pet: Volume) -> BodyShift:
     """Find where the PET shows the body that the CT shows.
 
     Parameters
     ----------
-    labels, ct, pet : Volume
-        Canonical; `labels` and `ct` on one grid. The labels say what part of the body matters.
+    labels : LabelMap
+    ct, pet : Volume
+        All canonical; `labels` and `ct` on one grid. The labels say what part of the body matters.
 
     Returns
     -------
@@ -103,23 +105,23 @@ def _sigma(grid: Grid) -> Array:
     return np.asarray(FWHM_MM / 2.3548 / np.array(grid.spacing_mm))
 
 
-def _tissues(labels: Volume, ct: Volume) -> tuple[Tissues, float]:
+def _tissues(labels: LabelMap, ct: Volume) -> tuple[Tissues, float]:
     """Air outside, lung, fat, bone and labelled neighbours of the part of the CT that takes part; the lung's volume."""
     spacing = np.array(ct.grid.spacing_mm)
-    arteries = np.isin(labels.data, [BY_NAME[n].label for n in ARTERIES]).any(axis=(0, 1))
+    arteries = labels.any_of(ARTERIES).any(axis=(0, 1))
     levels = np.flatnonzero(arteries)
     first, last = (levels[0], levels[-1]) if len(levels) else (0, ct.data.shape[2] - 1)
     beyond = int(np.ceil(BEYOND_ARTERIES_MM / spacing[2]))
     low, high = max(first - beyond, 0), min(last + beyond + 1, ct.data.shape[2])
     block = np.minimum(np.maximum(1, np.round(FINE_MM / spacing)).astype(int), [*ct.data.shape[:2], high - low])
     hu = block_mean(ct.data[..., low:high], block)
-    own = labels.data[..., low:high]
+    own = labels.cropped((slice(None), slice(None), slice(low, high)))
     grid = block_grid(ct.grid, np.array([0, 0, low]), block, hu.shape)
     air = hu < LUNG_BELOW_HU
     outside = _outside(air)
     lung = air & ~outside
-    kinds = [BY_NAME[n].label for n in NEIGHBOURS if n not in ("metal", "lung")]
-    shares = [block_mean(own == label, block) for label in kinds if (own == label).any()]
+    kinds = [n for n in NEIGHBOURS if n not in ("metal", "lung")]
+    shares = [block_mean(own.mask(name).data, block) for name in kinds if own.has(name)]
     free = np.clip(1.0 - np.sum(shares, axis=0), 0.0, 1.0) if shares else np.ones(hu.shape)
     fat, bone = (hu < FAT_BELOW_HU) & ~air, hu > BONE_ABOVE_HU
     parts = [1.0 * outside, 1.0 * lung, *(free * mask for mask in (fat, bone)), *shares]

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.anatomy import ARTERIES, VEINS
 from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv, sha256
+from petflame.labelmap import LabelMap
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
@@ -182,7 +181,7 @@ def apply_edits(
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         require_same_grid_as_labels(drawn.reference, segmentation.reference, edits.regions)
         redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
-        _replace(labels, drawn.labels.data, redrawn)
+        _replace(labels, drawn.labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= drawn.landmarks_lps_mm
         provenance["regions_sha256"] = _digest(edits.regions)
@@ -193,9 +192,9 @@ def apply_edits(
                 what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead"
             )
         seeds = read_seeds(edits.seeds)
-        present = Volume(labels, segmentation.labels.grid)
+        present = LabelMap(labels, segmentation.labels.grid)
         drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
-        _replace(labels, drawn_labels, redrawn)
+        _replace(labels, LabelMap(drawn_labels, ct.grid), redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm
         provenance["seeds_sha256"] = sha256(edits.seeds)
@@ -208,7 +207,7 @@ def apply_edits(
     warnings += [w for w in told if w.split(":")[0] not in VESSELS]
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
     return Segmentation(
-        Volume(labels, segmentation.labels.grid),
+        LabelMap(labels, segmentation.labels.grid),
         segmentation.reference,
         vessels,
         landmarks,
@@ -246,11 +245,10 @@ def accepted_and_not_found(edits: Edits, present: Collection[str]) -> FaultList:
     return faults
 
 
-def _replace(labels: Array, drawn: Array, vessels: Mapping[str, VesselFinding]) -> None:
-    numbers = [BY_NAME[name].label for name in vessels]
-    labels[np.isin(labels, numbers)] = 0
-    wins = np.isin(drawn, numbers)
-    labels[wins] = drawn[wins]
+def _replace(labels: Array, drawn: LabelMap, vessels: Mapping[str, VesselFinding]) -> None:
+    labels[LabelMap(labels, drawn.grid).any_of(vessels)] = 0
+    wins = drawn.any_of(vessels)
+    labels[wins] = drawn.data[wins]
 
 
 def _decided(finding: VesselFinding, decision: Decision) -> VesselFinding:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from petflame.anatomy import ARTERIES, BY_NAME, VEINS
+from petflame.anatomy import ARTERIES, VEINS
+from petflame.labelmap import LabelMap
 from petflame.segment.anatomy_checks import anatomy_checks, shape_of_mask, with_checks
 from petflame.segment.product import Check, Segmentation
 from petflame.space.boxes import lattice
@@ -77,11 +78,7 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
         warnings = (*segmentation.warnings, *dict.fromkeys(said))
         return replace(segmentation, vessels=with_checks(segmentation.vessels, order), warnings=warnings)
     lines = {n: f.centreline_lps_mm for n, f in segmentation.vessels.items() if len(f.centreline_lps_mm) > 1}
-    shapes = {
-        name: shape_of_mask(Volume(labels.data == BY_NAME[name].label, labels.grid), line)
-        for name, line in lines.items()
-        if name != LENGTHWISE
-    }
+    shapes = {name: shape_of_mask(labels.mask(name), line) for name, line in lines.items() if name != LENGTHWISE}
     made = anatomy_checks(ct, shapes, landmarks_lps_mm=segmentation.landmarks_lps_mm) if shapes else {}
     checks = {name: tuple(check for check in made[name] if check.name in OF_PLACE) for name in shapes}
     foreign = next((c for own in checks.values() for c in own if c.name == "belongs to the scan"), None)
@@ -104,7 +101,7 @@ def check_imported(segmentation: Segmentation, ct: Volume | None) -> Segmentatio
     return replace(segmentation, vessels=vessels, warnings=(*segmentation.warnings, *failed))
 
 
-def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
+def order_checks(labels: LabelMap) -> dict[str, tuple[Check, ...]]:
     """Return a failed check for both of every two labels that lie as when their names were exchanged.
 
     Parameters
@@ -114,9 +111,8 @@ def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
     """
     heights: dict[str, float] = {}
     for name in {name for pair in HEAD_TO_FOOT for name in pair}:
-        voxels = np.argwhere(labels.data == BY_NAME[name].label)
-        if len(voxels):
-            heights[name] = float(np.median(labels.grid.to_ras(voxels)[:, 2]))
+        if labels.has(name):
+            heights[name] = float(np.median(labels.places_mm(name)[:, 2]))
     found: dict[str, tuple[Check, ...]] = {}
     for upper, lower in HEAD_TO_FOOT:
         if upper in heights and lower in heights and heights[upper] <= heights[lower]:
@@ -132,7 +128,7 @@ def order_checks(labels: Volume) -> dict[str, tuple[Check, ...]]:
     return found
 
 
-def exchange_signs(labels: Volume) -> list[str]:
+def exchange_signs(labels: LabelMap) -> list[str]:
     """Return in words what speaks for exchanged names of superior vena cava and ascending aorta.
 
     Parameters
@@ -140,8 +136,7 @@ def exchange_signs(labels: Volume) -> list[str]:
     labels : Volume
         Numbers of `petflame.anatomy`, on any grid.
     """
-    masks = {n: labels.data == BY_NAME[n].label for n in ("svc", "aorta_ascending", "aorta_arch")}
-    at = {n: labels.grid.to_ras(np.argwhere(mask)) for n, mask in masks.items() if mask.any()}
+    at = {n: labels.places_mm(n) for n in ("svc", "aorta_ascending", "aorta_arch") if labels.has(n)}
     if not {"svc", "aorta_ascending"} <= set(at):
         return []
     signs = []
@@ -149,7 +144,7 @@ def exchange_signs(labels: Volume) -> list[str]:
     if left_mm > 0:
         signs.append(f"svc lies {left_mm:.0f} mm to the patient's left of aorta_ascending")
     none = np.zeros((0, 3))
-    cava, aorta = (shape_of_mask(Volume(masks[n], labels.grid), none).radius_mm for n in ("svc", "aorta_ascending"))
+    cava, aorta = (shape_of_mask(labels.mask(n), none).radius_mm for n in ("svc", "aorta_ascending"))
     if cava is not None and aorta is not None and cava > aorta:
         signs.append(f"svc is wider than aorta_ascending ({2 * cava:.0f} and {2 * aorta:.0f} mm)")
     if "aorta_arch" in at:
@@ -161,7 +156,7 @@ def exchange_signs(labels: Volume) -> list[str]:
     return signs
 
 
-def fit_check(labels: Volume, ct: Volume) -> Check | None:
+def fit_check(labels: LabelMap, ct: Volume) -> Check | None:
     """Check that no other place within 16 mm suits all vessels together clearly better; None for one or two of them.
 
     What is compared is the mean departure of the CT under the vessels from the level of blood, each limited to 200 HU.
@@ -173,7 +168,7 @@ def fit_check(labels: Volume, ct: Volume) -> Check | None:
     ct : Volume
         HU.
     """
-    vessels = np.isin(labels.data, [BY_NAME[name].label for name in (*ARTERIES, *VEINS)])
+    vessels = labels.any_of((*ARTERIES, *VEINS))
     voxels = np.argwhere(vessels)
     # A vessel or two alone may suit a muscle nearby as well.
     if len(np.unique(labels.data[vessels])) < FEWEST_VESSELS:

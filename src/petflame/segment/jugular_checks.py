@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from petflame.anatomy import BY_NAME, CAROTIDS
+from petflame.anatomy import CAROTIDS
+from petflame.labelmap import LabelMap
 from petflame.recovery import (
     FWHM_PER_SIGMA,
     RADIAL_SAMPLES,
@@ -158,12 +159,11 @@ def _uniform(pool: Pool) -> list[Check]:
     ]
 
 
-def _pool(name: str, labels: Volume, finding: VesselFinding, pet: Volume) -> Pool | None:
+def _pool(name: str, labels: LabelMap, finding: VesselFinding, pet: Volume) -> Pool | None:
     """Read a vein; None where its core has fewer than four voxels or no uptake."""
-    mask = Volume(labels.data == BY_NAME[name].label, labels.grid)
-    if not mask.data.any() or not len(finding.centreline_lps_mm):
+    if not labels.has(name) or not len(finding.centreline_lps_mm):
         return None
-    contours = contours_of(to_canonical(mask, copy=False), NEIGHBOUR_MM)
+    contours = contours_of(to_canonical(labels.mask(name), copy=False), NEIGHBOUR_MM)
     reached = pet.grid.to_ijk(contours.grid.to_ras(contours.grid.corners()))
     low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(reached.max(axis=0)).astype(int) + 1, pet.grid.shape)

@@ -11,6 +11,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import sha256
+from petflame.labelmap import LabelMap
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
 from petflame.segment.checks import check_mask, require_laterality, vessel_centres
@@ -51,7 +52,7 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid], described: bool
     allowed = {name: grid for name, grid in grids.items() if sidecar.grid in ("", name)}
     reference, volume = read_label_map(path, where, allowed or grids)
     data = _translate(volume.data, _numbered(sidecar), volume.grid, where)
-    labels = Volume(data, volume.grid)
+    labels = LabelMap(data, volume.grid)
     provenance = {"method": "labels", "source_sha256": sha256(path)}
     if not vessels_in(labels):
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")
@@ -66,10 +67,9 @@ def segmentation_from_labels(path: Path, grids: dict[str, Grid], described: bool
     return replace(segmentation, warnings=(*told, *segmentation.warnings), doubts=told)
 
 
-def vessels_in(labels: Volume) -> set[str]:
-    """Return the arteries and veins that a label map (numbers of `petflame.anatomy`) holds."""
-    present = np.flatnonzero(np.bincount(labels.data[labels.data > 0], minlength=1))
-    return {BY_LABEL[int(n)].name for n in present} & {*ARTERIES, *VEINS}
+def vessels_in(labels: LabelMap) -> set[str]:
+    """Return the arteries and veins that a label map holds."""
+    return {*labels.boxes} & {*ARTERIES, *VEINS}
 
 
 def _numbered(sidecar: Sidecar) -> dict[int, str] | None:
@@ -104,23 +104,21 @@ def _translate(data: Array, names: dict[int, str] | None, grid: Grid, where: str
 
 
 def describe(
-    labels: Volume,
+    labels: LabelMap,
     reference: Literal["ct", "pet"],
     method: str,
     landmarks_lps_mm: dict[str, tuple[float, float, float]],
     provenance: dict[str, Any],
 ) -> Segmentation:
-    """Add centreline and checks to every vessel of a finished label map (numbers of `petflame.anatomy`)."""
+    """Add centreline and checks to every vessel of a finished label map."""
     findings: dict[str, VesselFinding] = {}
-    present = set(np.flatnonzero(np.bincount(labels.data.ravel())).tolist())
     for name in (*ARTERIES, *VEINS):
-        if BY_NAME[name].label not in present:
+        if not labels.has(name):
             findings[name] = VesselFinding(method, None, (), np.zeros((0, 3)), True, "not in the label map")
             continue
-        mask = Volume(labels.data == BY_NAME[name].label, labels.grid)
+        mask = labels.mask(name)
         if name == "aorta_arch":
-            whole = np.isin(labels.data, [BY_NAME[part].label for part in AORTA])
-            line = arched_centreline(Volume(whole, labels.grid), mask.data)
+            line = arched_centreline(Volume(labels.any_of(AORTA), labels.grid), mask.data)
         else:
             line = axial_centreline(mask, upwards=name in ("aorta_ascending", "carotid_right", "carotid_left"))
         findings[name] = VesselFinding(method, None, check_mask(mask, name != "aorta_arch"), line)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
 from petflame.segment.product import PetCtShift
 from petflame.segment.tissues import FEWEST_SAMPLES, FWHM_MM, fit, samples, tissues_round, turned
-from petflame.space.blocks import label_boxes
-from petflame.space.boxes import Box
 from petflame.space.grid import Volume, ras_to_lps
 
 FARTHEST_MM = 6.0
@@ -21,19 +19,16 @@ MODEL_SD_MM = 0.8
 LARGEST_SD_MM = 1.5
 
 
-def local_shift(
-    name: str, labels: Volume, ct: Volume, pet: Volume, boxes: list[Box | None] | None = None
-) -> PetCtShift | None:
+def local_shift(name: str, labels: LabelMap, ct: Volume, pet: Volume) -> PetCtShift | None:
     """Find where the PET shows what lies round a vessel in the CT, near where the CT has it.
 
     Parameters
     ----------
     name : str
         The vessel.
-    labels, ct, pet : Volume
-        Canonical; `labels` and `ct` on one grid.
-    boxes : list, optional
-        Of each label, where they are known already.
+    labels : LabelMap
+    ct, pet : Volume
+        All canonical; `labels` and `ct` on one grid.
 
     Returns
     -------
@@ -41,12 +36,9 @@ def local_shift(
         None where the vessel is absent, fewer than 200 PET voxels lie round it, the tissues do not explain the PET or
         the shift is known less well than `LARGEST_SD_MM`.
     """
-    boxes = label_boxes(labels.data) if boxes is None else boxes
-    number = BY_NAME[name].label
-    own = boxes[number - 1] if number <= len(boxes) else None
-    if own is None:
+    if not labels.has(name):
         return None
-    tissues = tissues_round(name, own, labels, ct, FARTHEST_MM)
+    tissues = tissues_round(name, labels, ct, FARTHEST_MM)
     where, values, stride = samples(tissues, pet, FARTHEST_MM, np.zeros(3))
     if len(values) < FEWEST_SAMPLES:
         return None

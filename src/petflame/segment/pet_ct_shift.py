@@ -9,7 +9,6 @@ from petflame.segment.body_shift import body_shift
 from petflame.segment.pet_ct_local import local_shift
 from petflame.segment.pet_ct_wide import wide_shift
 from petflame.segment.product import BodyShift, Check, PetCtShift, Segmentation
-from petflame.space.blocks import label_boxes
 from petflame.space.grid import Volume
 from petflame.space.orientation import to_canonical
 
@@ -34,8 +33,8 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
     """
     if segmentation.reference == "pet" or ct is None:
         return segmentation
-    labels, ct, pet = (to_canonical(v, copy=False) for v in (segmentation.labels, ct, pet))
-    boxes = label_boxes(labels.data)
+    labels = to_canonical(segmentation.labels, copy=False)
+    ct, pet = to_canonical(ct, copy=False), to_canonical(pet, copy=False)
     vessels = dict(segmentation.vessels)
     # Labels that a reader edits are checked again.
     warnings = [w for w in segmentation.warnings if WARNING not in w and NOT_MEASURED not in w]
@@ -45,7 +44,7 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
         finding = vessels.get(name)
         if finding is None or not len(finding.centreline_lps_mm):
             continue
-        shift, why = wide_shift(name, labels, ct, pet, body, boxes)
+        shift, why = wide_shift(name, labels, ct, pet, body)
         check = _check(shift, why)
         if not check.passed:
             said = (
@@ -55,7 +54,7 @@ def check_pet_ct_shift(segmentation: Segmentation, ct: Volume | None, pet: Volum
             )
             warnings.append(f"{name}: {said}; look at the alignment")
         checks = (*(c for c in finding.checks if c.name != NAME), check)
-        near = local_shift(name, labels, ct, pet, boxes)
+        near = local_shift(name, labels, ct, pet)
         vessels[name] = replace(finding, checks=checks, pet_ct_shift=shift, pet_ct_shift_local=near)
     return replace(segmentation, vessels=vessels, warnings=tuple(warnings), body_shift=body)
 

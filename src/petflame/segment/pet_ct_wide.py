@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
 from petflame.segment.product import BodyShift, PetCtShift
 from petflame.segment.tissues import (
     FEWEST_SAMPLES,
@@ -23,8 +23,7 @@ from petflame.segment.tissues import (
     tissues_round,
     turned,
 )
-from petflame.space.blocks import label_boxes
-from petflame.space.boxes import Box, lattice
+from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 # Farther from the body's own shift than this no vessel lies: necks turn, vessels beat and breathe, by millimetres.
@@ -42,26 +41,18 @@ BLOCK_MM = 15.0
 MODEL_SD_MM = 1.0
 
 
-def wide_shift(
-    name: str,
-    labels: Volume,
-    ct: Volume,
-    pet: Volume,
-    body: BodyShift,
-    boxes: list[Box | None] | None = None,
-) -> tuple[PetCtShift | None, str]:
+def wide_shift(name: str, labels: LabelMap, ct: Volume, pet: Volume, body: BodyShift) -> tuple[PetCtShift | None, str]:
     """Find where the PET shows what lies round a vessel in the CT.
 
     Parameters
     ----------
     name : str
         The vessel.
-    labels, ct, pet : Volume
-        Canonical; `labels` and `ct` on one grid.
+    labels : LabelMap
+    ct, pet : Volume
+        All canonical; `labels` and `ct` on one grid.
     body : BodyShift
         Where the search begins.
-    boxes : list, optional
-        Of each label, where they are known already.
 
     Returns
     -------
@@ -71,12 +62,9 @@ def wide_shift(
     why : str
         Why nothing round the vessel marks a place, or empty.
     """
-    boxes = label_boxes(labels.data) if boxes is None else boxes
-    number = BY_NAME[name].label
-    own = boxes[number - 1] if number <= len(boxes) else None
-    if own is None:
+    if not labels.has(name):
         return None, "the vessel is not there"
-    found = _round_vessel(tissues_round(name, own, labels, ct, RANGE_MM), pet, body)
+    found = _round_vessel(tissues_round(name, labels, ct, RANGE_MM), pet, body)
     if isinstance(found, PetCtShift):
         return found, "" if found.is_known else f"known to {max(found.sd_mm):.1f} mm only"
     if body.lps_mm is None or body.sd_mm is None:

@@ -11,7 +11,8 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_nifti
 from petflame.folders import VisitFolder
-from petflame.space.grid import Array, Volume
+from petflame.labelmap import LabelMap, read_as_labels
+from petflame.space.grid import Array
 from petflame.space.polyline import arc_length_mm
 
 FORMAT = "petflame-labels/1"
@@ -144,8 +145,8 @@ class Segmentation:
 
     Attributes
     ----------
-    labels : Volume
-        uint8 numbers of `petflame.anatomy`, on the CT grid or, where a reader drew there, on the PET grid.
+    labels : LabelMap
+        On the CT grid or, where a reader drew there, on the PET grid.
     reference : {'ct', 'pet'}
         The grid that the labels lie on.
     vessels : dict
@@ -161,7 +162,7 @@ class Segmentation:
         None where none was looked for: regions drawn on the PET, or no CT.
     """
 
-    labels: Volume
+    labels: LabelMap
     reference: Literal["ct", "pet"]
     vessels: dict[str, VesselFinding]
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -173,12 +174,11 @@ class Segmentation:
 
 def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
     """Write ``labels.nii.gz`` and ``labels.json`` into a visit folder; the sidecar comes last."""
-    labels = Volume(segmentation.labels.data.astype(np.uint8), segmentation.labels.grid)
-    write_nifti(visit.labels, labels, "petflame labels")
+    write_nifti(visit.labels, segmentation.labels, "petflame labels")
     document = {
         "format": FORMAT,
         "reference_grid": segmentation.reference,
-        "labels": {name: BY_NAME[name].label for name in _present(labels)},
+        "labels": {name: BY_NAME[name].label for name in segmentation.labels.boxes},
         "landmarks_lps_mm": segmentation.landmarks_lps_mm,
         "warnings": segmentation.warnings,
         "doubts": segmentation.doubts,
@@ -227,12 +227,6 @@ def _body_read(kept: dict[str, Any] | None) -> BodyShift | None:
     return BodyShift(lps, sd, str(kept["why"]))  # type: ignore[arg-type]
 
 
-def _present(labels: Volume) -> list[str]:
-    # Most voxels are background: counting the rest alone spares time and memory.
-    counts = np.bincount(labels.data[labels.data > 0], minlength=256)
-    return [name for name, region in BY_NAME.items() if counts[region.label]]
-
-
 def read_segmentation(visit: VisitFolder) -> Segmentation:
     """Read what `write_segmentation` wrote.
 
@@ -260,7 +254,7 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
     }
     landmarks = {k: (float(v[0]), float(v[1]), float(v[2])) for k, v in document["landmarks_lps_mm"].items()}
     return Segmentation(
-        read_nifti(visit.labels, remedy),
+        read_as_labels(read_nifti(visit.labels, remedy), str(visit.labels), remedy),
         document["reference_grid"],
         vessels,
         landmarks,

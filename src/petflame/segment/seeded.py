@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.spatial import cKDTree
 
-from petflame.anatomy import AORTA, BY_NAME
+from petflame.anatomy import AORTA
+from petflame.labelmap import LabelMap
 from petflame.segment.anatomy_checks import VesselShape, anatomy_checks, shape_of_mask, with_checks
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.product import Check, VesselFinding
@@ -23,7 +24,7 @@ FEWEST_POINTS = 3
 def checked_vessels_from_seeds(
     seeds: Seeds,
     ct: Volume,
-    labels: Volume,
+    labels: LabelMap,
     vessels: Mapping[str, VesselFinding],
     landmarks_lps_mm: Mapping[str, tuple[float, float, float]],
 ) -> tuple[Array, dict[str, VesselFinding]]:
@@ -34,7 +35,7 @@ def checked_vessels_from_seeds(
     seeds : Seeds
     ct : Volume
         HU, any axis order and direction.
-    labels : Volume
+    labels : LabelMap
         What is labelled already, on the grid of `ct`.
     vessels : mapping
         Findings of the labelled vessels; those that need a reader are no measure for a reader's seeds.
@@ -65,11 +66,11 @@ def checked_vessels_from_seeds(
     return drawn, with_checks(findings, {name: (*checks[name], *more[name]) for name in shapes})
 
 
-def shape_of_found(name: str, labels: Volume, finding: VesselFinding) -> VesselShape:
+def shape_of_found(name: str, labels: LabelMap, finding: VesselFinding) -> VesselShape:
     """Describe a labelled vessel; that of an arch, which axial planes cut lengthwise, has no radius."""
     if name == AORTA[1]:
         return VesselShape(finding.centreline_lps_mm, None)
-    return shape_of_mask(Volume(labels.data == BY_NAME[name].label, labels.grid), finding.centreline_lps_mm)
+    return shape_of_mask(labels.mask(name), finding.centreline_lps_mm)
 
 
 def _sides(name: str, vessels: Mapping[str, VesselFinding]) -> list[Check]:

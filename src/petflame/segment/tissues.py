@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
+from petflame.anatomy import ARTERIES, NEIGHBOURS, VEINS
+from petflame.labelmap import LabelMap
 from petflame.space.blocks import block_grid, block_mean
-from petflame.space.boxes import Box, box_between, voxels_between
+from petflame.space.boxes import box_between, voxels_between
 from petflame.space.grid import Array, Grid, Volume
 
 FWHM_MM = 6.0
@@ -73,9 +74,9 @@ class Fit:
         return max(len(self.left) - self.uptakes - len(self.shift_mm), 1)
 
 
-def tissues_round(name: str, own: Box, labels: Volume, ct: Volume, farthest_mm: float) -> Tissues:
+def tissues_round(name: str, labels: LabelMap, ct: Volume, farthest_mm: float) -> Tissues:
     """Draw the tissues round a vessel, far enough out for a shift of `farthest_mm`; images canonical."""
-    spacing = np.array(labels.grid.spacing_mm)
+    spacing, own = np.array(labels.grid.spacing_mm), labels.boxes[name]
     pad = np.ceil((REACH_MM + farthest_mm + FWHM_MM) / spacing).astype(int)
     start = np.maximum([part.start for part in own] - pad, 0)
     stop = np.minimum([part.stop for part in own] + pad, labels.data.shape)
@@ -83,7 +84,7 @@ def tissues_round(name: str, own: Box, labels: Volume, ct: Volume, farthest_mm: 
     # A box thinner than a block has nothing to average.
     block = np.minimum(block, stop - start)
     box = box_between(start, stop)
-    parts = _parts(name, labels.data[box], ct.data[box], block)
+    parts = _parts(name, labels.cropped(box), ct.data[box], block)
     size = spacing * block
     grid = block_grid(labels.grid, start, block, parts[0].shape)
     sigma = FWHM_MM / 2.3548 / size
@@ -91,11 +92,10 @@ def tissues_round(name: str, own: Box, labels: Volume, ct: Volume, farthest_mm: 
     return Tissues([ndimage.gaussian_filter(p, sigma, mode="nearest") for p in parts], distance, grid)
 
 
-def _parts(name: str, labels: Array, hu: Array, block: Array) -> list[Array]:
+def _parts(name: str, labels: LabelMap, hu: Array, block: Array) -> list[Array]:
     """Share of each tissue in every block of voxels; the vessel comes first, soft tissue is what is left over."""
-    others = [BY_NAME[n].label for n in (*ARTERIES, *VEINS) if n != name]
-    wanted = [labels == BY_NAME[name].label, np.isin(labels, others)]
-    wanted += [labels == BY_NAME[n].label for n in NEIGHBOURS if n != "metal"]
+    wanted = [labels.mask(name).data, labels.any_of(n for n in (*ARTERIES, *VEINS) if n != name)]
+    wanted += [labels.mask(n).data for n in NEIGHBOURS if n != "metal"]
     parts = [block_mean(mask, block) for mask in wanted if mask.any()]
     free = np.clip(1.0 - np.sum(parts, axis=0), 0.0, 1.0)
     mean_hu = block_mean(hu, block)

@@ -24,6 +24,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_NAME, CAROTIDS, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_nifti
+from petflame.labelmap import LabelMap
 from petflame.segment.aorta import split_aorta
 from petflame.segment.checks import require_laterality, vessel_centres
 from petflame.segment.imports.lattice import fit_volume, inside
@@ -275,8 +276,8 @@ def _finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], war
             lowest = places[places[:, 2] <= places[:, 2].min() + 1e-3].mean(axis=0)
             x, y, z = (float(v) for v in ras_to_lps(lowest))
             landmarks[f"carotid_bifurcation_{side}"] = (x, y, z)
-    segmentation = describe(Volume(labels, grid), "ct", METHOD, landmarks, provenance)
-    if _arch_at_edge(labels, grid):
+    segmentation = describe(LabelMap(labels, grid), "ct", METHOD, landmarks, provenance)
+    if _arch_at_edge(segmentation.labels):
         reasons["aorta_arch"] = f"its top lies within {EDGE_MM:g} mm of the end of the CT"
     vessels = {}
     for name, finding in segmentation.vessels.items():
@@ -290,10 +291,7 @@ def _finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], war
     return replace(segmentation, vessels=vessels, warnings=(*warnings, *said))
 
 
-def _arch_at_edge(labels: Array, grid: Grid) -> bool:
+def _arch_at_edge(labels: LabelMap) -> bool:
     """Whether the arch may be cut off by the upper end of the CT."""
-    arch = np.argwhere(labels == BY_NAME["aorta_arch"].label)
-    if not len(arch):
-        return False
-    corners = grid.to_ras(grid.corners())
-    return bool(corners[:, 2].max() - grid.to_ras(arch)[:, 2].max() < EDGE_MM)
+    arch, corners = labels.places_mm("aorta_arch"), labels.grid.to_ras(labels.grid.corners())
+    return bool(len(arch) and corners[:, 2].max() - arch[:, 2].max() < EDGE_MM)

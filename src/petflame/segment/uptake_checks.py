@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from petflame.anatomy import BY_NAME
 from petflame.segment.product import Check, Segmentation
 from petflame.space.contours import contours_of
 from petflame.space.grid import Array, Volume
@@ -68,11 +67,8 @@ def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segme
 
 def _core(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth_mm: float) -> float | None:
     """Mean uptake well inside some vessels; None where too little of them is that deep."""
-    values = []
-    for name in names:
-        mask = Volume(segmentation.labels.data == BY_NAME[name].label, segmentation.labels.grid)
-        if mask.data.any():
-            values.append(_deep_values(to_canonical(mask), pet, depth_mm))
+    labels = segmentation.labels
+    values = [_deep_values(to_canonical(labels.mask(n)), pet, depth_mm) for n in names if labels.has(n)]
     found = np.concatenate(values) if values else np.zeros(0)
     return float(found.mean()) if len(found) >= FEWEST_VOXELS else None
 

@@ -94,7 +94,7 @@ def write_simulated_visit(
     visit = simulate_visit(plan, size)
     as_written = write_visit(study / plan.dicom_dir, plan, visit.size.ct, visit.ct_hu, visit.size.pet, visit.pet_suv)
     labels = study / plan.labels
-    write_nifti(labels, visit.size.ct.volume(visit.labels), "reader's regions, simulated")
+    write_nifti(labels, visit.label_map(), "reader's regions, simulated")
     names = {str(r.label): r.name for r in REGIONS if (visit.labels == r.label).any()}
     write_sidecar(labels, names, visit.landmarks_lps_mm)
     write_json(study / plan.seeds, visit.seeds_lps_mm)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from petflame.labelmap import LabelMap
 from petflame.simulate.anatomy import Anatomy, draw_anatomy
 from petflame.simulate.ct import draw_ct
 from petflame.simulate.lattice import Lattice, centred
@@ -89,6 +90,11 @@ class SimulatedVisit:
     def ct(self) -> Any:
         """Return the CT as a `Volume` (HU)."""
         return self.size.ct.volume(self.ct_hu)
+
+    def label_map(self) -> LabelMap:
+        """Return the labels on the CT's grid."""
+        labels = self.size.ct.volume(self.labels)
+        return LabelMap(labels.data, labels.grid)
 
     def pet(self) -> Any:
         """Return the PET as a `Volume` (SUVbw)."""

@@ -5,8 +5,8 @@ Grids are compared once, at the door of a computation; kernels then trust that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,17 +165,17 @@ class Volume:
         if self.data.shape != self.grid.shape:
             raise ValueError(f"array of shape {self.data.shape} on a grid of shape {self.grid.shape}")
 
-    def cropped(self, box: Box) -> Volume:
+    def cropped(self, box: Box) -> Self:
         """Cut a box out; its voxels stay where they are. The data are a view."""
-        return Volume(self.data[box], self.grid.cropped(box))
+        return replace(self, data=self.data[box], grid=self.grid.cropped(box))
 
-    def padded(self, voxels: tuple[int, int, int]) -> Volume:
+    def padded(self, voxels: tuple[int, int, int]) -> Self:
         """Add empty voxels on both sides of every axis."""
-        return Volume(np.pad(self.data, [(n, n) for n in voxels]), self.grid.padded(voxels))
+        return replace(self, data=np.pad(self.data, [(n, n) for n in voxels]), grid=self.grid.padded(voxels))
 
-    def moved(self, ras_mm: Any) -> Volume:
+    def moved(self, ras_mm: Any) -> Self:
         """Return the same values elsewhere in patient space, moved by RAS mm."""
-        return Volume(self.data, self.grid.moved(ras_mm))
+        return replace(self, grid=self.grid.moved(ras_mm))
 
 
 def grid_read(shape: tuple[int, ...], affine: Array, where: str, remedy: str) -> Grid:

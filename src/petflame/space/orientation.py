@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 import nibabel as nib
 import numpy as np
 
 from petflame.space.grid import Grid, Volume
 
+V = TypeVar("V", bound=Volume)
 
-def to_canonical(volume: Volume, copy: bool = True) -> Volume:
+
+def to_canonical(volume: V, copy: bool = True) -> V:
     """Permute and flip axes so that i, j, k run nearest to right-left, posterior-anterior, inferior-superior.
 
     Values are untouched, so every voxel keeps its value and its place in patient space (RAS mm). Without `copy` the
@@ -20,7 +25,7 @@ def to_canonical(volume: Volume, copy: bool = True) -> Volume:
     ((1.0, 1.0, 2.0), 6)
     """
     data = nib.apply_orientation(volume.data, nib.io_orientation(volume.grid.affine))
-    return Volume(np.ascontiguousarray(data) if copy else data, canonical_grid(volume.grid))
+    return replace(volume, data=np.ascontiguousarray(data) if copy else data, grid=canonical_grid(volume.grid))
 
 
 def canonical_grid(grid: Grid) -> Grid:

@@ -11,6 +11,7 @@ import numpy as np
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256
+from petflame.labelmap import LabelMap
 from petflame.segment.aorta import split_aorta
 from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, resolve
@@ -76,7 +77,7 @@ def combine(
     stays = (labels > 0) & ((painted == 0) | (painted > BY_NAME[VEINS[-1]].label))
     labels = np.where(stays, labels, painted)
     notes += [f"{n} voxels drawn as {a} and as {b} were given to {a}" for (a, b), n in sorted(overlaps.items())]
-    volume = Volume(labels, grid)
+    volume = LabelMap(labels, grid)
     doubts += require_orientation(volume, where)
     provenance = {"method": "labels", "format": drawing.kind, "source_sha256": sha256(path)}
     told = tuple(f"{where}: {doubt}" for doubt in dict.fromkeys(doubts))

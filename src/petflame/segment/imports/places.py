@@ -6,20 +6,20 @@ import numpy as np
 
 from petflame.anatomy import AORTA, BY_NAME, CAROTIDS
 from petflame.errors import FaultList
+from petflame.labelmap import LabelMap
 from petflame.segment.checks import require_laterality
-from petflame.space.grid import Array, Volume
+from petflame.space.grid import Array
 
 SIDED = ("carotid", "jugular")
 REMEDY = "export it again with its orientation, or correct the names"
 
 
-def require_orientation(labels: Volume, where: str) -> list[str]:
+def require_orientation(labels: LabelMap, where: str) -> list[str]:
     """Refuse regions that cannot lie as they do in a person.
 
     Parameters
     ----------
-    labels : Volume
-        Numbers of `petflame.anatomy`.
+    labels : LabelMap
     where : str
         How the error names the file.
 
@@ -57,7 +57,7 @@ def require_orientation(labels: Volume, where: str) -> list[str]:
     return doubts
 
 
-def vessel_centres(labels: Volume) -> dict[str, Array]:
+def vessel_centres(labels: LabelMap) -> dict[str, Array]:
     """Return the centre of every region that is there, RAS mm, shape (3,)."""
     voxels = np.argwhere(labels.data > 0)
     numbers = labels.data[tuple(voxels.T)]
@@ -65,12 +65,9 @@ def vessel_centres(labels: Volume) -> dict[str, Array]:
     return {n: places[numbers == r.label].mean(axis=0) for n, r in BY_NAME.items() if (numbers == r.label).any()}
 
 
-def _ascending_behind(labels: Volume) -> float:
+def _ascending_behind(labels: LabelMap) -> float:
     """How far the ascending aorta lies behind the descending at the heights of both, mm; negative in front."""
-    parts = [
-        labels.grid.to_ras(np.argwhere(labels.data == BY_NAME[n].label))
-        for n in ("aorta_ascending", "aorta_descending")
-    ]
+    parts = [labels.places_mm(n) for n in ("aorta_ascending", "aorta_descending")]
     low = max(float(p[:, 2].min()) for p in parts)
     high = min(float(p[:, 2].max()) for p in parts)
     front, rear = (p[(p[:, 2] >= low - 1e-6) & (p[:, 2] <= high + 1e-6)] for p in parts)
