@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.dicom.references import references_path
 from petflame.errors import InputRefused, names_refused
-from petflame.exclusions import tally
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
@@ -34,6 +33,8 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
+from petflame.segment import Method
+from petflame.set_aside import tally
 from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
@@ -50,7 +51,7 @@ class Settings(BaseModel):
     study: str = SIMULATED
     out: str = "results/trial"
     protocol: str | None = None
-    method: Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"] = "auto"
+    method: Method = "auto"
     strict: bool = False
     require_suv: bool = False
     study_id: str | None = None
@@ -181,15 +182,15 @@ class Workflow:
             variations=out.variations,
         )
         request = analyse_request(given, protocol, self._strata, self._study_id)
-        yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
-        made: tuple[Path, ...] = (out.arms,)
+        yield self._job(request, "trial", out.step("analyse"), out.analysed, tables)
+        made: tuple[Path, ...] = out.analysed
         events = self.table("outcomes.tsv")
         if events is not None and allocation is not None:
             request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
             yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
             made += (out.step("outcomes"),)
         request = report_request(out, study.root, protocol, self._protocol_file)
-        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), made)
+        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance, out.report_hashes), made)
 
     def _job(
         self, request: Request, code: str, record: Path, outputs: tuple[Path, ...], earlier: tuple[Path, ...]

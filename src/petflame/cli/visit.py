@@ -10,6 +10,7 @@ import typer
 from petflame.cli import app
 from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.pathwords import private_words
+from petflame.segment import Method
 from petflame.steps import require_upstream, step
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ def convert(
 @app.command()
 def segment(
     visit_dir: VisitDir,
-    method: Annotated[
-        Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"], typer.Option(help="How to find vessels.")
-    ] = "auto",
+    method: Annotated[Method, typer.Option(help="How to find vessels.")] = "auto",
     source: Annotated[
         Path | None,
         typer.Option(
@@ -120,7 +119,7 @@ def measure(
         Path | None,
         typer.Option(
             help="Sections a reader leaves out: vessel, section or z_min_mm and z_max_mm, words. "
-            "Default is exclusions.tsv in VISIT_DIR, if it is there."
+            "Default is left_out.tsv in VISIT_DIR, if it is there."
         ),
     ] = None,
     record: Record = False,

@@ -11,8 +11,8 @@ from petflame.dicom.product import read_pet_sidecar
 from petflame.errors import InputRefused
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
-from petflame.measure.exclusions import read_exclusions
 from petflame.measure.images import VisitImages
+from petflame.measure.left_out import read_left_out, read_left_out_of
 from petflame.measure.product import write_measurement
 from petflame.measure.variations import measure_variations
 from petflame.measure.visit import Measurement, measure_images
@@ -56,7 +56,7 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
     root : Path
     protocol : Protocol
     exclusions : Path or None
-        Table of sections that a reader leaves out; by default ``exclusions.tsv`` of the folder, where it exists.
+        Table of sections that a reader leaves out; by default ``left_out.tsv`` of the folder, where it exists.
 
     Raises
     ------
@@ -64,8 +64,7 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
         When the folder is not converted and segmented, holds no artery, or the exclusions are faulty.
     """
     visit = VisitFolder(root)
-    table = exclusions if exclusions is not None else visit.exclusions if visit.exclusions.exists() else None
-    rows = read_exclusions(table) if table is not None else ()
+    rows = read_left_out(exclusions) if exclusions is not None else read_left_out_of(visit)
     images, is_suv = read_images(root)
     result = measure_images(images, protocol, is_suv, rows)
     if not is_suv:

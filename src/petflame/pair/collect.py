@@ -7,7 +7,6 @@ from typing import Any
 
 from petflame.dicom.product import read_pet_sidecar
 from petflame.errors import InputRefused
-from petflame.exclusions import ABSENT, NO_RESULT, tally
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.identity.finding import FLAGGED, REFUSED, Finding
@@ -19,6 +18,7 @@ from petflame.pair.key_table import write_key_table
 from petflame.pair.sealing import read_index, seal_baseline
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
+from petflame.set_aside import ABSENT, NO_RESULT, tally
 from petflame.study import VISITS, Study
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
@@ -56,7 +56,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers of participants and of those measured, and a `petflame.exclusions.Tally` of each kind of exclusion.
+        Numbers of participants and of those measured, and a `petflame.set_aside.Tally` of each kind of exclusion.
     """
     import pandas as pd
 
@@ -160,7 +160,7 @@ def _visit_faults(
     for vessel in dict.fromkeys(str(e["vessel"]) for e in left_out):
         fault = {
             "what": f"a reader left sections of {vessel} out",
-            "where": "exclusions.tsv of the visit's folder",
+            "where": "left_out.tsv of the visit's folder",
             "remedy": "see slices.tsv for the sections",
         }
         found.append(("measure", "flagged", fault))

@@ -12,8 +12,8 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap
-from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
+from petflame.measure.left_out import LeftOut, read_left_out_of
 from petflame.measure.product import MeasuredVisit, write_measurement
 from petflame.measure.variations import measure_variations
 from petflame.measure.visit import Measurement, measure_images
@@ -149,12 +149,16 @@ def remeasure(
     return Remeasured(visit, result, contours)
 
 
-def _exclusions(followup: Path, second: MeasuredVisit) -> tuple[Exclusion, ...]:
-    path, faults = VisitFolder(followup).exclusions, FaultList()
-    rows = read_exclusions(path) if path.exists() else ()
+def _exclusions(followup: Path, second: MeasuredVisit) -> tuple[LeftOut, ...]:
+    visit, faults = VisitFolder(followup), FaultList()
+    rows = read_left_out_of(visit)
     if second.details.get("reader_exclusions") and not rows:
         what = "a reader left out sections of the follow-up, by a table that does not lie with the visit"
-        faults.add(what, str(path), "put it there, so that the same sections can be left out of the propagated contour")
+        faults.add(
+            what,
+            str(visit.left_out[0]),
+            "put it there, so that the same sections can be left out of the propagated contour",
+        )
     for row in rows:
         if row.section is not None:
             what = "a section is left out by its number, which the propagated contour does not share"

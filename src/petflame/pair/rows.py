@@ -10,7 +10,7 @@ import numpy as np
 from petflame.measure.product import MeasuredVisit
 from petflame.pair.comparability import VisitFacts
 from petflame.pair.correspondence import Correspondence, correspond
-from petflame.pair.exclusion import share_exclusions
+from petflame.pair.shared_spill_in import share_exclusions
 from petflame.protocol import Protocol
 from petflame.repeatability import Change, Repeatability
 

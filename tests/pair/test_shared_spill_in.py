@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petflame.pair.exclusion import left_out, share_exclusions
+from petflame.pair.shared_spill_in import left_out, share_exclusions
 from petflame.protocol import Protocol
 
 SPILLED = "spill_in_suspected"
