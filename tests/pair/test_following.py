@@ -178,7 +178,7 @@ def test_sections_that_a_reader_left_out_are_never_left_in(folders, tmp_path):
     chosen = protocol(followup_contours="baseline")
     for folder in folders:
         measure_visit(folder, chosen)
-    table = VisitFolder(folders[1]).exclusions
+    table = VisitFolder(folders[1]).left_out[0]
     try:
         table.write_text("vessel\tsection\tz_min_mm\tz_max_mm\twords\ncarotid_left\t3\t\t\tclip\n")
         with pytest.raises(InputRefused, match="name heights"):
