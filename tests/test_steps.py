@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import InputRefused, MachineFault, UpstreamRefused
 from petflame.files import TEMPORARY, read_json, write_text
 from petflame.outcome import products_of

@@ -29,7 +29,7 @@ from petflame.privacy import names_in, with_names, without_names
 from petflame.seal import read_sealed, sealed
 
 if TYPE_CHECKING:
-    from petflame.cli.console import Console
+    from petflame.console import Console
 
 LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.console import Console
 from petflame.pathwords import private_words
 from petflame.segment import Method
 from petflame.steps import require_upstream, step
