@@ -239,7 +239,7 @@ rule analyse:
         participants=ancient(run.table("participants.tsv") or []),
         stale=run.stale("analyse"),
     output:
-        OUT.arms,
+        OUT.analysed,
     params:
         out=OUT.root,
         protocol=lambda w: run.protocol_option,
@@ -288,12 +288,13 @@ if FOLLOWED:
 
 rule report:
     input:
-        OUT.arms,
+        OUT.analysed,
         [OUT.step("outcomes")] if FOLLOWED else [],
         stale=run.stale("report"),
     output:
         OUT.report,
         OUT.provenance,
+        OUT.report_hashes,
     params:
         out=OUT.root,
         study=run.study.root,

@@ -8,13 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from petflame.dicom.overrides import load_overrides
 from petflame.errors import FaultList, InputRefused, PetflameError
-from petflame.measure.exclusions import read_exclusions
+from petflame.measure.left_out import read_left_out
 from petflame.protocol import Protocol, load_protocol
 from petflame.repeatability import read_within_subject_cv
 from petflame.segment.edits import read_edits
@@ -27,7 +28,7 @@ from petflame.tabletext import read_frame
 from petflame.trial import tables
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-GRIDS = {"ct": Grid((8, 8, 8), [[-4.0, 0, 0, 16], [0, -4.0, 0, 16], [0, 0, 4.0, -16], [0, 0, 0, 1]])}
+GRIDS = {"ct": Grid((8, 8, 8), np.array([[-4.0, 0, 0, 16], [0, -4.0, 0, 16], [0, 0, 4.0, -16], [0, 0, 0, 1]]))}
 ODD = [None, True, 0, -1, 1.5, 10**309, -(10**400), 1e308, "", "x", "NaN", "1e400", "\x00", "a" * 6_000, [], {}, [[]]]
 NUMBERS = st.one_of(st.integers(-60, 60), st.floats(-60, 60), st.sampled_from(ODD))
 KEYS = st.sampled_from(
@@ -163,7 +164,7 @@ TABLE_READERS: dict[str, Callable[[Path], Any]] = {
     "patients.tsv": noted(tables.read_patients),
     "vessels.tsv": noted(tables.read_vessels),
     "readings.tsv": noted(tables.read_readings),
-    "exclusions.tsv": read_exclusions,
+    "exclusions.tsv": read_left_out,
     "decisions.tsv": read_edits,
     "overrides.tsv": load_overrides,
     "visits.tsv": lambda p: read_visits(read_frame(p, KNOWN["visits"][:3], VISIT_TEXT), p.parent, "visits.tsv"),
@@ -190,7 +191,7 @@ def take(read: Callable[[Path], Any], path: Path, content: bytes) -> None:
 @example(content=b'{"a":' * 5_000)
 @example(content=b"\xff\xfea\x00")
 @example(content=b'"' + b"a" * 200_000)
-def test_bytes(name: str, content: bytes, tmp_path: Path) -> None:
+def test_any_bytes_are_read_or_refused(name: str, content: bytes, tmp_path: Path) -> None:
     take(READERS[name], tmp_path / name, content)
 
 
@@ -200,14 +201,16 @@ def test_bytes(name: str, content: bytes, tmp_path: Path) -> None:
 @example(document={"carotid_right": [[0, 0, 100], [0, 0, 100]]})
 @example(document={"Images": [{"ROIs": [{"Type": 11, "Name": "svc", "Point_mm": [[0, 0, 10**309]]}]}]})
 @example(document={"Images": [{"ROIs": [{"Type": float("inf")}]}]})
-def test_documents(name: str, document: Any, tmp_path: Path) -> None:
+def test_any_document_is_read_or_refused(name: str, document: Any, tmp_path: Path) -> None:
     take(DOCUMENT_READERS[name], tmp_path / name, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("name", sorted(TABLE_READERS))
 @FEW
 @given(rows=TABLES, header=st.one_of(st.none(), st.lists(COLUMNS, min_size=1, max_size=6)))
-def test_tables(name: str, rows: list[list[str]], header: list[str] | None, tmp_path: Path) -> None:
+def test_any_table_is_read_or_refused(
+    name: str, rows: list[list[str]], header: list[str] | None, tmp_path: Path
+) -> None:
     lines = [header or KNOWN[name.split(".")[0]], *rows]
     take(TABLE_READERS[name], tmp_path / name, "\n".join("\t".join(line) for line in lines).encode())
 

@@ -68,7 +68,7 @@ def test_every_verb_explains_itself():
         assert f"petflame {verb}" in done.stdout.split("Example:")[1]
 
 
-def test_version():
+def test_the_version_is_told():
     assert petflame("--version").stdout.startswith("petflame ")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import Fault
 from petflame.files import write_json, write_tsv
 from petflame.privacy import named, names_in, with_names, without_names

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import petflame.replan
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import InputRefused
 from petflame.files import read_json, write_json, write_text
 from petflame.fingerprint import LARGEST_SOURCE, Applied, Request, Seen, Source, hash_file

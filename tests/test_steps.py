@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import InputRefused, MachineFault, UpstreamRefused
 from petflame.files import TEMPORARY, read_json, write_text
+from petflame.outcome import products_of
 from petflame.privacy import named
-from petflame.steps import products_of, require_upstream, step
+from petflame.steps import require_upstream, step
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from petflame.chain import chain_faults
 from petflame.errors import InputRefused
 from petflame.files import sha256, write_json
 from petflame.folders import MADE, StudyOut
+from petflame.outcome import products_of
 from petflame.seal import read_sealed, sealed
 from petflame.simulate.trial import simulate_trial
-from petflame.steps import products_of
 from petflame.verification import verify_run
 
 ROOT = Path(__file__).parents[1]

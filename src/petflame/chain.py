@@ -11,9 +11,10 @@ from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, Source, hash_file
 from petflame.folders import StudyOut, VisitFolder
-from petflame.requests import steps_before_report
+from petflame.outcome import products_of
+from petflame.requests import left_out_source, steps_before_report
 from petflame.seal import read_sealed, seal_holds
-from petflame.steps import products_of, status_of
+from petflame.steps import status_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def recorded_files(out: Path) -> set[str]:
         found |= {link.named(f"steps/{link.verb}.json"), link.named("status.json")}
         if link.verb == "measure":
             # A reader's own table, which the step reads.
-            found.add(link.named("exclusions.tsv"))
+            found |= {link.named(path.name) for path in VisitFolder(link.folder).left_out}
     return found if trial else set()
 
 
@@ -213,10 +214,10 @@ def _upstream_faults(
         same = Request("", {}, {role: Source.of(path) for role, path in given.items() if role in sources})
         found = same.made_from(hash_file)["sources"]
         words += [given[role].name for role in found if found[role] != sources[role]]
-    if link.verb == "measure" and "exclusions" in sources:
-        own = Request("", {}, {"exclusions": Source.of(VisitFolder(link.folder).exclusions)})
-        if own.made_from(hash_file)["sources"]["exclusions"] != sources["exclusions"]:
-            words.append("exclusions.tsv")
+    if link.verb == "measure" and "left_out" in sources:
+        own = Request("", {}, {"left_out": left_out_source(VisitFolder(link.folder))})
+        if own.made_from(hash_file)["sources"]["left_out"] != sources["left_out"]:
+            words.append("left_out.tsv")
     if not words:
         return []
     what = f"it was made from others than lie there: {', '.join(words)}"

@@ -64,10 +64,6 @@ def capped(faults: Iterable[Fault], most: int = MOST_FAULTS) -> list[Fault]:
     return shown
 
 
-class PetflameWarning(UserWarning):
-    """A doubt that the user must see; results carry it too."""
-
-
 class PetflameError(Exception):
     """Base of every refusal; carries all the faults that were found, not just the first.
 

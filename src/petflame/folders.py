@@ -53,11 +53,6 @@ class VisitFolder:
         return self.root / "ct.nii.gz"
 
     @property
-    def ct_json(self) -> Path:
-        """Facts about the CT, or that there is none."""
-        return self.root / "ct.json"
-
-    @property
     def labels(self) -> Path:
         """Label map."""
         return self._found / "labels.nii.gz"
@@ -93,9 +88,9 @@ class VisitFolder:
         return self._found / "partial_volume.tsv"
 
     @property
-    def exclusions(self) -> Path:
-        """Sections that a reader leaves out, where there are any."""
-        return self.root / "exclusions.tsv"
+    def left_out(self) -> tuple[Path, Path]:
+        """Where the sections may lie that a reader leaves out: as they are called now, and as they were before."""
+        return self.root / "left_out.tsv", self.root / "exclusions.tsv"
 
     @property
     def status(self) -> Path:
@@ -207,6 +202,21 @@ class StudyOut:
     def arms(self) -> Path:
         """Estimates per arm."""
         return self.root / "arms.json"
+
+    @property
+    def patient_changes(self) -> Path:
+        """Each patient's change with its repeatability band."""
+        return self.root / "patient_changes.tsv"
+
+    @property
+    def not_analysed(self) -> Path:
+        """Who is not in the analysis set, and why."""
+        return self.root / "not_analysed.tsv"
+
+    @property
+    def analysed(self) -> tuple[Path, Path, Path]:
+        """What every analysis of the arms leaves, blinded or not."""
+        return self.arms, self.patient_changes, self.not_analysed
 
     @property
     def outcomes(self) -> Path:

@@ -52,8 +52,9 @@ CHOICES = Bounds(size_bytes=MEBIBYTE // 4, elements=20_000)
 
 
 # Names that are ours, so that records may say them.
-_STUDY_TABLES = ("participants.tsv", "visits.tsv", "allocation.tsv", "outcomes.tsv", "exclusions.tsv", "decisions.tsv")
-TABLES = frozenset((*_STUDY_TABLES, "patients.tsv", "vessels.tsv", "variations.tsv", "slices.tsv"))
+_STUDY_TABLES = ("participants.tsv", "visits.tsv", "allocation.tsv", "outcomes.tsv", "decisions.tsv")
+_READERS = ("left_out.tsv", "exclusions.tsv")
+TABLES = frozenset((*_STUDY_TABLES, *_READERS, "patients.tsv", "vessels.tsv", "variations.tsv", "slices.tsv"))
 
 
 def calling(path: Path, stand_in: str = "") -> str:

@@ -20,8 +20,8 @@ from petflame.chain import status_faults
 from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, write_text
 from petflame.fingerprint import MADE_FROM, Request, Seen
+from petflame.outcome import products_of
 from petflame.seal import seal_holds
-from petflame.steps import products_of
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,14 @@ def segment_request(root: Path, method: str, source: Path | None, edits: Path | 
 def measure_request(root: Path, protocol: Protocol, exclusions: Path | None = None) -> Request:
     """Return what measuring a visit folder depends on."""
     visit = VisitFolder(root)
-    # A reader's file may appear later: its absence is part of what the step was made from.
-    sources = {"exclusions": Source.of(exclusions or visit.exclusions)}
+    sources = {"left_out": left_out_source(visit) if exclusions is None else Source.of(exclusions)}
     earlier = {verb: (visit.step(verb),) for verb in ("convert", "identify", "segment")}
     return Request("measure", {"protocol": protocol.digest}, sources, earlier)
+
+
+def left_out_source(visit: VisitFolder) -> Source:
+    """Return where a reader's table may lie; its absence counts too, since it may appear later."""
+    return Source(visit.root, visit.left_out)
 
 
 def pair_request(

@@ -1,4 +1,4 @@
-"""The outcome of a step: what it was made from, what it made, and how it ended, kept beside its products."""
+"""Running a step: what it is made from, what it makes and how it ends, kept beside its products."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from petflame.errors import (
     machine_fault,
     names_refused,
 )
-from petflame.files import TEMPORARY, read_json, sha256, write_json, write_text, written
+from petflame.files import TEMPORARY, sha256, write_json, write_text, written
 from petflame.fingerprint import Applied, Request, Seen, hash_file
 from petflame.folders import MADE, VisitFolder, key_folder
+from petflame.outcome import Outcome, products_of
 from petflame.pathwords import without_paths
 from petflame.privacy import names_in, with_names, without_names
 from petflame.seal import read_sealed, sealed
 
 if TYPE_CHECKING:
-    from petflame.cli.console import Console
+    from petflame.console import Console
 
 LATER = {"convert": ("identify", "segment", "measure"), "segment": ("measure",)}
 
@@ -46,7 +47,7 @@ def without_identity(fault: Fault, private: Mapping[str, str]) -> Fault:
     return Fault(clean(fault.what), clean(fault.where), clean(fault.remedy))
 
 
-class Outcome:
+class RunningStep:
     """What a running step has to say of itself so far; filled by `made_from`, written when the step ends."""
 
     def __init__(self, verb: str, folder: Path, private: Mapping[str, str]) -> None:
@@ -88,7 +89,7 @@ class Outcome:
 @contextmanager
 def step(
     verb: str, folder: Path, record: bool, console: Console, private: Mapping[str, str] | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[RunningStep]:
     """Run one verb on a folder and leave its outcome there; with `record`, a refusal is an outcome and no failure.
 
     ``status.json`` holds the latest outcome, ``steps/VERB.json`` that of each verb, with hashes of what the step was
@@ -108,7 +109,7 @@ def step(
 
     Yields
     ------
-    Outcome
+    RunningStep
         To be told what the step is made from.
 
     Raises
@@ -118,7 +119,7 @@ def step(
     """
     existed = folder.exists()
     clear(verb, folder)
-    outcome = Outcome(verb, folder, private or {})
+    outcome = RunningStep(verb, folder, private or {})
     faults: tuple[Fault, ...] = ()
     paths: list[Path] = []
     # What lies here after a kill is known by this file, which goes when the record comes.
@@ -189,18 +190,6 @@ def status_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: document.get(key) for key in ("status", "verb", "reasons")}
 
 
-def products_of(record: Path) -> dict[str, str]:
-    """Return path below its folder and hash of every file that a step wrote, as its record holds them."""
-    try:
-        products = read_json(record).get("products")
-    except InputRefused:
-        return {}
-    if not isinstance(products, dict):
-        return {}
-    # A record that was edited must not lead out of its folder.
-    return {n: str(d) for n, d in products.items() if not Path(n).is_absolute() and ".." not in Path(n).parts}
-
-
 def _products(paths: Iterable[Path], folder: Path) -> list[str]:
     """Return the files that were written and lie in the folder, whether in place or moved into it."""
     root = folder.resolve()
@@ -256,19 +245,10 @@ def require_upstream(folder: Path, *verbs: str) -> None:
         if not path.exists():
             # Files that another tool put here have no record; the verb that reads them says what is missing.
             continue
-        outcome = read_sealed(path, f"run `petflame {verb}` again")
-        if outcome.get("status") != "ok":
-            raise UpstreamRefused(_reasons(outcome, path))
+        outcome = Outcome.of(read_sealed(path, f"run `petflame {verb}` again"))
+        if not outcome.is_ok:
+            raise UpstreamRefused(outcome.reasons or (Fault("it was refused", str(path), "run it again"),))
     refuse_changed(folder, *verbs)
-
-
-def _reasons(outcome: Mapping[str, Any], path: Path) -> list[Fault]:
-    try:
-        return [Fault(**reason) for reason in outcome["reasons"]] or [
-            Fault("it was refused", str(path), "run it again")
-        ]
-    except (KeyError, TypeError):
-        return [Fault("it is no record of a step", str(path), "make it again with the step")]
 
 
 def refuse_changed(folder: Path, *verbs: str) -> None:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame.dicom.references import references_path
 from petflame.errors import InputRefused, names_refused
-from petflame.exclusions import tally
 from petflame.files import read_json, read_tsv
 from petflame.fingerprint import Request, hash_file
 from petflame.folders import StudyOut
+from petflame.outcome import read_outcome
 from petflame.pair.key_table import key_table_holds
 from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
@@ -33,6 +33,8 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
+from petflame.segment import Method
+from petflame.set_aside import tally
 from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
@@ -49,7 +51,7 @@ class Settings(BaseModel):
     study: str = SIMULATED
     out: str = "results/trial"
     protocol: str | None = None
-    method: Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"] = "auto"
+    method: Method = "auto"
     strict: bool = False
     require_suv: bool = False
     study_id: str | None = None
@@ -180,15 +182,15 @@ class Workflow:
             variations=out.variations,
         )
         request = analyse_request(given, protocol, self._strata, self._study_id)
-        yield self._job(request, "trial", out.step("analyse"), (out.arms,), tables)
-        made: tuple[Path, ...] = (out.arms,)
+        yield self._job(request, "trial", out.step("analyse"), out.analysed, tables)
+        made: tuple[Path, ...] = out.analysed
         events = self.table("outcomes.tsv")
         if events is not None and allocation is not None:
             request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
             yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
             made += (out.step("outcomes"),)
         request = report_request(out, study.root, protocol, self._protocol_file)
-        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance), made)
+        yield self._job(request, "trial", out.step("report"), (out.report, out.provenance, out.report_hashes), made)
 
     def _job(
         self, request: Request, code: str, record: Path, outputs: tuple[Path, ...], earlier: tuple[Path, ...]
@@ -303,11 +305,9 @@ def closing_summary(out: StudyOut) -> str:
         else:
             lines.append(f"no effect per arm: {document.get('primary_reason') or 'arms.json gives no reason'}")
         lines += [f"set aside: {note}" for note in (p.get("part") for p in document.get("set_aside") or []) if note]
-    if out.step("outcomes").exists():
-        events = read_json(out.step("outcomes"))
-        if events.get("status") != "ok":
-            reasons = "; ".join(str(r.get("what")) for r in events.get("reasons") or [])
-            lines.append(f"follow-up events were not compared: {reasons}")
+    events = read_outcome(out.step("outcomes"))
+    if events is not None and not events.is_ok:
+        lines.append(f"follow-up events were not compared: {'; '.join(r.what for r in events.reasons)}")
     if out.exclusions.exists():
         table = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
         rows = [{str(k): v for k, v in row.items()} for row in table]

@@ -202,7 +202,7 @@ def test_undecayed_beds_without_times_of_their_own_are_refused():
     assert any("a slice lacks its acquisition time" in r.what for r in told.reasons)
 
 
-def test_placeholders():
+def test_placeholder_times_are_no_reference():
     assert "placeholder" in reference(placeholder_times=True).reasons[0]
 
 
@@ -215,7 +215,7 @@ def test_decay_factor_is_a_check():
     assert reference(frame_reference_s=(None, None), decay_factor=(1.0, 1.0)).warnings == ()
 
 
-def test_injection():
+def test_the_injection_is_chosen_among_its_times():
     def chosen(**changes):
         return choose_injection(replace(GOOD, **changes), NOON)
 

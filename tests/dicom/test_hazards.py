@@ -166,7 +166,7 @@ def test_two_frames(convert, tmp_path):
     refused(convert, study(tmp_path / "in", frames + later), "dynamic")
 
 
-def test_gated(convert, tmp_path):
+def test_a_gated_pet_is_refused(convert, tmp_path):
     refused(convert, study(tmp_path / "in", pet_series(SeriesType=["GATED", "IMAGE"])), "gated")
 
 
@@ -186,7 +186,7 @@ def test_orientation_noise(convert, tmp_path):
     right(convert, study(tmp_path / "in", pet))
 
 
-def test_tilt(convert, tmp_path):
+def test_a_tilted_gantry_is_refused(convert, tmp_path):
     tilt = np.radians(15)
     orientation = [1, 0, 0, 0, float(np.cos(tilt)), float(np.sin(tilt))]
     refused(convert, study(tmp_path / "a", pet_series(ImageOrientationPatient=orientation)), "gantry tilt of 15.0")

@@ -31,7 +31,7 @@ def test_recorded_with_reason_and_without_clock_times(convert, tmp_path):
     assert document["suv_factor"] == pytest.approx(FACTOR * 1.1 * 2 ** (600 / 6586.2))
 
 
-def test_yaml(tmp_path):
+def test_overrides_may_be_written_in_yaml(tmp_path):
     path = tmp_path / "o.yaml"
     path.write_text("- {key: dose_mbq, value: 240, reason: residual measured, who: RK}\n")
     assert load_overrides(path).number("dose_bq") == 240e6

@@ -110,7 +110,7 @@ def test_implausible_doses(dose):
     assert "dose" in reasons(dose=dose)
 
 
-def test_megabecquerel():
+def test_a_dose_in_megabecquerel_is_taken_for_one():
     result = suv(dose=350.0)
     assert result.factor == pytest.approx(DECAYED)
     assert result.dose_bq == 350e6
@@ -268,7 +268,7 @@ def test_uptake_override_answers_for_missing_times():
     assert result.factor == pytest.approx(DECAYED)
 
 
-def test_tracer():
+def test_another_tracer_is_refused_unless_any_is_asked_for():
     fdg = replace(GOOD, tracer_text="FDG -- fluorodeoxyglucose")
     assert tracer_faults(fdg, "FDG", HALF_LIFE_S) == ([], [])
     assert tracer_faults(replace(GOOD, tracer_codes=("35321007",)), "FDG", HALF_LIFE_S) == ([], [])

@@ -87,7 +87,7 @@ def run(monkeypatch, capsys, *words):
     return stop.value.code or 0, capsys.readouterr()
 
 
-def test_verb(monkeypatch, capsys, tmp_path):
+def test_the_verb_counts_what_is_right_and_fails_where_something_is_not(monkeypatch, capsys, tmp_path):
     make_object(tmp_path / "good")
     code, told = run(monkeypatch, capsys, "--dro", str(tmp_path))
     assert code == 0

@@ -8,9 +8,12 @@ import pytest
 import phantoms
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
-from petflame.measure.exclusions import read_exclusions
+from petflame.fingerprint import hash_file
+from petflame.folders import VisitFolder
+from petflame.measure.left_out import read_left_out, read_left_out_of
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
+from petflame.requests import measure_request
 from petflame.segment.product import BodyShift, PetCtShift
 from petflame.space.grid import Grid, Volume
 from phantoms import CT
@@ -116,7 +119,7 @@ def test_a_reader_leaves_out_sections_by_number_and_by_height(tmp_path, labels, 
         "carotid_left\t3\t\t\t\tmuscle uptake",
         "carotid_right\t\t100\t106\tpet_ct_mismatch\thead moved",
     )
-    found = measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_exclusions(path))
+    found = measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_left_out(path))
     left = rows_with(found.slices, "reader_exclusion")
     assert left[["vessel", "section", "reason"]].values.tolist() == [
         ["carotid_left", 3, "reader_exclusion: muscle uptake"]
@@ -141,7 +144,7 @@ def test_every_faulty_row_is_named_at_once(tmp_path):
         "carotid_left\t2\t\t\tbad_code\twhy",
     )
     with pytest.raises(InputRefused) as caught:
-        read_exclusions(path)
+        read_left_out(path)
     assert {f.where.rsplit(" ", 1)[1] for f in caught.value.faults} == {str(n) for n in range(2, 10)}
 
 
@@ -150,5 +153,31 @@ def test_rows_that_meet_no_section_are_refused_together(tmp_path, labels, pet):
         tmp_path, "carotid_left\t99\t\t\t\twhy", "carotid_right\t\t500\t510\t\twhy", "aorta_arch\t0\t\t\t\twhy"
     )
     with pytest.raises(InputRefused) as caught:
-        measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_exclusions(path))
+        measure(pet, phantoms.segmentation(labels), Protocol(), exclusions=read_left_out(path))
     assert len(caught.value.faults) == 3
+
+
+def test_a_readers_table_is_found_by_both_names_and_two_of_them_are_refused(tmp_path):
+    visit = VisitFolder(tmp_path)
+    assert read_left_out_of(visit) == ()
+    row = "vessel\tsection\twords\ncarotid_left\t3\tmuscle\n"
+    new, old = visit.left_out
+    old.write_text(row)
+    (found,) = read_left_out_of(visit)
+    assert (found.vessel, found.section) == ("carotid_left", 3)
+    new.write_text(row)
+    with pytest.raises(InputRefused, match="both say"):
+        read_left_out_of(visit)
+    old.unlink()
+    assert [r.section for r in read_left_out_of(visit)] == [3]
+
+
+def test_a_readers_table_that_appears_changes_what_the_measurement_is_made_from(tmp_path):
+    def made_from():
+        return measure_request(tmp_path, Protocol()).made_from(hash_file)["sources"]
+
+    before = made_from()
+    for path in VisitFolder(tmp_path).left_out:
+        path.write_text("vessel\tsection\twords\n")
+        assert made_from() != before
+        path.unlink()

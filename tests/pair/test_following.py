@@ -13,9 +13,10 @@ from petflame.files import read_tsv, write_json, write_nifti
 from petflame.folders import PairFolder, VisitFolder
 from petflame.labelmap import LabelMap
 from petflame.measure.folder import measure_visit
+from petflame.measure.product import read_measured
 from petflame.pair.correspondence import correspond
 from petflame.pair.following import Scan, follow
-from petflame.pair.run import pair_visits, read_measured
+from petflame.pair.run import pair_visits
 from petflame.protocol import PairingRules, Protocol
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import read_segmentation, write_segmentation
@@ -177,7 +178,7 @@ def test_sections_that_a_reader_left_out_are_never_left_in(folders, tmp_path):
     chosen = protocol(followup_contours="baseline")
     for folder in folders:
         measure_visit(folder, chosen)
-    table = VisitFolder(folders[1]).exclusions
+    table = VisitFolder(folders[1]).left_out[0]
     try:
         table.write_text("vessel\tsection\tz_min_mm\tz_max_mm\twords\ncarotid_left\t3\t\t\tclip\n")
         with pytest.raises(InputRefused, match="name heights"):
@@ -238,7 +239,7 @@ def test_correspondence_without_a_trusted_map_is_by_landmark(folders, followed):
     chosen = protocol()
     for folder in folders:
         measure_visit(folder, chosen)
-    first, second = (read_measured(f, chosen) for f in folders)
+    first, second = (read_measured(VisitFolder(f), chosen) for f in folders)
     rows = [v.slices[v.slices["vessel"] == "carotid_left"] for v in (first, second)]
     both = (first.segmentation, second.segmentation)
     plain = correspond("carotid_left", *rows, both, 4.0)

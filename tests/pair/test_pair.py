@@ -130,7 +130,7 @@ def test_a_tie_goes_to_the_first_candidate(tmp_path):
 )
 def test_pairs_are_graded(baseline, tmp_path, sidecar, glucose, grade):
     followup = visit_folder(tmp_path / "V2", BASELINE, sidecar=sidecar)
-    row = pair_visits(baseline, followup, tmp_path / "P", "P001", MEASURABLE, glucose)
+    row = pair_visits(baseline, followup, tmp_path / "P", "P001", MEASURABLE, glucose_mmol_l=glucose)
     assert row["comparability"] == grade
     assert bool(row["comparability_reasons"]) == (grade != "pass")
 

@@ -273,7 +273,7 @@ def test_horizon_must_be_positive(tables):
     assert "not positive" in refusal(outcomes, *paths, horizon_years=0)
 
 
-def test_readings(tables):
+def test_readings_that_cannot_be_used_are_refused(tables):
     table = pd.DataFrame({"subject": [1, 1, 2, 2], "rater": ["a", "b"] * 2, "value": [1.0, 1.1, 2.0, 2.2]})
     path = tables.write("readings", table)
     assert reliability(path, tables.folder)["subjects"] == 2

@@ -34,7 +34,7 @@ def frame_of(document) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", sorted(KEYS))
-def test_structure(written, name):
+def test_datasets_have_the_standards_structure(written, name):
     document = json.loads((written / f"{name}.json").read_text(encoding="utf-8"))
     jsonschema.Draft201909Validator.check_schema(SCHEMA)
     jsonschema.validate(document, SCHEMA, jsonschema.Draft201909Validator)
@@ -70,7 +70,7 @@ def test_the_schema_refuses_what_is_not_dataset_json(written, member, value):
         jsonschema.validate(document, SCHEMA, jsonschema.Draft201909Validator)
 
 
-def test_values(written, golden_tables):
+def test_datasets_hold_the_tables_values(written, golden_tables):
     subjects = frame_of(json.loads((written / "adsl.json").read_text(encoding="utf-8")))
     rows = frame_of(json.loads((written / "adtbr.json").read_text(encoding="utf-8")))
     arms = pd.read_csv(golden_tables["allocation"], sep="\t", dtype=str).set_index("participant_id")["arm"]

@@ -51,7 +51,7 @@ def test_primary_model(arms_json, golden):
     assert arms_json["sensitivity"]["hc3"]["se"] == pytest.approx(golden["hc3.se"], rel=CLOSED)
 
 
-def test_strata(stratified, golden):
+def test_strata_agree_with_r(stratified, golden):
     check(stratified["primary"], golden, "strata", T_KEYS, CLOSED)
     assert stratified["sensitivity"]["hc3"]["se"] == pytest.approx(golden["strata.hc3.se"], rel=CLOSED)
     assert stratified["sensitivity"]["permutation"]["strata"] == 3
@@ -72,7 +72,7 @@ def test_three_percentages_are_three_numbers(arms_json, golden):
     assert len(estimates) == 3
 
 
-def test_interaction(arms_json, golden):
+def test_interaction_agrees_with_r(arms_json, golden):
     found = arms_json["sensitivity"]["interaction"]
     keys = {"estimate": "estimate", "se": "se", "p": "p", "ci_low": "low", "ci_high": "high"}
     check(found, golden, "interaction", keys, 1e-8)
@@ -108,7 +108,7 @@ def test_multiple_imputation_within_monte_carlo_error(golden_tables, golden):
     assert pooled["df"] == pytest.approx(golden["mi.df"], abs=0.7)
 
 
-def test_reliability(golden_tables, golden, tmp_path):
+def test_reliability_agrees_with_r(golden_tables, golden, tmp_path):
     found = reliability(golden_tables["readings"], tmp_path)
     for form, record in found["icc"].items():
         assert record["estimate"] == pytest.approx(golden[f"icc.{form}"], rel=1e-8)
@@ -124,7 +124,7 @@ def test_reliability(golden_tables, golden, tmp_path):
     assert pair["proportional_bias"]["p"] == pytest.approx(golden["ba.slope_p"], rel=CLOSED)
 
 
-def test_outcomes(golden_tables, golden, tmp_path):
+def test_outcomes_agree_with_r(golden_tables, golden, tmp_path):
     found = outcomes(golden_tables["outcomes"], golden_tables["allocation_followup"], tmp_path)
     assert found["log_rank_p"] == pytest.approx(golden["log_rank"], rel=1e-8)
     assert found["fisher_p"] == pytest.approx(golden["fisher"], rel=1e-8)

@@ -103,7 +103,7 @@ def at(document, path):
         ("vessel_mean/difference", -0.1664, 5e-5),
     ],
 )
-def test_arms(arms_json, path, value, tolerance):
+def test_arms_agree_with_the_reference(arms_json, path, value, tolerance):
     assert at(arms_json, path) == pytest.approx(value, abs=tolerance, rel=0)
 
 
@@ -151,7 +151,7 @@ def test_imputation_agrees_with_mice(data):
         ("rate_ratio/high", 2.133301, 1e-6),
     ],
 )
-def test_outcomes(outcomes_json, path, value, tolerance):
+def test_outcomes_agree_with_the_reference(outcomes_json, path, value, tolerance):
     assert at(outcomes_json, path) == pytest.approx(value, abs=tolerance, rel=0)
 
 
@@ -173,12 +173,12 @@ def test_an_arm_without_events_has_no_cox_estimate_but_the_penalised_one(outcome
         ("C,k", 0.9355438, 0.7604296, 0.9826580),
     ],
 )
-def test_icc(reliability_json, form, value, low, high):
+def test_icc_agrees_with_the_reference(reliability_json, form, value, low, high):
     found = reliability_json["icc"][form]
     assert [found[k] for k in ("estimate", "low", "high")] == pytest.approx([value, low, high], abs=1.1e-7)
 
 
-def test_repeatability(reliability_json):
+def test_repeatability_agrees_with_the_reference(reliability_json):
     assert reliability_json["repeatability_coefficient"] == pytest.approx(0.239, abs=5e-4)
     assert reliability_json["repeatability_coefficient_low"] == pytest.approx(0.170, abs=5e-4)
     assert reliability_json["repeatability_coefficient_high"] == pytest.approx(0.406, abs=6e-4)

@@ -88,7 +88,7 @@ def test_every_endpoint_control_and_covariate_and_what_is_set_aside(tables, tmp_
 
 
 @pytest.mark.parametrize("kept", ["as it is", "none", "all", "active", "control"])
-def test_events(golden_tables, tables, kept):
+def test_outcomes_hold_to_their_schema(golden_tables, tables, kept):
     table = pd.read_csv(golden_tables["outcomes"], sep="\t")
     arms = pd.read_csv(golden_tables["allocation_followup"], sep="\t")
     active = table["participant_id"].map(dict(arms.to_numpy())) == "active"

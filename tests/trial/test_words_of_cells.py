@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import FaultList
 from petflame.intake import check_study
 from petflame.places import place_faults

@@ -44,7 +44,7 @@ def main() -> None:
     for verbs in ("study", "visit", "review", "trial", "validate", "export"):
         # Importing them registers their verbs.
         import_module(f"petflame.cli.{verbs}")
-    from petflame.cli.console import Console
+    from petflame.console import Console
 
     # Images are cut into small pieces: more threads than one only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

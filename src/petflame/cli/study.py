@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record
+from petflame.cli.options import LogJson, ProtocolFile, Record
+from petflame.console import Console
 from petflame.errors import Fault
 from petflame.published import PATIENTS
 

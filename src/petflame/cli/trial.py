@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.console import Console
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson
+from petflame.cli.options import LogJson
+from petflame.console import Console
 
 
 @app.command()

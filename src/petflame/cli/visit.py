@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petflame.cli import app
-from petflame.cli.console import Console, LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
+from petflame.console import Console
 from petflame.pathwords import private_words
+from petflame.segment import Method
 from petflame.steps import require_upstream, step
 
 if TYPE_CHECKING:
@@ -66,9 +68,7 @@ def convert(
 @app.command()
 def segment(
     visit_dir: VisitDir,
-    method: Annotated[
-        Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"], typer.Option(help="How to find vessels.")
-    ] = "auto",
+    method: Annotated[Method, typer.Option(help="How to find vessels.")] = "auto",
     source: Annotated[
         Path | None,
         typer.Option(
@@ -120,7 +120,7 @@ def measure(
         Path | None,
         typer.Option(
             help="Sections a reader leaves out: vessel, section or z_min_mm and z_max_mm, words. "
-            "Default is exclusions.tsv in VISIT_DIR, if it is there."
+            "Default is left_out.tsv in VISIT_DIR, if it is there."
         ),
     ] = None,
     record: Record = False,
@@ -170,7 +170,8 @@ def pair(
     """
     from petflame.errors import InputRefused
     from petflame.identity.run import doubts_of_pair
-    from petflame.pair.run import glucose_from_visits, pair_visits, seal_baseline
+    from petflame.pair.run import glucose_from_visits, pair_followup
+    from petflame.pair.sealing import seal_baseline
     from petflame.protocol import load_protocol
     from petflame.repeatability import Repeatability
     from petflame.requests import pair_request
@@ -187,11 +188,11 @@ def pair(
             raise InputRefused(before)
         require_upstream(baseline_dir, "convert", "identify", "segment", "measure")
         # The seal comes before follow-up is even looked at, and stays when follow-up turns out to be unusable.
-        seal_baseline(baseline_dir, out, choices)
+        sealed = seal_baseline(baseline_dir, out, choices)
         if after:
             raise InputRefused(after)
         require_upstream(followup_dir, "convert", "identify", "segment", "measure")
-        row = pair_visits(baseline_dir, followup_dir, out, name, choices, glucose, noise)
+        row = pair_followup(sealed, followup_dir, name, glucose, noise)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")
         else:

@@ -15,6 +15,7 @@ from petflame.identity.compare import compare
 from petflame.identity.finding import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
 from petflame.identity.record import Hasher, Part, Record, identity_key, read_record, record_path
+from petflame.outcome import read_outcome
 from petflame.seal import sealed
 from petflame.study import VISITS, Study
 
@@ -42,7 +43,8 @@ def study_findings(study: Study, out: Path) -> list[Finding]:
     key_id = ""
     for code, visit in sorted(study.by_code.items()):
         folder = results.visit(code)
-        if _outcome(folder, "convert") != "ok":
+        converted = read_outcome(folder.step("convert"))
+        if converted is None or not converted.is_ok:
             continue
         path = results.identity_record(code)
         try:
@@ -60,11 +62,6 @@ def study_findings(study: Study, out: Path) -> list[Finding]:
     return [*found, *compare(entries)]
 
 
-def _outcome(folder: VisitFolder, verb: str) -> str:
-    path = folder.step(verb)
-    return str(read_json(path)["status"]) if path.exists() else ""
-
-
 def identify(study: Study, out: Path) -> list[Finding]:
     """Compare all visits; leave ``steps/identify.json`` with each and the details in ``key/identity.tsv``.
 
@@ -78,14 +75,14 @@ def identify(study: Study, out: Path) -> list[Finding]:
     found = study_findings(study, out)
     for code in study.by_code:
         folder = results.visit(code)
-        converted = _outcome(folder, "convert")
-        if not converted:
+        converted = read_outcome(folder.step("convert"))
+        if converted is None:
             folder.step(VERB).unlink(missing_ok=True)
             continue
         reasons = [f.fault.as_dict() for f in found if f.outcome == REFUSED and code in f.codes]
         status = "refused" if reasons else "ok"
-        if converted != "ok":
-            status, reasons = "upstream_refused", read_json(folder.step("convert"))["reasons"]
+        if not converted.is_ok:
+            status, reasons = "upstream_refused", [fault.as_dict() for fault in converted.reasons]
         verdict = sealed({"status": status, "verb": VERB, "reasons": reasons})
         if not folder.step(VERB).exists() or read_json(folder.step(VERB)) != verdict:
             write_json(folder.step(VERB), verdict)

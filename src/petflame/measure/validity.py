@@ -10,8 +10,8 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
 from petflame.measure.alignment import is_mismatch
-from petflame.measure.exclusions import Exclusion, excluded
 from petflame.measure.images import VisitImages
+from petflame.measure.left_out import LeftOut, excluded
 from petflame.measure.sections import Section
 from petflame.measure.spill_in import SpillIn, spill_in
 from petflame.protocol import Protocol
@@ -57,7 +57,7 @@ def judge(
     sections: list[Section],
     images: VisitImages,
     protocol: Protocol,
-    exclusions: Sequence[Exclusion],
+    exclusions: Sequence[LeftOut],
     has_background: bool,
     faults: FaultList,
 ) -> list[Verdict]:
@@ -70,7 +70,7 @@ def judge(
         In their order along the vessel.
     images : VisitImages
     protocol : Protocol
-    exclusions : sequence of Exclusion
+    exclusions : sequence of LeftOut
         A reader's, of any vessel.
     has_background : bool
     faults : FaultList

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petflame.errors import InputRefused
-from petflame.measure.exclusions import Exclusion
 from petflame.measure.images import VisitImages
+from petflame.measure.left_out import LeftOut
 from petflame.measure.visit import Measurement, measure_images
 from petflame.protocol import Protocol
 from petflame.sensitivity import Variation
@@ -33,7 +33,7 @@ def measure_variations(
     protocol: Protocol,
     primary: Measurement,
     is_suv: bool = True,
-    exclusions: Sequence[Exclusion] = (),
+    exclusions: Sequence[LeftOut] = (),
 ) -> pd.DataFrame:
     """Measure every variation of a protocol: a row a section of each candidate for the index vessel.
 
@@ -45,7 +45,7 @@ def measure_variations(
     primary : Measurement
         Under the protocol itself; a variation that only takes another measure of each section reads it from there.
     is_suv : bool
-    exclusions : sequence of Exclusion
+    exclusions : sequence of LeftOut
         Sections that a reader leaves out, here as there.
 
     Returns

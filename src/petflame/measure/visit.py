@@ -13,8 +13,8 @@ from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.measure.alignment import aligned
 from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
-from petflame.measure.exclusions import Exclusion
 from petflame.measure.images import VisitImages
+from petflame.measure.left_out import LeftOut
 from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
@@ -56,7 +56,7 @@ def measure(
     is_suv: bool = True,
     *,
     ct: Volume | None = None,
-    exclusions: Sequence[Exclusion] = (),
+    exclusions: Sequence[LeftOut] = (),
 ) -> Measurement:
     """Measure every artery of a visit.
 
@@ -71,7 +71,7 @@ def measure(
         Where False, columns in g/mL are left empty; ratios stay.
     ct : Volume or None
         HU; metal is looked for on it.
-    exclusions : sequence of Exclusion
+    exclusions : sequence of LeftOut
         Sections that a reader leaves out.
 
     Returns
@@ -91,7 +91,7 @@ def measure_images(
     images: VisitImages,
     protocol: Protocol,
     is_suv: bool = True,
-    exclusions: Sequence[Exclusion] = (),
+    exclusions: Sequence[LeftOut] = (),
     arteries: tuple[str, ...] = ARTERIES,
     with_areas: bool = True,
 ) -> Measurement:

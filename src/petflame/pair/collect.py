@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from petflame.dicom.product import read_pet_sidecar
 from petflame.errors import InputRefused
-from petflame.exclusions import ABSENT, NO_RESULT, tally
 from petflame.files import read_json, read_tsv, write_tsv
 from petflame.folders import StudyOut
 from petflame.identity.finding import FLAGGED, REFUSED, Finding
 from petflame.identity.run import study_findings, without_codes
+from petflame.measure.product import read_details, read_vessels
+from petflame.outcome import Outcome, read_outcome
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.key_table import write_key_table
-from petflame.pair.run import read_index
+from petflame.pair.sealing import read_index, seal_baseline
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
+from petflame.set_aside import ABSENT, NO_RESULT, tally
 from petflame.study import VISITS, Study
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
@@ -53,7 +56,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers of participants and of those measured, and a `petflame.exclusions.Tally` of each kind of exclusion.
+        Numbers of participants and of those measured, and a `petflame.set_aside.Tally` of each kind of exclusion.
     """
     import pandas as pd
 
@@ -136,20 +139,6 @@ def _with_doubt(row: dict[str, Any], finding: Finding, what: str) -> dict[str, A
     }
 
 
-def _kind(outcome: dict[str, Any]) -> str:
-    return "failed" if outcome.get("status") == "failed" else "refused"
-
-
-def _reasons(outcome: dict[str, Any]) -> list[dict[str, str]]:
-    """Return why a step has no result, as its record says; a record that was edited may say nothing."""
-    given = outcome.get("reasons")
-    if given == []:
-        return []
-    told = [r for r in given if isinstance(r, dict) and "what" in r] if isinstance(given, list) else []
-    bare = {"what": "its record does not say why", "where": "steps", "remedy": "run the workflow again"}
-    return [bare | {k: str(v) for k, v in r.items() if k in bare} for r in told] or [bare]
-
-
 def _visit_faults(
     results: StudyOut, code: str, identity: list[Finding], study: Study
 ) -> list[tuple[str, str, dict[str, str]]]:
@@ -161,30 +150,25 @@ def _visit_faults(
             if mistaken:
                 return [*found, *((step, "refused", fault) for fault in mistaken)]
             continue
-        if not folder.step(step).exists():
+        outcome = read_outcome(folder.step(step))
+        if outcome is None:
             fault = {"what": "the step has not run", "where": code, "remedy": "run the workflow to its end"}
             return [*found, (step, "refused", fault)]
-        outcome = read_json(folder.step(step))
-        if outcome.get("status") != "ok":
-            return [*found, *((step, _kind(outcome), reason) for reason in _reasons(outcome))]
-    left_out = [
-        str(e["vessel"])
-        for e in (read_json(folder.measure_json) if folder.measure_json.exists() else {}).get("reader_exclusions", [])
-    ]
-    for vessel in dict.fromkeys(left_out):
+        if not outcome.is_ok:
+            return [*found, *((step, outcome.kind, reason.as_dict()) for reason in outcome.reasons)]
+    left_out = read_details(folder).get("reader_exclusions", [])
+    for vessel in dict.fromkeys(str(e["vessel"]) for e in left_out):
         fault = {
             "what": f"a reader left sections of {vessel} out",
-            "where": "exclusions.tsv of the visit's folder",
+            "where": "left_out.tsv of the visit's folder",
             "remedy": "see slices.tsv for the sections",
         }
         found.append(("measure", "flagged", fault))
-    sidecar = read_json(folder.pet_json)
-    if sidecar.get("suv_factor") is None:
-        found += [("convert", "flagged", reason) for reason in sidecar.get("suv_refused", [])]
+    found += [("convert", "flagged", reason.as_dict()) for reason in read_pet_sidecar(folder).suv_refused]
     for doubt in read_json(folder.labels_json).get("doubts", []):
         fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
         found.append(("segment", "flagged", fault))
-    for row in read_tsv(folder.vessels).to_dict("records"):
+    for row in read_vessels(folder).to_dict("records"):
         if row["withheld"]:
             fault = {
                 "what": f"{row['vessel']} is withheld: {row['reason']}",
@@ -208,12 +192,12 @@ def _pair_results(
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
-    if refused or not folder.status.exists() or read_json(folder.status).get("status") != "ok":
+    outcome = read_outcome(folder.status)
+    if refused or outcome is None or not outcome.is_ok:
         # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
-        outcome = read_json(folder.status) if None not in visits and folder.status.exists() else {"reasons": []}
-        reasons = _reasons(outcome)
+        told = outcome if None not in visits and outcome is not None else Outcome("")
         # A refusal that a visit already gave is listed once, with the visit.
-        own = [] if refused else [(_kind(outcome), reason) for reason in reasons]
+        own = [] if refused else [(told.kind, reason.as_dict()) for reason in told.reasons]
         status = (
             "missing_visit"
             if None in visits
@@ -221,7 +205,7 @@ def _pair_results(
             if failed or any(k == "failed" for k, _ in own)
             else "refused"
         )
-        words = refused or [reason["what"] for reason in reasons] or ["the pair has not been measured"]
+        words = refused or [reason.what for reason in told.reasons] or ["the pair has not been measured"]
         if visits[0] is not None and not any(word.startswith(f"{VISITS[0]}:") for word in refused):
             kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)
             bare |= kept
@@ -272,8 +256,6 @@ def _baseline_alone(
     results: StudyOut, pair: str, baseline: str, visits: tuple[Any, Any], protocol: Protocol
 ) -> tuple[dict[str, Any], list[str]]:
     """Return index vessel, its baseline value and the seal of a participant without a change, or why there is none."""
-    from petflame.pair.run import seal_baseline
-
     folder = results.pair(pair)
     if visits[1] is None:
         try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from petflame.dicom.product import SAME_SCANNER
+from petflame.measure.product import MeasuredVisit
 from petflame.protocol import Band, Limits, Protocol
 from petflame.segment.product import ACCEPTED
 
 ORDER = ("pass", "warn", "fail")
 NOT_MEASURED = "not measured"
 SAME_MEASUREMENT = ("background_region", "method")
-SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def grade_band(value: float | None, band: Band) -> str:
 class VisitFacts:
     """What comparability needs to know of a visit."""
 
-    scanner: dict[str, Any]
+    scanner: Mapping[str, Any]
     uptake_min: float | None
     glucose_mmol_l: float | None
     dose_per_kg: float | None
@@ -62,13 +64,10 @@ class VisitFacts:
     assay: bool = False
 
 
-def facts_of(sidecar: dict[str, Any], details: dict[str, Any], glucose_mmol_l: float | None) -> VisitFacts:
-    """Take the facts from ``pet.json``, ``measure.json`` and the visits table."""
-    scanner = {key: sidecar.get(key) for key in (*SAME_SCANNER, "software_versions")}
-    dose, weight = sidecar.get("dose_bq"), sidecar.get("weight_kg")
-    per_kg = dose / weight / 1e6 if dose and weight else None
-    assay = bool(sidecar.get("injection_may_be_assay"))
-    return VisitFacts(scanner, sidecar.get("uptake_min"), glucose_mmol_l, per_kg, details.get("liver_suv_mean"), assay)
+def facts_of(visit: MeasuredVisit, glucose_mmol_l: float | None) -> VisitFacts:
+    """Take the facts from a measured visit and the visits table."""
+    pet, liver = visit.pet, visit.details.get("liver_suv_mean")
+    return VisitFacts(pet.scanner, pet.uptake_min, glucose_mmol_l, pet.dose_per_kg, liver, pet.injection_may_be_assay)
 
 
 def compare(a: VisitFacts, b: VisitFacts, area_ratios: dict[str, float | None], protocol: Protocol) -> list[Item]:

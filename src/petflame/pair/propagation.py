@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import FaultList
-from petflame.files import write_json, write_tsv
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap
-from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
-from petflame.measure.exclusions import Exclusion, read_exclusions
 from petflame.measure.images import VisitImages
-from petflame.measure.variations import COLUMNS as VARIATION_COLUMNS
+from petflame.measure.left_out import LeftOut, read_left_out_of
+from petflame.measure.product import MeasuredVisit, write_measurement
 from petflame.measure.variations import measure_variations
-from petflame.measure.visit import measure_images
+from petflame.measure.visit import Measurement, measure_images
 from petflame.pair.following import Followed
-from petflame.pair.rows import MeasuredVisit
 from petflame.protocol import Protocol
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Check, Segmentation, write_segmentation
@@ -29,9 +25,6 @@ from petflame.space.boxes import voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OWN, PROPAGATED = "own", "of the baseline, propagated"
 _MARGIN_MM = 5.0
@@ -44,24 +37,20 @@ class Remeasured:
     Attributes
     ----------
     visit : MeasuredVisit
-    variations : DataFrame
-        As in ``variations.tsv`` of the visit.
+    measurement : Measurement
     contours : dict
         Vessel to `PROPAGATED`, or `OWN` and why.
     """
 
     visit: MeasuredVisit
-    variations: pd.DataFrame
+    measurement: Measurement
     contours: dict[str, str]
 
     def write(self, folder: Path) -> None:
         """Write labels and tables as they stand in a visit folder."""
         visit = VisitFolder(folder)
         write_segmentation(self.visit.segmentation, visit)
-        write_tsv(visit.slices, self.visit.slices, SLICE_COLUMNS)
-        write_tsv(visit.vessels, self.visit.vessels, VESSEL_COLUMNS)
-        write_tsv(visit.variations, self.variations, VARIATION_COLUMNS)
-        write_json(visit.measure_json, self.visit.details)
+        write_measurement(self.measurement, self.visit.variations, visit)
 
 
 def propagated(baseline: Segmentation, followup: Segmentation, followed: Mapping[str, Followed]) -> Segmentation:
@@ -149,16 +138,27 @@ def remeasure(
     again = VisitImages(images.pet, drawn, images.ct)
     rows = _exclusions(followup, second)
     result = measure_images(again, protocol, is_suv, rows)
-    visit = replace(second, slices=result.slices, vessels=result.vessels, details=result.details, segmentation=drawn)
-    return Remeasured(visit, measure_variations(again, protocol, result, is_suv, rows), contours)
+    visit = replace(
+        second,
+        slices=result.slices,
+        vessels=result.vessels,
+        variations=measure_variations(again, protocol, result, is_suv, rows),
+        details=result.details,
+        segmentation=drawn,
+    )
+    return Remeasured(visit, result, contours)
 
 
-def _exclusions(followup: Path, second: MeasuredVisit) -> tuple[Exclusion, ...]:
-    path, faults = VisitFolder(followup).exclusions, FaultList()
-    rows = read_exclusions(path) if path.exists() else ()
+def _exclusions(followup: Path, second: MeasuredVisit) -> tuple[LeftOut, ...]:
+    visit, faults = VisitFolder(followup), FaultList()
+    rows = read_left_out_of(visit)
     if second.details.get("reader_exclusions") and not rows:
         what = "a reader left out sections of the follow-up, by a table that does not lie with the visit"
-        faults.add(what, str(path), "put it there, so that the same sections can be left out of the propagated contour")
+        faults.add(
+            what,
+            str(visit.left_out[0]),
+            "put it there, so that the same sections can be left out of the propagated contour",
+        )
     for row in rows:
         if row.section is not None:
             what = "a section is left out by its number, which the propagated contour does not share"

@@ -7,33 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from petflame.measure.product import MeasuredVisit
 from petflame.pair.comparability import VisitFacts
 from petflame.pair.correspondence import Correspondence, correspond
-from petflame.pair.exclusion import share_exclusions
+from petflame.pair.shared_spill_in import share_exclusions
 from petflame.protocol import Protocol
 from petflame.repeatability import Change, Repeatability
-from petflame.segment.product import Segmentation
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from petflame.pair.following import Followed
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredVisit:
-    """What `petflame measure` left in a visit folder."""
-
-    slices: pd.DataFrame
-    vessels: pd.DataFrame
-    details: dict[str, Any]
-    sidecar: dict[str, Any]
-    segmentation: Segmentation
-
-    def row(self, vessel: str) -> dict[str, Any]:
-        """Return the vessel's row, empty cells as None."""
-        rows = self.vessels[self.vessels["vessel"] == vessel].to_dict("records")
-        return {str(k): None if v != v else v for k, v in rows[0].items()} if rows else {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.pair.exclusion import EXCLUDING, left_out, suspected
 from petflame.pair.rows import PairedVessel
+from petflame.pair.shared_spill_in import EXCLUDING, left_out, suspected
 from petflame.protocol import Protocol
 
 if TYPE_CHECKING:

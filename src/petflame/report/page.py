@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from petflame import __version__
 from petflame.anatomy import title
-from petflame.exclusions import NO_RESULT, tally
 from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
@@ -25,6 +24,7 @@ from petflame.report.participants import draw_all, panel, picture_orders, table_
 from petflame.report.raster import FADE_TBR, colour_stops
 from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
+from petflame.set_aside import NO_RESULT, tally
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import Any
 
 from petflame.anatomy import BY_NAME, title
 from petflame.errors import PetflameError
-from petflame.exclusions import visits_without_result
 from petflame.protocol import Protocol
 from petflame.repeatability import Repeatability
 from petflame.report.panels import profiles
 from petflame.report.pictures import Picture, PictureOrder, draw_participant
 from petflame.report.read import Participant, Row, VisitResult
 from petflame.report.words import DASH, between, discreet, number, percent, readable
+from petflame.set_aside import visits_without_result
 
 # Sorts after every percentage.
 MISSING_LAST = 1e9
@@ -65,7 +65,7 @@ def _status_in_words(p: Participant, status: str) -> str:
 
 def unit_note(p: Participant) -> str:
     """Name the visits whose SUV was refused and which were measured as ratios alone."""
-    visits = [VISIT_TITLES[n] for n, v in p.visits.items() if v.sidecar and v.sidecar.get("suv_factor") is None]
+    visits = [VISIT_TITLES[n] for n, v in p.visits.items() if v.sidecar and not v.sidecar.is_suv]
     return f"{' and '.join(visits)}: SUV refused, ratios measured on Bq/mL" if visits else ""
 
 

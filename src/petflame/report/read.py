@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from petflame.dicom.product import PetSidecar, read_pet_sidecar
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv
 from petflame.folders import PairFolder, StudyOut, VisitFolder
+from petflame.measure.product import read_details, read_slices, read_vessels
+from petflame.outcome import read_outcome
 from petflame.study import VISITS
 from petflame.trial.schema import first_fault
 
@@ -44,8 +47,9 @@ class VisitResult:
         Folder name; empty where the visit has no row.
     visit : {'baseline', 'followup'}
     folder : VisitFolder or None
-    sidecar, details : mapping
-        ``pet.json`` and ``measure.json``; empty where they do not exist.
+    sidecar : PetSidecar or None
+    details : mapping
+        ``measure.json``; empty where it does not exist.
     slices, vessels : tuple of mapping
         Rows of the visit's tables; empty where it was not measured.
     """
@@ -53,7 +57,7 @@ class VisitResult:
     code: str
     visit: str
     folder: VisitFolder | None
-    sidecar: Row
+    sidecar: PetSidecar | None
     details: Row
     slices: tuple[Row, ...]
     vessels: tuple[Row, ...]
@@ -202,8 +206,8 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     results = StudyOut(out)
     arms = _of_this_version("arms", read_json(results.arms, "run `petflame analyse` first"))
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
-    changes = {str(r["participant_id"]): r for r in _optional(out / "patient_changes.tsv", "participant_id")}
-    outside = {str(r["participant_id"]): r for r in _optional(out / "not_analysed.tsv", "participant_id")}
+    changes = {str(r["participant_id"]): r for r in _optional(results.patient_changes, "participant_id")}
+    outside = {str(r["participant_id"]): r for r in _optional(results.not_analysed, "participant_id")}
     exclusions = _optional(results.exclusions, *EXCLUSION_COLUMNS)
     vessels, faults = _grouped(_optional(results.vessels, "participant_id", "vessel")), _grouped(exclusions)
     codes = {
@@ -250,15 +254,10 @@ def _events(results: StudyOut, study: Path | None) -> tuple[Row | None, tuple[Ro
     """Return the comparison of events, and why there is none although there is a table."""
     if study is not None and not (study / "outcomes.tsv").exists():
         return None, ()
-    outcome = _json(results.step("outcomes"))
-    if outcome.get("status", "ok") == "ok":
+    outcome = read_outcome(results.step("outcomes"))
+    if outcome is None or outcome.is_ok:
         return _of_this_version("outcomes", read_json(results.outcomes)) if results.outcomes.exists() else None, ()
-    reasons = outcome.get("reasons")
-    told = [r for r in reasons if isinstance(r, dict)] if isinstance(reasons, list) else []
-    keys = ("what", "where", "remedy")
-    return None, tuple({k: str(r.get(k, "")) for k in keys} for r in told) or (
-        dict(zip(keys, ("it was refused", "outcomes.tsv", "run `petflame outcomes` again"), strict=True)),
-    )
+    return None, tuple(reason.as_dict() for reason in outcome.reasons)
 
 
 def _items(folder: PairFolder | None) -> tuple[Row, ...]:
@@ -267,22 +266,22 @@ def _items(folder: PairFolder | None) -> tuple[Row, ...]:
 
 def _read_visit(results: StudyOut, code: str | None, visit: str, pair: PairFolder | None) -> VisitResult:
     if code is None:
-        return VisitResult("", visit, None, {}, {}, (), ())
+        return VisitResult("", visit, None, None, {}, (), ())
     folder = results.visit(code)
     if visit == "followup" and pair is not None and pair.propagated.is_dir():
         # What was measured, and is drawn, are the baseline's contours on the follow-up's images.
         folder = VisitFolder(folder.root, pair.propagated)
-    outcome = _json(folder.step("measure"))
+    outcome = read_outcome(folder.step("measure"))
     # A refused measurement may leave tables of an earlier run behind; they are not this run's.
-    usable = outcome.get("status", "ok") == "ok"
+    usable = outcome is None or outcome.is_ok
     return VisitResult(
         code,
         visit,
         folder,
-        _json(folder.pet_json),
-        _json(folder.measure_json) if usable else {},
-        _optional(folder.slices) if usable else (),
-        _optional(folder.vessels) if usable else (),
+        read_pet_sidecar(folder) if folder.pet_json.exists() else None,
+        read_details(folder) if usable else {},
+        records(read_slices(folder)) if usable and folder.slices.exists() else (),
+        records(read_vessels(folder)) if usable and folder.vessels.exists() else (),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.dicom.product import read_pet_sidecar
 from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, read_nifti_grid
 from petflame.folders import VisitFolder
+from petflame.segment import Method
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.edits import apply_edits, read_edits
 from petflame.segment.imported import check_imported
@@ -18,8 +20,6 @@ from petflame.segment.product import Segmentation, read_segmentation, write_segm
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
 from petflame.space.grid import Grid, Volume
-
-METHODS = ("auto", "geometric", "totalsegmentator", "labels", "seeds")
 
 
 def visit_grids(visit: VisitFolder) -> dict[str, Grid]:
@@ -41,15 +41,14 @@ def refuse_to_lose_edits(root: Path) -> None:
         raise InputRefused.of(what, str(path), "name the edits with --edits, or delete labels.json")
 
 
-def segment_visit(root: Path, method: str, source: Path | None, edits: Path | None = None) -> Segmentation:
+def segment_visit(root: Path, method: Method, source: Path | None, edits: Path | None = None) -> Segmentation:
     """Segment a converted visit and write ``labels.nii.gz`` and ``labels.json`` into its folder.
 
     Parameters
     ----------
     root : Path
         Visit folder that `petflame convert` has filled.
-    method : str
-        One of `METHODS`.
+    method : Method
     source : Path or None
         File with regions (see `petflame.segment.imports`) or seeds, where the method needs one.
     edits : Path or None
@@ -79,7 +78,7 @@ def segment_visit(root: Path, method: str, source: Path | None, edits: Path | No
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
         segmentation, ct = _segment_ct(visit, grids["ct"], method, source)
-    is_suv = read_json(visit.pet_json).get("suv_factor") is not None if visit.pet_json.exists() else False
+    is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
     pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
     segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
@@ -110,7 +109,9 @@ def _ct_of(visit: VisitFolder) -> Volume | None:
     return read_nifti(visit.ct) if visit.ct.exists() else None
 
 
-def _segment_ct(visit: VisitFolder, grid: Grid, method: str, source: Path | None) -> tuple[Segmentation, Volume | None]:
+def _segment_ct(
+    visit: VisitFolder, grid: Grid, method: Method, source: Path | None
+) -> tuple[Segmentation, Volume | None]:
     """Segment the CT; also the CT itself where it had to be read."""
     if method == "totalsegmentator":
         return segment_with_totalsegmentator(visit.ct, grid), None

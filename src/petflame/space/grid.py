@@ -192,22 +192,6 @@ def grid_read(shape: tuple[int, ...], affine: Array, where: str, remedy: str) ->
         raise InputRefused.of(str(error), where, remedy) from None
 
 
-def require_same_grid(a: Grid, b: Grid, name_a: str, name_b: str) -> None:
-    """Refuse two grids that differ, naming both.
-
-    Raises
-    ------
-    InputRefused
-        When shape or affine differ by more than `AFFINE_TOLERANCE_MM` at any corner.
-    """
-    if not a.same_as(b):
-        raise InputRefused.of(
-            f"its grid ({a.describe()}) is not that of {name_b} ({b.describe()})",
-            name_a,
-            f"resample it onto the grid of {name_b} in the tool that made it, with nearest neighbour for labels",
-        )
-
-
 def ras_to_lps(points_mm: Any) -> Array:
     """Change between RAS and LPS mm (the map is its own inverse); shape (..., 3)."""
     return np.asarray(points_mm, float) * np.array([-1.0, -1.0, 1.0])

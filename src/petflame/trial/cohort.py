@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from petflame.errors import FaultList
-from petflame.exclusions import visits_without_result
 from petflame.outside import calling
+from petflame.set_aside import visits_without_result
 from petflame.trial.blocks import InSet, complete
 from petflame.trial.choices import AnalysisSet, TrialTables
 from petflame.trial.tables import (

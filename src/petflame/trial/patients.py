@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from petflame.files import write_tsv
+from petflame.folders import StudyOut
 from petflame.repeatability import Repeatability
 from petflame.trial.blocks import Patients, Responders, block, complete
 from petflame.trial.cohort import Cohort
@@ -61,7 +62,7 @@ def patient_changes(cohort: Cohort, repeatability: Repeatability) -> pd.DataFram
 
 def write_patient_changes(out: Path, table: pd.DataFrame) -> None:
     """Write ``patient_changes.tsv`` with its column dictionary."""
-    write_tsv(out / "patient_changes.tsv", table, COLUMNS)
+    write_tsv(StudyOut(out).patient_changes, table, COLUMNS)
 
 
 def compare_counts(active: tuple[int, int], control: tuple[int, int]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_neighbours_are_labelled_at_their_places(phantom, phantom_result):
     assert at(2, 14, 30) == BY_NAME["oesophagus"].label
 
 
-def test_landmarks(phantom_result):
+def test_landmarks_lie_where_the_phantom_has_them(phantom_result):
     x, y, z = phantom_result().landmarks_lps_mm["carina"]
     assert (x, y) == pytest.approx((-2, -4), abs=4)
     assert z == pytest.approx(-14, abs=12)
@@ -83,9 +83,8 @@ def test_contrast_medium_is_out_of_scope(phantom_result):
     assert all(finding.withheld for finding in result.vessels.values())
 
 
-def test_checks_can_be_written_down(phantom_result):
+def test_every_check_has_a_finite_figure(phantom_result):
     for finding in phantom_result().vessels.values():
         assert 0 < finding.confidence <= 1
         for check in finding.checks:
-            assert set(check.as_dict()) == {"name", "value", "limit", "passed", "message"}
             assert np.isfinite(check.value)

@@ -8,7 +8,7 @@ from writers import write_series
 
 import phantoms
 from petflame.anatomy import BY_NAME
-from petflame.cli.console import Console
+from petflame.console import Console
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
 from petflame.folders import VisitFolder

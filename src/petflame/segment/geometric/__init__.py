@@ -2,6 +2,6 @@
 
 from petflame.segment.geometric.finder import find_vessels
 from petflame.segment.geometric.neck import Proposal
-from petflame.segment.geometric.result import Check, GeometricResult, VesselFinding
+from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 
-__all__ = ["Check", "GeometricResult", "Proposal", "VesselFinding", "find_vessels"]
+__all__ = ["GeometricResult", "LimitCheck", "Proposal", "TubeFinding", "find_vessels"]

@@ -27,14 +27,11 @@ class Blood:
     ----------
     hu : float
         Most frequent HU of mediastinal soft tissue.
-    spread_hu : float
-        Half width of its peak, noise included, after smoothing.
     enhanced_ml : float
         Volume of mediastinal tissue as dense as contrast medium, outside bone.
     """
 
     hu: float
-    spread_hu: float
     enhanced_ml: float
 
     @property
@@ -58,15 +55,13 @@ def measure_blood(chest: Chest, smooth: Array, spine: Array) -> Blood:
     zone = mediastinum(chest, spine)
     values = smooth[zone & (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1])]
     if values.size < 1000:
-        return Blood(float("nan"), float("nan"), 0.0)
+        return Blood(float("nan"), 0.0)
     counts, edges = np.histogram(values, np.arange(SOFT_HU[0], SOFT_HU[1] + 1, 1.0))
     curve = ndimage.gaussian_filter1d(counts.astype(float), 3.0)
     peak = int(curve.argmax())
-    upper = np.flatnonzero(curve[peak:] < curve[peak] / 2)
-    half_width = float(upper[0]) if len(upper) else 15.0
     dense = zone & (smooth > CONTRAST_HU[0]) & (smooth < CONTRAST_HU[1])
     core = ndimage.minimum_filter(dense, 2 * int(CONTRAST_CORE_MM / STEP_MM) + 1) if dense.any() else dense
-    return Blood(float((edges[peak] + edges[peak + 1]) / 2), half_width, float(core.sum() * STEP_MM**3 / 1000))
+    return Blood(float((edges[peak] + edges[peak + 1]) / 2), float(core.sum() * STEP_MM**3 / 1000))
 
 
 def mediastinum(chest: Chest, spine: Array) -> Array:

@@ -19,7 +19,7 @@ from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbour
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
 from petflame.segment.geometric.quality import judge
-from petflame.segment.geometric.result import GeometricResult, VesselFinding
+from petflame.segment.geometric.result import GeometricResult, TubeFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube, trim
 from petflame.segment.geometric.work import STEP_MM, canonical_view
@@ -99,7 +99,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
     if neck is not None:
         thyroid = np.where(thyroid_region(neck, blood), np.uint8(BY_NAME["thyroid"].label), np.uint8(0))
         paint_neighbours(view, thyroid, neck.work)
-    vessels["svc"] = VesselFinding.missing("no round vein was found to the right of the ascending aorta")
+    vessels["svc"] = TubeFinding.missing("no round vein was found to the right of the ascending aorta")
     if len(paths.cava_mm) >= 4:
         free = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
         # Where the vein looks wide another vessel has joined it: its narrower part gives the calibre of all.
@@ -124,7 +124,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
     return GeometricResult(labels, withhold_mirrored(vessels), landmarks, (), proposals)
 
 
-def withhold_mirrored(vessels: dict[str, VesselFinding]) -> dict[str, VesselFinding]:
+def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]:
     """Withhold every vessel where the arch passes on the right: left and right may be exchanged in the image."""
     wrong = [c for c in vessels["aorta_arch"].checks if c.name == "side of the trachea" and c.value < -c.limit]
     if not wrong:
@@ -137,7 +137,7 @@ def withhold_mirrored(vessels: dict[str, VesselFinding]) -> dict[str, VesselFind
 
 def _nothing(ct: Volume, faults: list[Fault]) -> GeometricResult:
     reason = "; ".join(fault.what for fault in faults)
-    vessels = {name: VesselFinding.missing(reason) for name in VESSELS}
+    vessels = {name: TubeFinding.missing(reason) for name in VESSELS}
     return GeometricResult(np.zeros(ct.data.shape, np.uint8), vessels, {}, tuple(faults))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from petflame.segment.anatomy_limits import ANATOMY
 from petflame.segment.geometric.blood import Blood
-from petflame.segment.geometric.result import Check, VesselFinding
+from petflame.segment.geometric.result import LimitCheck, TubeFinding
 from petflame.segment.geometric.surface import RAYS, Tube
 from petflame.segment.geometric.work import sample
 from petflame.space.grid import Array, Volume, ras_to_lps
@@ -29,7 +29,7 @@ LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descendin
 
 def judge(
     name: str, tube: Tube, evidence: float, ct: Volume, blood: Blood, carina_lps_mm: Array, aorta: Tube
-) -> VesselFinding:
+) -> TubeFinding:
     """Make every check of one vessel and decide whether a reader must look at it.
 
     Parameters
@@ -53,7 +53,7 @@ def judge(
     length = 2.0 * len(tube.centre_lps_mm)
     if length < least:
         found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"
-        return VesselFinding.missing(f"{found}, {least:.0f} mm are needed")
+        return TubeFinding.missing(f"{found}, {least:.0f} mm are needed")
     radius = tube.mean_radius_mm
     inner, wall, air = _samples(tube, ct, blood.hu)
     checks = [
@@ -81,7 +81,7 @@ def judge(
     edge = min(float(np.median(tube.coverage)) / FULL_COVERAGE, 1.0)
     confidence = edge * (1.0 - len(failed) / len(checks))
     reason = "; ".join(f"{check.name}: {check.message}" for check in failed)
-    return VesselFinding(tube.centre_lps_mm, radius, round(confidence, 3), tuple(checks), bool(failed), reason)
+    return TubeFinding(tube.centre_lps_mm, radius, round(confidence, 3), tuple(checks), bool(failed), reason)
 
 
 def _samples(tube: Tube, ct: Volume, blood_hu: float) -> tuple[float, float, float]:
@@ -100,7 +100,7 @@ def _samples(tube: Tube, ct: Volume, blood_hu: float) -> tuple[float, float, flo
     return float(np.median(core)), float((wall > WALL_METAL_HU).mean()), float((inside < -250).mean())
 
 
-def _top_margin(tube: Tube, ct: Volume) -> Check:
+def _top_margin(tube: Tube, ct: Volume) -> LimitCheck:
     """Distance from the vessel's highest point to the scan's last slice."""
     top = float((tube.centre_lps_mm[:, 2] + tube.mean_radius_mm * np.hypot(*tube.frame[:, :2, 2].T)).max())
     point = tube.centre_lps_mm[tube.centre_lps_mm[:, 2].argmax()]
@@ -109,7 +109,7 @@ def _top_margin(tube: Tube, ct: Volume) -> Check:
     return _at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
 
 
-def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> Check:
+def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> LimitCheck:
     """How far left of the carina the arch passes where it is beside it."""
     away = np.abs(tube.centre_lps_mm[:, 1] - carina_lps_mm[1])
     beside = away <= max(12.0, float(away.min()))
@@ -125,19 +125,19 @@ def _right_of(tube: Tube, aorta: Tube) -> Array:
     return np.asarray(rising[near, 0] - tube.centre_lps_mm[:, 0])
 
 
-def _at_least(name: str, value: float, limit: float, words: str) -> Check:
+def _at_least(name: str, value: float, limit: float, words: str) -> LimitCheck:
     passed = value >= limit
     sign = "at least" if not passed else "limit"
-    return Check(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
 
 
-def _at_most(name: str, value: float, limit: float, words: str) -> Check:
+def _at_most(name: str, value: float, limit: float, words: str) -> LimitCheck:
     passed = value <= limit
     sign = "at most" if not passed else "limit"
-    return Check(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
 
 
-def _within(name: str, value: float, limits: tuple[float, float], words: str) -> Check:
+def _within(name: str, value: float, limits: tuple[float, float], words: str) -> LimitCheck:
     passed = limits[0] <= value <= limits[1]
     nearest = limits[0] if value < sum(limits) / 2 else limits[1]
-    return Check(name, value, nearest, passed, f"{value:.2f} {words} (between {limits[0]:g} and {limits[1]:g})")
+    return LimitCheck(name, value, nearest, passed, f"{value:.2f} {words} (between {limits[0]:g} and {limits[1]:g})")

@@ -12,8 +12,8 @@ from petflame.space.grid import Array
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check of one vessel.
+class LimitCheck:
+    """A figure of one vessel held against a limit.
 
     Attributes
     ----------
@@ -35,19 +35,9 @@ class Check:
     passed: bool
     message: str
 
-    def as_dict(self) -> dict[str, str | float | bool]:
-        """Return the check as a plain mapping."""
-        return {
-            "name": self.name,
-            "value": self.value,
-            "limit": self.limit,
-            "passed": self.passed,
-            "message": self.message,
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class VesselFinding:
+class TubeFinding:
     """What was found of one vessel.
 
     Attributes
@@ -59,7 +49,7 @@ class VesselFinding:
         Radius of the circle of equal area, per section.
     confidence : float
         0 to 1: share of the boundary with an edge, times the share of the checks that pass.
-    checks : tuple of Check
+    checks : tuple of LimitCheck
         Every check made.
     withheld : bool
         True where a reader must look before the vessel is measured.
@@ -70,12 +60,12 @@ class VesselFinding:
     centreline_lps_mm: Array
     radius_mm: Array
     confidence: float
-    checks: tuple[Check, ...]
+    checks: tuple[LimitCheck, ...]
     withheld: bool
     reason: str
 
     @classmethod
-    def missing(cls, reason: str) -> VesselFinding:
+    def missing(cls, reason: str) -> TubeFinding:
         """Make the finding of a vessel that was not found."""
         return cls(np.zeros((0, 3)), np.zeros(0), 0.0, (), True, reason)
 
@@ -99,7 +89,7 @@ class GeometricResult:
     """
 
     labels: Array
-    vessels: dict[str, VesselFinding]
+    vessels: dict[str, TubeFinding]
     landmarks_lps_mm: dict[str, tuple[float, float, float]]
     scope_faults: tuple[Fault, ...]
     proposals: dict[str, Proposal] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from petflame.files import write_tsv
+from petflame.folders import StudyOut
 from petflame.trial.arms.ancova import Arms, check_design, make_arms
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
@@ -182,4 +183,4 @@ def write_reasons(cohort: Cohort, out: Path) -> None:
         ),
         "reason": ("why, from the tables", ""),
     }
-    write_tsv(out / "not_analysed.tsv", reasons_table(cohort), meanings)
+    write_tsv(StudyOut(out).not_analysed, reasons_table(cohort), meanings)

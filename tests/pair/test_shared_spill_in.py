@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petflame.pair.collect import _reasons
-from petflame.pair.exclusion import left_out, share_exclusions
+from petflame.pair.shared_spill_in import left_out, share_exclusions
 from petflame.protocol import Protocol
 
 SPILLED = "spill_in_suspected"
@@ -79,9 +78,3 @@ def test_an_unmatched_section_touches_nothing():
     a, b = left_out(np.array([True]), np.array([True]), np.array([-1]), "exclude_sections")
     assert not a.any()
     assert not b.any()
-
-
-@pytest.mark.parametrize("outcome", [{}, {"reasons": 5}, {"reasons": [5]}, {"reasons": [{}]}])
-def test_a_record_that_does_not_say_why_is_no_failure(outcome):
-    assert [reason["what"] for reason in _reasons(outcome)] == ["its record does not say why"]
-    assert _reasons({"reasons": []}) == []

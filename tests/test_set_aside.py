@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from petflame.errors import InputRefused
-from petflame.exclusions import tally, visits_without_result
 from petflame.files import write_json, write_tsv
 from petflame.folders import StudyOut
-from petflame.measure.exclusions import read_exclusions
+from petflame.measure.left_out import read_left_out
 from petflame.pair.collect import EXCLUSION_COLUMNS, _if_not_comparable
 from petflame.privacy import with_names, without_names
 from petflame.protocol import Protocol
 from petflame.report.panels import flow
+from petflame.set_aside import tally, visits_without_result
 from petflame.study import read_visits
 from petflame.workflow import closing_summary
 
@@ -95,7 +95,7 @@ def test_a_row_of_a_readers_exclusions_is_found_by_what_is_recorded(tmp_path):
     path = tmp_path / "exclusions.tsv"
     path.write_text("vessel\tsection\twords\nDoe artery\t3\tmotion\naorta_ascending\tDoe\tmotion\n")
     with pytest.raises(InputRefused) as caught:
-        read_exclusions(path)
+        read_left_out(path)
     kept = "\n".join(without_names(str(f)) for f in caught.value.faults)
     assert "Doe" not in kept
     assert "exclusions.tsv, line 2: vessel (its text is not recorded) is unknown; use one of" in kept

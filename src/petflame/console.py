@@ -1,4 +1,4 @@
-"""What a verb says while it runs, and what it leaves behind when it is refused."""
+"""What a verb says while it runs: plain lines for people, JSON lines for machines."""
 
 from __future__ import annotations
 
@@ -7,25 +7,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from petflame.errors import LONGEST_MESSAGE, Fault, capped
 from petflame.privacy import shortened, with_names, without_names
-
-Record = Annotated[
-    bool, typer.Option("--record", help="Write status.json and exit 0 when the input is refused (for workflows).")
-]
-LogJson = Annotated[bool, typer.Option("--log-json", help="Say everything as one JSON object a line, on stderr.")]
-ProtocolFile = Annotated[
-    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v1.")
-]
-
-ReliabilityFile = Annotated[
-    Path | None, typer.Option("--reliability", help="reliability.json: replaces the protocol's within-subject CV.")
-]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from petflame.anatomy import ARTERIES
-from petflame.errors import FaultList
+from petflame.errors import FaultList, InputRefused
 from petflame.files import read_tsv
+from petflame.folders import VisitFolder
 from petflame.measure.sections import Section
 from petflame.outside import calling
 from petflame.space.grid import Array
@@ -22,7 +23,7 @@ CODES = ("reader_exclusion", "metal", "pet_ct_mismatch")
 
 
 @dataclass(frozen=True)
-class Exclusion:
+class LeftOut:
     """One row of a reader's table.
 
     Attributes
@@ -52,7 +53,7 @@ class Exclusion:
         return f"{self.code}: {self.words}"
 
 
-def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
+def read_left_out(path: Path) -> tuple[LeftOut, ...]:
     """Read a reader's exclusions: vessel, section or z_min_mm and z_max_mm, words; code is optional.
 
     Raises
@@ -85,7 +86,7 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
             what = "it names " + ("a section and a range" if has_section else "neither a section nor a range")
             faults.add(what, where, "give section, or z_min_mm and z_max_mm")
         section, z_mm = _section(given, where, faults), _range(given, where, faults)
-        found.append(Exclusion(vessel, section, z_mm, code, words, where))
+        found.append(LeftOut(vessel, section, z_mm, code, words, where))
     faults.raise_if_any()
     return tuple(found)
 
@@ -126,8 +127,23 @@ def _range(given: dict[str, str], where: str, faults: FaultList) -> tuple[float,
     return numbers[0], numbers[1]
 
 
+def read_left_out_of(visit: VisitFolder) -> tuple[LeftOut, ...]:
+    """Read what a reader leaves out of a visit, from ``left_out.tsv`` of its folder (or the older ``exclusions.tsv``).
+
+    Raises
+    ------
+    InputRefused
+        With every faulty row, or when both files are there.
+    """
+    found = [path for path in visit.left_out if path.exists()]
+    if len(found) > 1:
+        what = f"{found[1].name} lies beside it, and both say what a reader leaves out"
+        raise InputRefused.of(what, str(found[0]), f"put every row into {found[0].name} and remove {found[1].name}")
+    return read_left_out(found[0]) if found else ()
+
+
 def excluded(
-    vessel: str, sections: Sequence[Section], exclusions: Sequence[Exclusion], faults: FaultList
+    vessel: str, sections: Sequence[Section], exclusions: Sequence[LeftOut], faults: FaultList
 ) -> list[list[str]]:
     """Reasons for which a reader leaves out each section of a vessel; a row that meets no section is a fault."""
     reasons: list[list[str]] = [[] for _ in sections]

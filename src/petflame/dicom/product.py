@@ -1,0 +1,81 @@
+"""A converted PET: what other rooms ask of the file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from petflame.errors import Fault
+from petflame.files import read_json
+from petflame.folders import VisitFolder
+
+SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
+
+
+@dataclass(frozen=True)
+class PetSidecar:
+    """Facts of ``pet.json``.
+
+    Attributes
+    ----------
+    suv_factor : float or None
+        SUVbw (g/mL) per stored unit; None where SUV was refused and the voxels are Bq/mL or stored units.
+    suv_refused : tuple of Fault
+        Why.
+    uptake_min : float or None
+        Injection to the earliest frame.
+    injection_may_be_assay : bool
+        Whether the time that is called the injection's may be the assay's.
+    dose_bq, weight_kg : float or None
+    voxel_size_mm : tuple of float
+        Empty where it is not known.
+    scanner : mapping
+        Scanner, software and reconstruction; None for what is not known.
+    """
+
+    suv_factor: float | None = None
+    suv_refused: tuple[Fault, ...] = ()
+    uptake_min: float | None = None
+    injection_may_be_assay: bool = False
+    dose_bq: float | None = None
+    weight_kg: float | None = None
+    voxel_size_mm: tuple[float, ...] = ()
+    scanner: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_suv(self) -> bool:
+        """Whether the voxels are SUVbw, g/mL."""
+        return self.suv_factor is not None
+
+    @property
+    def dose_per_kg(self) -> float | None:
+        """Injected dose per body weight, MBq/kg."""
+        return self.dose_bq / self.weight_kg / 1e6 if self.dose_bq and self.weight_kg else None
+
+    @property
+    def in_plane_mm(self) -> float | None:
+        """The larger voxel side in the axial plane."""
+        return max(self.voxel_size_mm[:2]) if self.voxel_size_mm else None
+
+
+def read_pet_sidecar(visit: VisitFolder) -> PetSidecar:
+    """Read ``pet.json`` of a visit folder.
+
+    Raises
+    ------
+    InputRefused
+        When it is absent or no JSON object.
+    """
+    document = read_json(visit.pet_json, "run `petflame convert` first")
+    factor = document.get("suv_factor")
+    return PetSidecar(
+        factor,
+        tuple(Fault(**reason) for reason in document.get("suv_refused") or ()) if factor is None else (),
+        document.get("uptake_min"),
+        bool(document.get("injection_may_be_assay")),
+        document.get("dose_bq"),
+        document.get("weight_kg"),
+        tuple(document.get("voxel_size_mm") or ()),
+        {key: document.get(key) for key in (*SAME_SCANNER, "software_versions")},
+    )
