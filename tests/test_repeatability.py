@@ -13,6 +13,8 @@ import pytest
 from petflame.errors import InputRefused
 from petflame.protocol import ChangeRules, Protocol
 from petflame.repeatability import Repeatability
+from petflame.study import load_study
+from petflame.study_tables import analysis_faults
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
 
@@ -112,3 +114,14 @@ def _pair_cells(change) -> dict[str, float]:
         "tbr_max_followup": change.followup,
         **_change_cells(change),
     }
+
+
+def test_a_useless_reliability_file_stops_the_planning_and_no_job(tmp_path: Path) -> None:
+    (tmp_path / "visits.tsv").write_text("participant_id\tvisit\tdicom_dir\nP1\tbaseline\ta\n")
+    study = load_study(tmp_path, tmp_path / "out", keep_key=False)
+    path = tmp_path / "reliability.json"
+    path.write_text(json.dumps({"within_subject_cv": 0.03}))
+    assert analysis_faults(study, "", str(path)) == []
+    path.write_text(json.dumps({"within_subject_cv": 0.0}))
+    (fault,) = analysis_faults(study, "", str(path))
+    assert "within_subject_cv" in fault.what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from petflame.errors import InputRefused, MachineFault, UpstreamRefused
 from petflame.files import TEMPORARY, read_json, write_text
 from petflame.outcome import products_of
 from petflame.privacy import named
-from petflame.steps import require_upstream, step
+from petflame.steps import clear, require_upstream, step
 
 
 @pytest.fixture
@@ -146,3 +147,14 @@ def test_a_refused_step_leaves_no_folder_that_was_not_there(folder: Path) -> Non
     with pytest.raises(InputRefused), step("convert", folder, False, Console()):
         raise InputRefused.of("no good", "x", "y")
     assert not folder.exists()
+
+
+def test_a_record_that_was_edited_takes_no_other_steps_product_away(tmp_path):
+    kept = {"pet.nii.gz": "x", "steps": "x", "": "x", "slices.tsv": "x"}
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "measure.json").write_text(json.dumps({"status": "ok", "products": kept}))
+    for name in ("pet.nii.gz", "slices.tsv"):
+        (tmp_path / name).write_text("x")
+    clear("measure", tmp_path)
+    assert (tmp_path / "pet.nii.gz").exists()
+    assert not (tmp_path / "slices.tsv").exists()

@@ -36,10 +36,15 @@ def convert_request(
 def segment_request(root: Path, method: str, source: Path | None, edits: Path | None) -> Request:
     """Return what segmenting a visit folder depends on."""
     from petflame.segment.imports import files_of_import
+    from petflame.segment.imports.sidecar import neighbours
 
     given = {"regions or seeds": source, "edits": edits}
     sources = {
-        role: Source(path if path.is_dir() else path.parent, tuple(files_of_import(path)))
+        role: Source(
+            path if path.is_dir() else path.parent,
+            tuple(files_of_import(path)),
+            () if path.is_dir() else tuple(p.name for p in neighbours(path)),
+        )
         for role, path in given.items()
         if path is not None
     }

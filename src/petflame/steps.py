@@ -168,8 +168,11 @@ def clear(verb: str, folder: Path) -> None:
         for name in MADE.get(verb, ()):
             _remove(folder / name)
     for stale in (verb, *LATER.get(verb, ())):
+        # A record that was edited must not take away another step's products.
+        others = {name for names in MADE.values() for name in names} - set(MADE[stale]) if stale in MADE else ()
         for name in products_of(visit.step(stale)):
-            (folder / name).unlink(missing_ok=True)
+            if name not in others and (folder / name).is_file():
+                (folder / name).unlink()
         visit.step(stale).unlink(missing_ok=True)
         visit.begun(stale).unlink(missing_ok=True)
     visit.status.unlink(missing_ok=True)

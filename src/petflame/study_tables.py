@@ -10,6 +10,7 @@ from petflame.errors import Fault, FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.outside import calling
 from petflame.places import look_alike_faults
+from petflame.repeatability import read_within_subject_cv
 from petflame.study import Study
 
 OPTIONAL = ("participants", "allocation", "outcomes")
@@ -124,6 +125,11 @@ def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[
     faults = FaultList()
     if reliability is not None and not Path(reliability).is_file():
         faults.add("there is no such file", f"reliability={reliability}", "name the reliability.json of repeat scans")
+    elif reliability is not None:
+        try:
+            read_within_subject_cv(Path(reliability))
+        except InputRefused as error:
+            faults.extend(error.faults)
     columns = [c.strip() for c in strata.split(",") if c.strip()]
     path = study.root / "participants.tsv"
     if columns and not path.is_file():

@@ -181,3 +181,9 @@ def test_a_readers_table_that_appears_changes_what_the_measurement_is_made_from(
         path.write_text("vessel\tsection\twords\n")
         assert made_from() != before
         path.unlink()
+
+
+def test_a_readers_table_that_leads_nowhere_is_refused(tmp_path):
+    VisitFolder(tmp_path).left_out[0].symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputRefused):
+        read_left_out_of(VisitFolder(tmp_path))

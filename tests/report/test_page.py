@@ -16,6 +16,8 @@ import pytest
 
 from petflame.cli import main
 from petflame.errors import InputRefused
+from petflame.folders import StudyOut
+from petflame.pair.collect import collect
 from petflame.protocol import Protocol
 from petflame.provenance import verify
 from petflame.repeatability import Repeatability
@@ -347,3 +349,20 @@ def test_one_band_stands_in_tables_sentences_and_vessels_when_the_study_measured
         (index,) = [v for v in panel(p, {}, "", {}, Protocol(), 4.0, noise)["vessels"] if v["index"]]
         assert (index["percent"], index["band"]) == (row["percent"], row["band"])
     assert any(table_row(p)["beyond"] for p in results.measured)
+
+
+def test_without_the_patients_changes_the_report_is_refused_and_says_which_file(own_copy):
+    (own_copy.out / "patient_changes.tsv").unlink()
+    with pytest.raises(InputRefused, match=r"patient_changes.tsv.*petflame analyse"):
+        write_report(own_copy.out, own_copy.root, Protocol(), None)
+
+
+def test_a_damaged_product_sets_its_visit_aside_and_not_the_trial(own_copy):
+    results, study = StudyOut(own_copy.out), own_copy.study
+    before = collect(study, own_copy.out, Protocol())["measured"]
+    folder = results.visit(study.code("P03", "followup"))
+    folder.pet_json.write_text(json.dumps({"suv_factor": None, "suv_refused": 5}))
+    assert collect(study, own_copy.out, Protocol())["measured"] == before - 1
+    rows = pd.read_csv(results.exclusions, sep="\t")
+    (said,) = rows.loc[(rows["participant_id"] == "P03") & (rows["kind"] == "refused"), "what"]
+    assert "suv_refused" in said

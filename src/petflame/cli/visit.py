@@ -182,7 +182,6 @@ def pair(
         name = participant or out.name
         glucose = glucose_from_visits(visits, name) if visits is not None else (None, None)
         outcome.made_from(pair_request(baseline_dir, followup_dir, name, choices, glucose, reliability))
-        noise = Repeatability.of(choices.change).measured(reliability)
         before, after = doubts_of_pair(baseline_dir, followup_dir)
         if before:
             raise InputRefused(before)
@@ -192,6 +191,7 @@ def pair(
         if after:
             raise InputRefused(after)
         require_upstream(followup_dir, "convert", "identify", "segment", "measure")
+        noise = Repeatability.of(choices.change).measured(reliability)
         row = pair_followup(sealed, followup_dir, name, glucose, noise)
         if row["percent_change"] is None:
             console.warn(f"{name}: {row['reason']}")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from petflame.errors import Fault
+from petflame.errors import Fault, InputRefused
 from petflame.files import read_json
 from petflame.folders import VisitFolder
+from petflame.typed import Misshapen, mapping, number, sequence
 
 SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
 
@@ -65,17 +66,26 @@ def read_pet_sidecar(visit: VisitFolder) -> PetSidecar:
     Raises
     ------
     InputRefused
-        When it is absent or no JSON object.
+        When it is absent, no JSON object, or holds a figure that is none.
     """
+    remedy = "run `petflame convert` again"
     document = read_json(visit.pet_json, "run `petflame convert` first")
-    factor = document.get("suv_factor")
+    figures = dict.fromkeys(("suv_factor", "uptake_min", "dose_bq", "weight_kg"))
+    try:
+        known = {key: number(document[key], key) for key in figures if document.get(key) is not None}
+        sizes = tuple(number(v, "voxel_size_mm") for v in sequence(document.get("voxel_size_mm"), "voxel_size_mm"))
+        refusals = [mapping(reason, "suv_refused") for reason in sequence(document.get("suv_refused"), "suv_refused")]
+    except Misshapen as error:
+        raise InputRefused.of(str(error), f"{visit.root.name}/{visit.pet_json.name}", remedy) from None
+    values = figures | known
+    refused = tuple(Fault(*(str(r.get(key, "")) for key in ("what", "where", "remedy"))) for r in refusals)
     return PetSidecar(
-        factor,
-        tuple(Fault(**reason) for reason in document.get("suv_refused") or ()) if factor is None else (),
-        document.get("uptake_min"),
+        values["suv_factor"],
+        refused if values["suv_factor"] is None else (),
+        values["uptake_min"],
         bool(document.get("injection_may_be_assay")),
-        document.get("dose_bq"),
-        document.get("weight_kg"),
-        tuple(document.get("voxel_size_mm") or ()),
+        values["dose_bq"],
+        values["weight_kg"],
+        sizes,
         {key: document.get(key) for key in (*SAME_SCANNER, "software_versions")},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ def read_left_out_of(visit: VisitFolder) -> tuple[LeftOut, ...]:
     InputRefused
         With every faulty row, or when both files are there.
     """
-    found = [path for path in visit.left_out if path.exists()]
+    found = [path for path in visit.left_out if os.path.lexists(path)]
     if len(found) > 1:
         what = f"{found[1].name} lies beside it, and both say what a reader leaves out"
         raise InputRefused.of(what, str(found[0]), f"put every row into {found[0].name} and remove {found[1].name}")

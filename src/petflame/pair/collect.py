@@ -20,6 +20,7 @@ from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
 from petflame.set_aside import ABSENT, NO_RESULT, tally
 from petflame.study import VISITS, Study
+from petflame.typed import Misshapen, mapping, sequence
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
@@ -76,7 +77,11 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
                 refused.append(fault["what"])
                 exclusions.append(_exclusion(participant, name, ABSENT, "refused", fault))
                 continue
-            found = _visit_faults(results, study.code(participant, name), identity, study)
+            try:
+                found = _visit_faults(results, study.code(participant, name), identity, study)
+            except InputRefused as refusal:
+                # A product that was damaged sets its visit aside, not the trial.
+                found = [("measure", "refused", fault.as_dict()) for fault in refusal.faults]
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
             failed |= any(kind == "failed" for _, kind, _ in found)
@@ -156,8 +161,13 @@ def _visit_faults(
             return [*found, (step, "refused", fault)]
         if not outcome.is_ok:
             return [*found, *((step, outcome.kind, reason.as_dict()) for reason in outcome.reasons)]
-    left_out = read_details(folder).get("reader_exclusions", [])
-    for vessel in dict.fromkeys(str(e["vessel"]) for e in left_out):
+    try:
+        exclusions = sequence(read_details(folder).get("reader_exclusions"), "reader_exclusions")
+        left_out = [mapping(e, "reader_exclusions").get("vessel") for e in exclusions]
+        doubts = sequence(read_json(folder.labels_json).get("doubts"), "doubts")
+    except Misshapen as error:
+        raise InputRefused.of(str(error), code, "run the workflow again") from None
+    for vessel in dict.fromkeys(map(str, left_out)):
         fault = {
             "what": f"a reader left sections of {vessel} out",
             "where": "left_out.tsv of the visit's folder",
@@ -165,8 +175,8 @@ def _visit_faults(
         }
         found.append(("measure", "flagged", fault))
     found += [("convert", "flagged", reason.as_dict()) for reason in read_pet_sidecar(folder).suv_refused]
-    for doubt in read_json(folder.labels_json).get("doubts", []):
-        fault = {"what": doubt, "where": "labels.json", "remedy": "look at the regions and where they come from"}
+    for told in map(str, doubts):
+        fault = {"what": told, "where": "labels.json", "remedy": "look at the regions and where they come from"}
         found.append(("segment", "flagged", fault))
     for row in read_vessels(folder).to_dict("records"):
         if row["withheld"]:

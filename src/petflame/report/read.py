@@ -172,6 +172,12 @@ KEY_COLUMNS = ("participant_id", "visit", "code")
 EXCLUSION_COLUMNS = ("participant_id", "visit", "step", "kind", "what", "where", "remedy")
 
 
+def _analysed(results: StudyOut) -> pd.DataFrame:
+    if not results.patient_changes.exists():
+        raise InputRefused.of("it is missing", results.patient_changes.name, "run `petflame analyse` again")
+    return read_tsv(results.patient_changes, ("participant_id",), TEXT)
+
+
 def _optional(path: Path, *required: str) -> tuple[Row, ...]:
     return records(read_tsv(path, required, TEXT)) if path.exists() else ()
 
@@ -206,7 +212,7 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     results = StudyOut(out)
     arms = _of_this_version("arms", read_json(results.arms, "run `petflame analyse` first"))
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
-    changes = {str(r["participant_id"]): r for r in _optional(results.patient_changes, "participant_id")}
+    changes = {str(r["participant_id"]): r for r in records(_analysed(results))}
     outside = {str(r["participant_id"]): r for r in _optional(results.not_analysed, "participant_id")}
     exclusions = _optional(results.exclusions, *EXCLUSION_COLUMNS)
     vessels, faults = _grouped(_optional(results.vessels, "participant_id", "vessel")), _grouped(exclusions)

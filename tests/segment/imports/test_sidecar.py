@@ -12,7 +12,10 @@ from test_opened import write
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
+from petflame.files import sha256
+from petflame.fingerprint import hash_file
 from petflame.folders import VisitFolder
+from petflame.requests import segment_request
 from petflame.segment.edits import read_edits
 from petflame.segment.imports import import_segmentation
 from petflame.segment.imports.sidecar import read_sidecar, sidecar_paths, write_sidecar
@@ -95,3 +98,51 @@ def test_the_labels_of_a_visit_folder_serve_as_a_readers(tmp_path, grids, truth)
     found = import_segmentation(visit.labels, grids)
     assert (found.labels.data == truth["ct"].data).all()
     assert found.landmarks_lps_mm == {"carina": (1.0, 2.0, 3.0)}
+
+
+@pytest.mark.parametrize("more", [{"version": [1, 0]}, {"readers": [1, 2]}, {"markups": True}])
+def test_a_table_of_names_stays_one_whatever_else_it_holds(tmp_path, more):
+    (tmp_path / "map.nii").write_bytes(b"x")
+    (tmp_path / "map.json").write_text(json.dumps({"labels": {"5": "jugular_left"}, **more}))
+    assert read_sidecar(tmp_path / "map.nii").names == {"5": "jugular_left"}
+
+
+def test_an_owner_that_would_never_read_it_does_not_take_it_away(tmp_path):
+    for name in ("V1.nii.gz", "V2.nii.gz"):
+        (tmp_path / name).write_bytes(name.encode())
+    for owner in ("V1.nii.gz", "V2.json", "V2", 5):
+        (tmp_path / "V2.json").write_text(json.dumps({"labels": ALL, "of": owner}))
+        with pytest.raises(InputRefused, match="does not lie beside it"):
+            read_sidecar(tmp_path / "V2.nii.gz")
+
+
+def test_one_that_cannot_be_opened_or_is_spelt_otherwise_is_refused(tmp_path):
+    (tmp_path / "map.nii").write_bytes(b"x")
+    (tmp_path / "map.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputRefused):
+        read_sidecar(tmp_path / "map.nii")
+    (tmp_path / "map.json").unlink()
+    (tmp_path / "MAP.JSON").write_text(json.dumps({"labels": ALL}))
+    with pytest.raises(InputRefused, match=re.escape("call it map.json")):
+        read_sidecar(tmp_path / "map.nii")
+
+
+def test_rois_under_the_stem_of_a_map_are_rois_and_a_hash_vouches_in_any_case(tmp_path):
+    (tmp_path / "rois.nii.gz").write_bytes(b"x")
+    (tmp_path / "rois.json").write_text(json.dumps({"Images": []}))
+    assert not read_sidecar(tmp_path / "rois.nii.gz").exists
+    digest = sha256(tmp_path / "rois.nii.gz").upper()
+    (tmp_path / "rois.json").write_text(json.dumps({"labels": ALL, "of": "old.nii.gz", "sha256": digest}))
+    assert read_sidecar(tmp_path / "rois.nii.gz").names == ALL
+
+
+def test_a_neighbour_that_comes_or_goes_changes_what_a_segmentation_is_made_from(tmp_path):
+    def made_from():
+        return segment_request(tmp_path, "labels", tmp_path / "V2.nii.gz", None).made_from(hash_file)["sources"]
+
+    (tmp_path / "V2.nii.gz").write_bytes(b"x")
+    before = made_from()
+    (tmp_path / "V21.dcm").write_bytes(b"y")
+    assert made_from() == before
+    (tmp_path / "V2.dcm").write_bytes(b"y")
+    assert made_from() != before

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256, write_json
 from petflame.outside import read_json_object
 from petflame.privacy import named
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
 from petflame.segment.product import FORMAT
+from petflame.segment.seedfile import LANDMARKS
 from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")
+# What seeds are written under: vessels, and landmarks of one point.
+POINTS = frozenset((*ARTERIES, *VEINS, *LANDMARKS))
 KEYS = ("names", "labels", "landmarks_lps_mm", "grid", "first_image", "of_this_visit", "of", "sha256")
 
 
@@ -66,7 +71,7 @@ def _stem(name: str) -> str:
 
 def is_sidecar(path: Path, regions: Path) -> bool:
     """Tell whether a JSON file is what lies beside a file of regions, rather than seeds under the same stem."""
-    return path in sidecar_paths(regions) and not _is_seeds(_read(path))
+    return path in sidecar_paths(regions) and not _is_other(_read(path))
 
 
 def write_sidecar(path: Path, names: Mapping[str, str], landmarks_lps_mm: Mapping[str, Any]) -> None:
@@ -88,6 +93,7 @@ def read_sidecar(path: Path) -> Sidecar:
         When it is not such a table, points to regions that do not exist (all are named), or may belong to a neighbour
         of the same stem just as well.
     """
+    _require_spelling(path)
     found = [(beside, document) for beside in sidecar_paths(path) if (document := _belonging(beside, path)) is not None]
     if not found:
         return Sidecar()
@@ -137,28 +143,46 @@ def _read(beside: Path) -> dict[str, Any]:
     return read_json_object(beside, where=_called(beside), remedy="mend or remove it")
 
 
+def neighbours(path: Path) -> list[Path]:
+    """Return what lies beside a file under its stem, in any spelling and with whatever ending, sorted."""
+    stem = _stem(path.name).lower()
+    entries = path.parent.iterdir() if path.parent.is_dir() else ()
+    return sorted(p for p in entries if p.name != path.name and f"{p.name.lower()}.".startswith(f"{stem}."))
+
+
 def _belonging(beside: Path, path: Path) -> dict[str, Any] | None:
     """Return what a file says of `path`; None where there is none, or it says itself that it belongs elsewhere."""
-    if not beside.exists():
+    if not os.path.lexists(beside):
         return None
     document = _read(beside)
-    if _is_seeds(document):
+    if _is_other(document):
         return None
     if document.get("format") == FORMAT:
         # Of a visit folder: the numbers are our own.
-        return {"landmarks_lps_mm": document.get("landmarks_lps_mm")}
+        return {"landmarks_lps_mm": document.get("landmarks_lps_mm"), "of": path.name}
     owner = document.get("of", path.name)
-    if owner == path.name or document.get("sha256") == sha256(path):
+    if owner == path.name or str(document.get("sha256")).lower() == sha256(path):
         return document
-    if isinstance(owner, str) and owner in {p.name for p in path.parent.iterdir()}:
+    if any(p.name == owner and p != beside and beside in sidecar_paths(p) for p in neighbours(path)):
         return None
     what = f"it says that it belongs to {named(brief(owner), 'another file')}, which does not lie beside it"
     raise InputRefused.of(what, _called(beside), 'correct its "of", or move it to the file that it belongs to')
 
 
-def _is_seeds(document: dict[str, Any]) -> bool:
-    rest = (v for k, v in document.items() if k not in KEYS)
-    return "markups" in document or any(isinstance(v, list) and v and not isinstance(v[0], str) for v in rest)
+def _is_other(document: dict[str, Any]) -> bool:
+    """Tell seeds and drawn regions under the same stem from a table of names."""
+    if (set(KEYS) - {"landmarks_lps_mm"}) & set(document):
+        return False
+    points = (v for k, v in document.items() if k in POINTS and isinstance(v, list) and v)
+    return bool({"markups", "Images"} & set(document)) or any(not isinstance(v[0], str) for v in points)
+
+
+def _require_spelling(path: Path) -> None:
+    wanted = {p.name.lower(): p.name for p in sidecar_paths(path)}
+    for beside in neighbours(path):
+        name = wanted.get(beside.name.lower(), beside.name)
+        if name != beside.name:
+            raise InputRefused.of("its name is spelt in another way than is read", _called(beside), f"call it {name}")
 
 
 def _require_one_owner(beside: Path, document: dict[str, Any], path: Path, where: str) -> None:
@@ -166,8 +190,8 @@ def _require_one_owner(beside: Path, document: dict[str, Any], path: Path, where
         return
     others = sorted(
         p.name
-        for p in path.parent.iterdir()
-        if p.name != path.name and p.suffix.lower() != ".json" and p.is_file() and sidecar_paths(p)[1] == beside
+        for p in neighbours(path)
+        if p.suffix.lower() != ".json" and p.is_file() and sidecar_paths(p)[1] == beside
     )
     if others:
         told = ", ".join(named(name, f"neighbour {n}") for n, name in enumerate(others, 1))
