@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from petflame.privacy import named, shortened, with_names
+
+_NUMPY = re.compile(r"\bnp\.\w+\(([^()]*)\)")
 
 
 @dataclass(frozen=True, order=True)
@@ -27,6 +30,14 @@ class Fault:
     what: str
     where: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        """Write numpy's numbers as numbers: messages that libraries made hold their repr().
+
+        >>> Fault("spacing (np.float32(1.5), 2) mm", "file", "mend").what
+        'spacing (1.5, 2) mm'
+        """
+        object.__setattr__(self, "what", _NUMPY.sub(r"\1", self.what))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.remedy}"

@@ -44,6 +44,8 @@ def brief(value: object, most: int = 60) -> str:
     "'xxxxxx ..."
     >>> brief(float("nan")), brief(2.0)
     ('n/a', '2')
+    >>> brief([np.float64(1.5), np.nan]), brief({"x": np.int64(2)})
+    ('[1.5, nan]', "{'x': 2}")
     """
     # A cell of a column of numbers is one of numpy's, whose repr() names its type.
     value = value.item() if isinstance(value, np.generic) else value
@@ -52,9 +54,18 @@ def brief(value: object, most: int = 60) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "a whole number of more than 77 digits"
     if isinstance(value, (list, tuple, dict)):
-        value = type(value)(list(value.items() if isinstance(value, dict) else value)[:8])
+        value = _plain(type(value)(list(value.items() if isinstance(value, dict) else value)[:8]))
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]} ..."
+
+
+def _plain(value: Any) -> Any:
+    """Return a collection with numpy's numbers as Python's own."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_written(value: object, instead: str = "(its text is not recorded)") -> str:

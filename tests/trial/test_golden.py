@@ -46,8 +46,15 @@ E_KEYS = {"estimate": "estimate", "se": "se", "p": "p", "low": "low", "high": "h
 
 def test_primary_model(arms_json, golden):
     check(arms_json["primary"], golden, "ancova", T_KEYS, CLOSED)
-    percent = {"adjusted_percent": "estimate", "adjusted_percent_low": "low", "adjusted_percent_high": "high"}
+    percent = {
+        "adjusted_percent": "estimate",
+        "adjusted_percent_delta_low": "low",
+        "adjusted_percent_delta_high": "high",
+    }
     check(arms_json["primary"], golden, "percent", percent, CLOSED)
+    fieller = {"adjusted_percent_low": "low", "adjusted_percent_high": "high"}
+    check(arms_json["primary"], golden, "fieller", fieller, CLOSED)
+    check(arms_json["sensitivity"]["welch"], golden, "welch", {"se": "se", "df": "df", "p": "p"}, CLOSED)
     assert arms_json["sensitivity"]["hc3"]["se"] == pytest.approx(golden["hc3.se"], rel=CLOSED)
 
 

@@ -9,7 +9,7 @@ import pytest
 from petflame.errors import MachineFault
 from petflame.trial import cdisc
 from petflame.trial.analyse import analyse
-from petflame.trial.arms import missing, mixed, resample, secondary
+from petflame.trial.arms import bootstrap, missing, mixed, resample, secondary
 from petflame.trial.choices import AnalysisChoices, TrialTables
 
 
@@ -33,7 +33,7 @@ def test_nothing_is_set_aside_where_nothing_fails(trial, tmp_path):
 @pytest.mark.parametrize(
     ("module", "function", "parts"),
     [
-        (resample, "bootstrap", ["bootstrap"]),
+        (bootstrap, "bootstrap", ["bootstrap"]),
         (resample, "permutation_test", ["permutation"]),
         (secondary, "endpoint_blocks", ["endpoints"]),
         (secondary, "covariate_blocks", ["covariates"]),

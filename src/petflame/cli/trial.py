@@ -76,11 +76,14 @@ def analyse(
         if primary is None:
             console.say(f"no effect per arm: {result['primary_reason']}; {out / 'arms.json'}")
         else:
+            low, high = primary["adjusted_percent_low"], primary["adjusted_percent_high"]
+            limits = "no finite interval" if low is None or high is None else f"{low:+.1f} to {high:+.1f}"
             console.say(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
-                f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % "
-                f"({primary['adjusted_percent_low']:+.1f} to {primary['adjusted_percent_high']:+.1f})"
+                f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % ({limits})"
             )
+            for note in result["notes"]:
+                console.warn(note)
 
 
 @app.command()

@@ -60,7 +60,7 @@ def specifications(arms: Row, protocol: Protocol) -> list[Specification]:
     Returns
     -------
     list of Specification
-        Those that could be estimated; empty where blinded.
+        Those with an interval; empty where blinded.
     """
     primary = arms["primary"]
     if not primary:
@@ -77,7 +77,8 @@ def specifications(arms: Row, protocol: Protocol) -> list[Specification]:
     made = [
         Specification(name, choices, *(float(block[f"adjusted_percent{end}"]) for end in ("", "_low", "_high")))
         for name, choices, block in found
-        if block["adjusted_percent"] is not None
+        # A trial of a few patients may give no finite interval; the table of variations shows it.
+        if block["adjusted_percent_low"] is not None and block["adjusted_percent_high"] is not None
     ]
     return sorted(made, key=lambda s: s.estimate)
 

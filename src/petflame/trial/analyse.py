@@ -89,7 +89,7 @@ def analyse(
         "analysis_set": analysis_set_record(cohort),
         "consort": consort(cohort),
         "strata": list(choices.strata),
-        "notes": [*cohort.notes, *parts.notes],
+        "notes": [*document.get("notes", ()), *cohort.notes, *parts.notes],
         "set_aside": parts.set_aside,
         "provenance": {
             **(provenance or {}),
@@ -128,6 +128,7 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
         document["primary_reason"] = str(why)
     document["arms"] = describe_arms(cohort)
     document["sensitivity"] = sensitivity_blocks(case, parts)
+    document["notes"] = [s for s in [document["sensitivity"]["unequal_arms"]["sentence"]] if s is not None]
     if document["sensitivity"]["leave_one_out"]["reason"] is None:
         write_left_out(out, case.left_out[1])
     document |= vessel_analyses(cohort, choices.target_vessels, parts)

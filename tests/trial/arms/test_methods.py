@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from petflame.trial.analyse import analyse
-from petflame.trial.arms.ancova import adjusted_percent, ancova, hc3, make_arms
+from petflame.trial.arms.ancova import adjusted_percent, ancova, difference_record, make_arms
+from petflame.trial.arms.bootstrap import bootstrap
 from petflame.trial.arms.interaction import within_patients
 from petflame.trial.arms.missing import Imputer, multiple_imputation, tipping_point
-from petflame.trial.arms.resample import bootstrap, leave_one_out, permutation_test, permuted_arms
+from petflame.trial.arms.resample import leave_one_out, permutation_test, permuted_arms
+from petflame.trial.arms.robust import hc3, unequal_arms, welch
 from petflame.trial.arms.vessels import target_rows
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.design.batch import batch_ancova
+from petflame.trial.estimates import NotEstimable
 from petflame.trial.events.comparisons import horizon_counts
 
 
@@ -28,7 +32,7 @@ def arms(tables):
 def test_batch_fit_is_the_primary_model(arms):
     whole, many = ancova(arms), batch_ancova(arms.baseline[None], arms.followup[None], arms.active)
     assert many.coef[0] == pytest.approx(whole.coef)
-    assert many.percent()["low"][0] == pytest.approx(adjusted_percent(whole)["adjusted_percent_low"])
+    assert many.percent()["low"][0] == pytest.approx(adjusted_percent(whole)["adjusted_percent_delta_low"])
 
 
 def test_permutation_keeps_strata_and_repeats_with_the_seed(arms):
@@ -56,6 +60,80 @@ def test_bootstrap_agrees_with_the_delta_method(arms):
     found, delta = bootstrap(arms, 4000, 2), adjusted_percent(ancova(arms))
     assert found["adjusted_percent_low"] == pytest.approx(delta["adjusted_percent_low"], abs=0.6)
     assert found["adjusted_percent_high"] == pytest.approx(delta["adjusted_percent_high"], abs=0.6)
+
+
+def unequal(rng, n=(20, 5), sd=(0.15, 0.40), effect=0.0):
+    """Return arms whose baseline explains half the follow-up, with their own spreads."""
+    arm = np.repeat(["active", "control"], n)
+    base = rng.normal(2.3, 0.28, sum(n))
+    noise = rng.normal(0, 1, sum(n)) * np.repeat(sd, n)
+    table = pd.DataFrame({"participant_id": range(sum(n)), "arm": arm, "b": base})
+    table["f"] = 1.0 + 0.5 * base + noise + effect * (arm == "active")
+    return make_arms(table, "b", "f")
+
+
+def test_percent_interval_and_difference_test_always_agree():
+    rng = np.random.default_rng(11)
+    apart = 0
+    for _ in range(400):
+        fit = ancova(unequal(rng, (12, 12), (0.25, 0.25), -0.22))
+        percent, p = adjusted_percent(fit), difference_record(fit)["p"]
+        excludes = percent["adjusted_percent_high"] < 0 or percent["adjusted_percent_low"] > 0
+        assert excludes == (p < 0.05)
+        apart += (percent["adjusted_percent_delta_high"] < 0 or percent["adjusted_percent_delta_low"] > 0) != (p < 0.05)
+    assert apart > 0
+
+
+def test_percent_has_no_interval_where_the_control_mean_may_be_zero():
+    rng = np.random.default_rng(2)
+    arms = unequal(rng, (4, 4), (1.0, 1.0))
+    percent = adjusted_percent(ancova(replace(arms, followup=arms.followup - arms.followup.mean())))
+    assert percent["adjusted_percent_low"] is None
+    assert percent["adjusted_percent_high"] is None
+
+
+def test_printed_permutation_p_holds_where_the_smaller_arm_varies_more():
+    rng = np.random.default_rng(3)
+    tests = [permutation_test(unequal(rng), 199, 1) for _ in range(150)]
+    robust, ordinary = (np.mean([t[key] <= 0.05 for t in tests]) for key in ("p", "p_ordinary"))
+    assert robust < 0.14
+    assert ordinary > 0.16
+
+
+def test_welch_type_is_welch_without_a_slope():
+    """A baseline orthogonal to arm and follow-up leaves Welch's test, but for the one coefficient it costs."""
+    rng = np.random.default_rng(5)
+    active = np.repeat([1.0, 0.0], [400, 60])
+    followup = rng.normal(2, np.where(active == 1, 0.1, 0.5))
+    design = np.column_stack([np.ones(460), active, followup])
+    base = rng.normal(0, 1, 460)
+    base -= design @ np.linalg.lstsq(design, base, rcond=None)[0]
+    arms = replace(unequal(rng, (400, 60)), followup=followup, baseline=base, active=active)
+    ours, theirs = welch(arms), stats.ttest_ind(followup[:400], followup[400:], equal_var=False)
+    assert ours["p"] == pytest.approx(theirs.pvalue, rel=0.02)
+    assert ours["df"] == pytest.approx(theirs.df, rel=0.02)
+
+
+def test_unequal_arms_are_warned_of_by_what_they_do():
+    rng = np.random.default_rng(7)
+    found = unequal_arms(unequal(rng, (200, 50)))
+    assert found["misleading"]
+    assert found["implied_type_i_error"] == pytest.approx(0.245, abs=0.06)
+    assert "20" in found["sentence"]
+    assert "Welch" in found["sentence"]
+    assert unequal_arms(unequal(rng, (50, 200)))["implied_type_i_error"] < 0.01
+    for n, sd in (((30, 30), (0.15, 0.40)), ((31, 29), (0.4, 0.2)), ((200, 50), (0.25, 0.25))):
+        assert not unequal_arms(unequal(rng, n, sd))["misleading"]
+
+
+def test_exact_fit_has_no_p(tables):
+    trial = tables.trial(20)
+    table = trial["patients"].merge(trial["allocation"])
+    exact = table.assign(tbr_max_followup=(0.9 * table["tbr_max_baseline"] - 0.1 * (table["arm"] == "active")).round(9))
+    arms = make_arms(exact, "tbr_max_baseline", "tbr_max_followup")
+    for test in (permutation_test, bootstrap, welch, hc3, unequal_arms):
+        with pytest.raises(NotEstimable, match="no residual variation"):
+            test(arms)
 
 
 def test_leave_one_out_finds_the_outlier(arms):

@@ -29,6 +29,23 @@ say("percent.estimate", 100 * difference / control)
 say("percent.low", 100 * difference / control - qt(.975, plain$df.residual) * percent_se)
 say("percent.high", 100 * difference / control + qt(.975, plain$df.residual) * percent_se)
 
+two <- vcov(plain)[c("(Intercept)", "active"), c("(Intercept)", "active")]
+t2 <- qt(.975, plain$df.residual)^2
+# Fieller: the ratios r for which difference - r x control is within t standard errors of zero.
+a <- control^2 - t2 * two[1, 1]; m <- control * difference - t2 * two[1, 2]; z <- difference^2 - t2 * two[2, 2]
+say("fieller.low", 100 * (m - sqrt(m^2 - a * z)) / a); say("fieller.high", 100 * (m + sqrt(m^2 - a * z)) / a)
+
+# HC2 with Satterthwaite's degrees of freedom from each arm's residual variance.
+X <- model.matrix(plain); H <- X %*% solve(crossprod(X), t(X)); M <- diag(nrow(X)) - H
+w <- (X %*% solve(crossprod(X)))[, "active"] / sqrt(1 - diag(H))
+n_arm <- table(patients$active)
+v_arm <- tapply(resid(plain)^2, patients$active, sum) / (n_arm - 1 - n_arm / nrow(X))
+omega <- diag(as.numeric(v_arm[as.character(patients$active)]))
+A <- M %*% diag(w^2) %*% M %*% omega
+df2 <- sum(diag(A))^2 / sum(diag(A %*% A))
+se2 <- sqrt(vcovHC(plain, "HC2")["active", "active"])
+say("welch.se", se2); say("welch.df", df2); say("welch.p", 2 * pt(-abs(difference / se2), df2))
+
 strata <- lm(y ~ b + active + site, patients)
 report("strata", strata)
 say("strata.hc3.se", sqrt(vcovHC(strata, "HC3")["active", "active"]))

@@ -30,12 +30,14 @@ class Difference(TypedDict):
 
 
 class AdjustedPercent(TypedDict):
-    """100 x difference / control mean, by the delta method."""
+    """100 x difference / control mean, Fieller's interval; null limits where they do not exist."""
 
     adjusted_percent: Figure
     adjusted_percent_se: Figure
     adjusted_percent_low: Figure
     adjusted_percent_high: Figure
+    adjusted_percent_delta_low: Figure
+    adjusted_percent_delta_high: Figure
 
 
 class Counted(TypedDict):
@@ -66,8 +68,10 @@ class Primary(TypedDict):
     active_mean_se: float
     adjusted_percent: float
     adjusted_percent_se: float
-    adjusted_percent_low: float
-    adjusted_percent_high: float
+    adjusted_percent_low: Figure
+    adjusted_percent_high: Figure
+    adjusted_percent_delta_low: float
+    adjusted_percent_delta_high: float
     slope: float
     residual_sd: float
     covariates: list[str]
@@ -75,15 +79,33 @@ class Primary(TypedDict):
     adjusted_percent_definition: str
 
 
-class Hc3(Estimate, Said):
+class Robust(Estimate, Said):
     """The difference with a robust standard error."""
+
+
+class ResidualSd(TypedDict):
+    """Residual SD of each arm."""
+
+    active: float
+    control: float
+
+
+class UnequalArms(TypedDict):
+    """Whether the arms' sizes and spreads mislead the primary's test; `sentence` says so where they do."""
+
+    residual_sd: ResidualSd | None
+    implied_type_i_error: Figure
+    misleading: bool | None
+    sentence: str | None
+    definition: str
+    reason: str | None
 
 
 class Permutation(TypedDict):
     """The permutation test."""
 
     p: Figure
-    p_robust: Figure
+    p_ordinary: Figure
     monte_carlo_se: Figure
     permutations: int | None
     seed: int | None
@@ -102,7 +124,7 @@ class Range(TypedDict):
 
 
 class Bootstrap(Range):
-    """Percentile intervals."""
+    """Studentised bootstrap intervals."""
 
     resamples: int | None
     not_fitted: int | None

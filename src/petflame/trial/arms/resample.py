@@ -1,7 +1,8 @@
-"""Resampling of patients: the studentised permutation test, the bootstrap and leave-one-out."""
+"""Resampling of patients: the studentised permutation test and leave-one-out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from petflame.files import write_tsv
-from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, design_matrix, difference_record
+from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, difference_record
 from petflame.trial.choices import PERMUTATIONS
-from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant
+from petflame.trial.estimates import Matrix, NotEstimable, Vector, is_constant
 
-RESAMPLES = 10000
 CHUNK = 2000
 
 
-def _chunks(total: int) -> Iterator[int]:
+def chunks(total: int) -> Iterator[int]:
+    """Split a number of draws into parts that fit in memory."""
     while total > 0:
         yield min(CHUNK, total)
         total -= CHUNK
@@ -59,7 +60,7 @@ def _t_statistics(drawn: Matrix, response: Vector, nuisance: Matrix, df: float) 
 
 
 def permutation_test(arms: Arms, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
-    """Test the sharp null hypothesis of no effect by exchanging arms within strata.
+    """Test that there is no effect by exchanging arms within strata.
 
     Parameters
     ----------
@@ -68,78 +69,35 @@ def permutation_test(arms: Arms, permutations: int = PERMUTATIONS, seed: int = 0
     seed : int
         Of numpy's default generator.
 
-    Notes
-    -----
-    Studentised statistics keep the test valid for unequal variances (Chung and Romano 2013).
+    Returns
+    -------
+    dict
+        p (statistic studentised by HC3, which keeps it valid for unequal variances) and p_ordinary (by the pooled
+        variance, valid only for the sharp null hypothesis of exchangeable patients).
+
+    References
+    ----------
+    Chung E, Romano JP. Ann Stat 2013;41:484-507. DiCiccio CJ, Romano JP. J Am Stat Assoc 2017;112:1211-1220.
     """
-    design = design_matrix(arms)
+    # An exact fit has no statistic: exchanged arms would be compared with rounding.
+    design = ancova(arms).design
     nuisance = np.delete(design, 1, axis=1)
     df = float(design.shape[0] - design.shape[1])
     observed = [float(abs(t[0])) for t in _t_statistics(arms.active[None, :], arms.followup, nuisance, df)]
     rng = np.random.default_rng(seed)
     extreme = np.zeros(2, dtype=int)
-    for count in _chunks(permutations):
+    for count in chunks(permutations):
         drawn = permuted_arms(arms.active, arms.block, count, rng)
         for k, t in enumerate(_t_statistics(drawn, arms.followup, nuisance, df)):
             extreme[k] += int((np.abs(t) >= observed[k] * (1 - 1e-10)).sum())
-    p = (1 + extreme) / (1 + permutations)
+    ordinary, robust = (float(p) for p in (1 + extreme) / (1 + permutations))
     return {
-        "p": float(p[0]),
-        "p_robust": float(p[1]),
-        "monte_carlo_se": float(np.sqrt(p[0] * (1 - p[0]) / max(permutations, 1))),
+        "p": robust,
+        "p_ordinary": ordinary,
+        "monte_carlo_se": math.sqrt(robust * (1 - robust) / max(permutations, 1)),
         "permutations": permutations,
         "seed": seed,
         "strata": int(arms.block.max()) + 1,
-    }
-
-
-def _draw_weights(arms: Arms, count: int, rng: np.random.Generator) -> Matrix:
-    weights = np.zeros((count, arms.active.size))
-    cell = arms.block * 2 + arms.active.astype(np.int64)
-    for value in np.unique(cell):
-        rows = np.flatnonzero(cell == value)
-        weights[:, rows] = rng.multinomial(rows.size, np.full(rows.size, 1 / rows.size), size=count)
-    return weights
-
-
-def bootstrap(arms: Arms, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
-    """Return percentile intervals of the adjusted difference and the adjusted percent.
-
-    Raises
-    ------
-    NotEstimable
-        When more than one resample in twenty cannot be fitted (too few patients).
-    """
-    design = design_matrix(arms)
-    rank = design.shape[1]
-    products = np.einsum("ij,ik->ijk", design, design).reshape(arms.active.size, rank * rank)
-    moments = design * arms.followup[:, None]
-    rng = np.random.default_rng(seed + 1)
-    percent, difference = [], []
-    for count in _chunks(resamples):
-        weights = _draw_weights(arms, count, rng)
-        normal = (weights @ products).reshape(count, rank, rank)
-        spread = np.linalg.eigvalsh(normal)
-        usable = spread[:, 0] > 1e-9 * spread[:, -1]
-        coef = np.linalg.solve(normal[usable], (weights @ moments)[usable][:, :, None])[:, :, 0]
-        means = (weights @ design)[usable] / weights[usable].sum(axis=1, keepdims=True)
-        control = coef[:, 0] + np.einsum("ij,ij->i", coef[:, 2:], means[:, 2:])
-        difference.append(coef[:, 1])
-        percent.append(100 * coef[:, 1] / control)
-    values, shifts = np.concatenate(percent), np.concatenate(difference)
-    if values.size < 0.95 * resamples:
-        raise NotEstimable(f"{resamples - values.size} of {resamples} resamples could not be fitted: too few patients")
-    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    low, high = np.percentile(values, tails)
-    shift_low, shift_high = np.percentile(shifts, tails)
-    return {
-        "adjusted_percent_low": float(low),
-        "adjusted_percent_high": float(high),
-        "difference_low": float(shift_low),
-        "difference_high": float(shift_high),
-        "resamples": resamples,
-        "not_fitted": int(resamples - values.size),
-        "seed": seed + 1,
     }
 
 

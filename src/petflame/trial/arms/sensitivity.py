@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from typing_extensions import TypedDict
 
-from petflame.trial.arms import ancova, blocks, interaction, missing, resample, secondary
+from petflame.trial.arms import ancova, blocks, bootstrap, interaction, missing, resample, robust, secondary
 from petflame.trial.blocks import Said
 from petflame.trial.choices import AnalysisChoices
 from petflame.trial.cohort import Cohort
@@ -90,16 +90,34 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "Robust standard error (HC3)",
         "The primary model with the heteroscedasticity-consistent HC3 standard error (MacKinnon and White 1985), "
         "same degrees of freedom.",
-        blocks.Hc3,
-        lambda case: ancova.hc3(case.arms),
+        blocks.Robust,
+        lambda case: robust.hc3(case.arms),
         "difference",
+    ),
+    Sensitivity(
+        "welch",
+        "Welch-type test",
+        "The primary model with the HC2 standard error and Satterthwaite's degrees of freedom from each arm's own "
+        "residual variance (Bell and McCaffrey 2002): Welch's t test where there are no covariates.",
+        blocks.Robust,
+        lambda case: robust.welch(case.arms),
+        "difference",
+    ),
+    Sensitivity(
+        "unequal_arms",
+        "Arms of unequal size and spread",
+        "Residual SD of each arm in the primary model, and how often the primary's t test would give p < 0.05 without "
+        "an effect were these the true ones (normal approximation).",
+        blocks.UnequalArms,
+        lambda case: robust.unequal_arms(case.arms),
+        "panel",
     ),
     Sensitivity(
         "permutation",
         "Permutation test",
         "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model "
-        "divided by its standard error (`p`: ordinary, `p_robust`: HC3). p = (1 + as extreme) / (1 + permutations), "
-        "two-sided.",
+        "divided by its HC3 standard error, so that unequal variances do not matter (Chung and Romano 2013; "
+        "`p_ordinary`: by the pooled one). p = (1 + as extreme) / (1 + permutations), two-sided.",
         blocks.Permutation,
         lambda case: resample.permutation_test(case.arms, case.choices.permutations, case.choices.seed),
         "test",
@@ -107,10 +125,10 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
     Sensitivity(
         "bootstrap",
         "Bootstrap interval",
-        "Patients are drawn with replacement within arm and stratum, the primary model is refitted, and the 2.5th and "
-        "97.5th percentile of its result are given.",
+        "Patients are drawn with replacement within arm and stratum, the primary model is refitted, and the interval "
+        "is that of the studentised result (bootstrap-t, HC2 standard errors).",
         blocks.Bootstrap,
-        lambda case: resample.bootstrap(case.arms, seed=case.choices.seed),
+        lambda case: bootstrap.bootstrap(case.arms, seed=case.choices.seed),
         "bounds",
     ),
     Sensitivity(

@@ -26,8 +26,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "ci_high": ("upper end of its 95 % interval", "ratio; g/mL for subtraction"),
     "p": ("two-sided p of the difference", ""),
     "adjusted_percent": ("100 x difference / adjusted control mean", "percent"),
-    "adjusted_percent_low": ("lower end of its 95 % interval (delta method)", "percent"),
-    "adjusted_percent_high": ("upper end of its 95 % interval (delta method)", "percent"),
+    "adjusted_percent_low": ("lower end of its 95 % interval (Fieller)", "percent"),
+    "adjusted_percent_high": ("upper end of its 95 % interval (Fieller)", "percent"),
     "pooled_percent_change": ("mean percent change over both arms, where there is no allocation", "percent"),
     "reason": ("why there is no estimate", ""),
 }
