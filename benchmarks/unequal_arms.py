@@ -57,7 +57,7 @@ def one_case(n: tuple[int, int], sd: tuple[float, float], trials: int) -> dict[s
             "HC3": hc3(null)["p"] < 0.05,
             "permutation, studentised (printed)": permuted["p"] <= 0.05,
             "permutation, ordinary": permuted["p_ordinary"] <= 0.05,
-            "warned": unequal_arms(null)["misleading"],
+            "warned of unequal arms": unequal_arms(null)["misleading"],
         }
         treated, truth = trial(rng, n, sd, EFFECT)
         fit = ancova(treated)
@@ -80,19 +80,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     trials = parser.parse_args().trials
     found = {(n, sd): one_case(n, sd, trials) for n, sd in CASES}
-    tests = ("primary t", "Welch-type", "HC3", "permutation, studentised (printed)", "permutation, ordinary", "warned")
+    tests = ("primary t", "Welch-type", "HC3", "permutation, studentised (printed)", "permutation, ordinary")
+    tests += ("warned of unequal arms",)
     intervals = ("Fieller covers", "delta covers", "bootstrap covers", "Fieller contradicts p", "delta contradicts p")
     text = [
         f"{trials} trials a row, {RESAMPLES} permutations and resamples each; Monte Carlo standard error "
         f"{100 * np.sqrt(0.05 * 0.95 / trials):.1f} points at 5 %.",
     ]
     for title, columns in (
-        ("p < 0.05 without an effect, %", tests),
-        (f"intervals of the adjusted percent with an effect of {EFFECT} TBR, %", intervals),
+        ("Share with p < 0.05 without an effect, %", tests),
+        (f"Intervals of the adjusted percent with an effect of {EFFECT} TBR, %", intervals),
     ):
         text += [
             "",
-            f"{title[0].upper()}{title[1:]}:",
+            f"{title}:",
             "",
             f"| active : control | residual SD | {' | '.join(columns)} |",
         ]

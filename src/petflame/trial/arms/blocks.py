@@ -94,6 +94,7 @@ class UnequalArms(TypedDict):
     """Whether the arms' sizes and spreads mislead the primary's test; `sentence` says so where they do."""
 
     residual_sd: ResidualSd | None
+    variances_p: Figure
     implied_type_i_error: Figure
     misleading: bool | None
     sentence: str | None

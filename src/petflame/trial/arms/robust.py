@@ -14,6 +14,8 @@ from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, t_reco
 # A test that rejects half as often again as it says, or half as often, misleads.
 MOST_ERROR = 1.5 * (1 - LEVEL)
 LEAST_ERROR = 0.5 * (1 - LEVEL)
+# Spreads of a handful of patients differ by chance: a warning that comes in every second sound trial is not read.
+VARIANCES_DIFFER_P = 0.1
 
 
 def hc3(arms: Arms) -> dict[str, float]:
@@ -81,8 +83,9 @@ def unequal_arms(arms: Arms) -> dict[str, Any]:
     Returns
     -------
     dict
-        residual_sd by arm, implied_type_i_error (share of trials without an effect that would come out below 0.05,
-        were the observed spreads the true ones), misleading (bool), sentence.
+        residual_sd by arm, variances_p (two-sided F test), implied_type_i_error (share of trials without an effect
+        that would come out below 0.05, were the observed spreads the true ones), misleading (that share is far from
+        0.05 and the variances differ beyond chance at 0.1), sentence.
     """
     fit, n = ancova(arms), arms.n
     variance = arm_variances(arms, fit)
@@ -90,9 +93,13 @@ def unequal_arms(arms: Arms) -> dict[str, Any]:
     pooled = fit.sigma**2 * sum(1 / m for m in n.values())
     error = float(2 * stats.norm.sf(stats.norm.ppf(0.5 + LEVEL / 2) / math.sqrt(true / pooled)))
     sd = {arm: math.sqrt(v) for arm, v in variance.items()}
-    misleading = not LEAST_ERROR <= error <= MOST_ERROR
+    ratio = variance["active"] / variance["control"] if variance["control"] > 0 else math.inf
+    tail = float(stats.f.sf(ratio, n["active"] - 1, n["control"] - 1))
+    differ = 2 * min(tail, 1 - tail)
+    misleading = not LEAST_ERROR <= error <= MOST_ERROR and differ < VARIANCES_DIFFER_P
     return {
         "residual_sd": sd,
+        "variances_p": differ,
         "implied_type_i_error": error,
         "misleading": misleading,
         "sentence": _sentence(n, sd, error) if misleading else None,

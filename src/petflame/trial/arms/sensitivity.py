@@ -106,8 +106,8 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
     Sensitivity(
         "unequal_arms",
         "Arms of unequal size and spread",
-        "Residual SD of each arm in the primary model, and how often the primary's t test would give p < 0.05 without "
-        "an effect were these the true ones (normal approximation).",
+        "Residual SD of each arm in the primary model, F test of their equality, and how often the primary's t test "
+        "would give p < 0.05 without an effect were these the true ones (normal approximation).",
         blocks.UnequalArms,
         lambda case: robust.unequal_arms(case.arms),
         "panel",
