@@ -17,7 +17,7 @@ from petflame.dicom.overrides import load_overrides
 from petflame.errors import FaultList, InputRefused, PetflameError
 from petflame.measure.left_out import read_left_out
 from petflame.protocol import Protocol, load_protocol
-from petflame.repeatability import read_within_subject_cv
+from petflame.repeatability import read_within_subject
 from petflame.segment.edits import read_edits
 from petflame.segment.imports.osirix import read_osirix
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
@@ -155,7 +155,7 @@ DOCUMENT_READERS: dict[str, Callable[[Path], Any]] = {
     "seeds.mrk.json": read_seeds,
     "rois.json": lambda p: read_osirix(p, "the label file", GRIDS, Sidecar()),
     "labels.json": lambda p: read_sidecar(p.with_name("labels.nii.gz")),
-    "reliability.json": read_within_subject_cv,
+    "reliability.json": read_within_subject,
 }
 YAML_READERS: dict[str, Callable[[Path], Any]] = {"protocol.yaml": load_protocol, "overrides.yaml": load_overrides}
 TABLE_READERS: dict[str, Callable[[Path], Any]] = {

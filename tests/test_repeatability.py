@@ -17,6 +17,7 @@ from petflame.study import load_study
 from petflame.study_tables import analysis_faults
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
+from petflame.trial.reliability import reliability
 
 
 def test_the_band_holds_what_two_scans_of_an_unchanged_artery_give() -> None:
@@ -41,21 +42,71 @@ def test_verdict_and_sentence_say_what_the_band_says(followup: float, verdict: s
     change = Repeatability(0.05).change(2.0, followup)
     assert change.verdict == verdict
     assert change.beyond_repeatability == (change.percent_low > 0 or change.percent_high < 0)
-    assert (verdict if verdict != "within noise" else "within measurement noise") in change.sentence
+    assert (verdict if verdict != "within noise" else "within assumed measurement noise") in change.sentence
     assert f"{change.percent_low:+.1f} to {change.percent_high:+.1f}" in change.sentence
 
 
 def test_a_reliability_file_goes_before_the_protocol_and_a_useless_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "reliability.json"
-    path.write_text(json.dumps({"within_subject_cv": 0.03}))
+    scans = {"repeated": "scan_rescan", "repeatability_df": 11}
+    path.write_text(json.dumps({"within_subject_cv": 0.03, **scans}))
     configured = Repeatability.of(ChangeRules(within_subject_cv=0.05, published_bands_percent=(12.0,)))
     assert configured.measured(None) == configured
     measured = configured.measured(path)
     assert (measured.within_subject_cv, measured.published_percent) == (0.03, (12.0,))
     assert "reliability" in measured.source
-    path.write_text(json.dumps({"within_subject_cv": None}))
+    assert (configured.assumed, measured.assumed, measured.df) == (True, False, 11)
+    path.write_text(json.dumps({"within_subject_cv": None, **scans}))
     with pytest.raises(InputRefused, match="within_subject_cv"):
         configured.measured(path)
+
+
+@pytest.mark.parametrize(("repeated", "why"), [("reading", "repeated readings of one scan"), (None, "does not say")])
+def test_readings_of_one_scan_never_feed_the_band(tmp_path: Path, repeated: str | None, why: str) -> None:
+    rng = np.random.default_rng(1)
+    level = np.repeat(rng.normal(2.2, 0.3, 12), 2)
+    table = pd.DataFrame(
+        {"subject": np.repeat(range(12), 2), "rater": ["a", "b"] * 12, "value": level * rng.lognormal(0, 0.009, 24)}
+    )
+    table.to_csv(tmp_path / "readings.tsv", sep="\t", index=False)
+    reliability(tmp_path / "readings.tsv", tmp_path, repeated=repeated)
+    with pytest.raises(InputRefused, match=why):
+        Repeatability(0.05).measured(tmp_path / "reliability.json")
+
+
+def test_the_band_of_a_measured_cv_is_t_and_holds_its_share() -> None:
+    """A CV from 11 subjects scanned twice: 1.96 leaves out more than 5 in 100 new pairs, t does not."""
+    rng = np.random.default_rng(4)
+    sd, df, trials = 0.06, 11, 20_000
+    estimated = sd * np.sqrt(rng.chisquare(df, trials) / df)
+    change = rng.normal(0, math.sqrt(2) * sd, trials)
+    outside = {"t": [], "z": []}
+    for s, d in zip(estimated, change, strict=True):
+        cv = math.sqrt(math.expm1(s**2))
+        for name, noise in (("t", Repeatability(cv, df=df)), ("z", Repeatability(cv))):
+            low, high = noise.no_change_percent
+            outside[name].append(not low <= 100 * math.expm1(d) <= high)
+    assert np.mean(outside["t"]) == pytest.approx(0.05, abs=0.005)
+    assert np.mean(outside["z"]) > 0.06
+
+
+def test_the_control_arm_is_held_against_the_band(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    ids = [f"P{n}" for n in range(200)]
+    base = rng.normal(2.3, 0.28, 200)
+    patients = pd.DataFrame({"participant_id": ids, "tbr_max_baseline": base})
+    patients["tbr_max_followup"] = base * rng.lognormal(0, math.sqrt(2) * 0.096, 200)
+    patients.to_csv(tmp_path / "patients.tsv", sep="\t", index=False)
+    allocation = pd.DataFrame({"participant_id": ids, "arm": ["active", "control"] * 100})
+    allocation.to_csv(tmp_path / "allocation.tsv", sep="\t", index=False)
+    tables = TrialTables(tmp_path / "patients.tsv", allocation=tmp_path / "allocation.tsv")
+    for cv, narrow in ((0.05, True), (0.096, False)):
+        choices = AnalysisChoices(permutations=50, repeatability=Repeatability(cv))
+        check = analyse(tables, tmp_path / "out", choices)["band_check"]
+        assert check["implied_within_subject_cv"] == pytest.approx(0.096, rel=0.15)
+        assert check["too_narrow"] is narrow
+        assert check["low"] < check["outside"] / check["n"] < check["high"]
+        assert f"{check['outside']} of 100" in check["sentence"]
 
 
 def test_the_protocols_published_limits_reach_the_responders(tmp_path: Path) -> None:
@@ -120,8 +171,10 @@ def test_a_useless_reliability_file_stops_the_planning_and_no_job(tmp_path: Path
     (tmp_path / "visits.tsv").write_text("participant_id\tvisit\tdicom_dir\nP1\tbaseline\ta\n")
     study = load_study(tmp_path, tmp_path / "out", keep_key=False)
     path = tmp_path / "reliability.json"
-    path.write_text(json.dumps({"within_subject_cv": 0.03}))
+    scans = {"repeated": "scan_rescan", "repeatability_df": 11}
+    scans = {"repeated": "scan_rescan", "repeatability_df": 11}
+    path.write_text(json.dumps({"within_subject_cv": 0.03, **scans}))
     assert analysis_faults(study, "", str(path)) == []
-    path.write_text(json.dumps({"within_subject_cv": 0.0}))
+    path.write_text(json.dumps({"within_subject_cv": 0.0, **scans}))
     (fault,) = analysis_faults(study, "", str(path))
     assert "within_subject_cv" in fault.what

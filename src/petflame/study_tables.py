@@ -10,7 +10,7 @@ from petflame.errors import Fault, FaultList, InputRefused
 from petflame.files import read_tsv
 from petflame.outside import calling
 from petflame.places import look_alike_faults
-from petflame.repeatability import read_within_subject_cv
+from petflame.repeatability import read_within_subject
 from petflame.study import Study
 
 OPTIONAL = ("participants", "allocation", "outcomes")
@@ -127,7 +127,7 @@ def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[
         faults.add("there is no such file", f"reliability={reliability}", "name the reliability.json of repeat scans")
     elif reliability is not None:
         try:
-            read_within_subject_cv(Path(reliability))
+            read_within_subject(Path(reliability))
         except InputRefused as error:
             faults.extend(error.faults)
     columns = [c.strip() for c in strata.split(",") if c.strip()]

@@ -84,13 +84,24 @@ def test_a_direction_is_claimed_only_where_the_interval_leaves_zero_out(low, hig
     assert claim in words.effect_headline({"adjusted_percent": 5.0, "ci_low": low, "ci_high": high})
 
 
-def test_the_noise_sentence_follows_the_band():
-    facts = {"no_change_band_percent": [-12.9, 14.9], "within_subject_cv": 0.05, "published_bands_percent": [9.5]}
-    assert "A change of −7.7\u00a0% in a single patient lies within measurement noise" in words.noise_sentence(
-        -7.7, facts
-    )
-    assert "beyond" in words.noise_sentence(-30.0, facts)
-    assert "published average effect" in words.noise_sentence(None, facts)
+def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():
+    assumed = {
+        "no_change_band_percent": [-12.9, 14.9],
+        "within_subject_cv": 0.05,
+        "within_subject_df": None,
+        "assumed": True,
+        "published_bands_percent": [9.5],
+    }
+    words_of = words.noise_sentence(-7.7, assumed)
+    assert "A change of −7.7\u00a0% in a single patient lies within assumed measurement noise" in words_of
+    assert "has not measured" in words_of
+    assert "95 of 100" not in words_of
+    assert "beyond" in words.noise_sentence(-30.0, assumed)
+    assert "published average effect" in words.noise_sentence(None, assumed)
+    measured = words.noise_sentence(-7.7, assumed | {"assumed": False, "within_subject_df": 11.0})
+    assert "assumed" not in measured
+    assert "11 degrees of freedom" in measured
+    assert "95 of 100" in measured
 
 
 def test_tables_give_the_reason_where_there_is_no_number():

@@ -336,7 +336,8 @@ def test_a_small_or_early_trial_has_a_page(tmp_path: Path, sizes: tuple[int, int
 
 
 def test_one_band_stands_in_tables_sentences_and_vessels_when_the_study_measured_its_own(own_copy, reanalyse):
-    (own_copy.out / "reliability.json").write_text('{"within_subject_cv": 0.012}')
+    measured = {"within_subject_cv": 0.012, "repeated": "scan_rescan", "repeatability_df": 400}
+    (own_copy.out / "reliability.json").write_text(json.dumps(measured))
     reanalyse(own_copy, reliability=own_copy.out / "reliability.json")
     results = read_results(own_copy.out)
     noise = Repeatability.of_record(results.arms["patients"])

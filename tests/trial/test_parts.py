@@ -78,7 +78,7 @@ def test_faulty_variations_and_reliability_are_named_and_set_aside(trial, tables
     rows = patients.rename(columns={"tbr_max_baseline": "baseline", "tbr_max_followup": "followup"})
     twice = rows.assign(variation="margin").iloc[[0, 0, 1]]
     reliability = tmp_path / "reliability.json"
-    reliability.write_text('{"within_subject_cv": 1' + "0" * 400 + "}")
+    reliability.write_text('{"repeated": "scan_rescan", "within_subject_cv": 1' + "0" * 400 + "}")
     sound = run(trial, tmp_path / "a")
     document = run(
         trial,
@@ -88,5 +88,5 @@ def test_faulty_variations_and_reliability_are_named_and_set_aside(trial, tables
     )
     assert document["primary"] == sound["primary"]
     assert [p["part"] for p in document["set_aside"]] == ["reliability", "variations"]
-    assert document["patients"]["source"] == "configured"
+    assert document["patients"]["assumed"] is True
     assert document["variations"] == []

@@ -15,5 +15,6 @@ ProtocolFile = Annotated[
     Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v1.")
 ]
 ReliabilityFile = Annotated[
-    Path | None, typer.Option("--reliability", help="reliability.json: replaces the protocol's within-subject CV.")
+    Path | None,
+    typer.Option("--reliability", help="reliability.json of repeated scans: replaces the protocol's assumed CV."),
 ]

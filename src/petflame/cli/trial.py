@@ -124,25 +124,34 @@ def outcomes(
 def reliability(
     readings: Annotated[Path, typer.Argument(metavar="READINGS.tsv", help="subject, rater, value.")],
     out: Out,
+    repeated: Annotated[
+        Literal["scan_rescan", "reading"] | None,
+        typer.Option(
+            help="What was repeated: the whole scan, or the reading of one scan. Only scan_rescan may feed the band of "
+            "one patient's change and the design of a trial."
+        ),
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Analyse on the logarithmic scale.")] = False,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
     """Estimate agreement between raters or repeat scans.
 
-    Example: petflame reliability readings.tsv --out reliability
+    Example: petflame reliability readings.tsv --repeated scan_rescan --out reliability
     """
     from petflame.trial.reliability import reliability as run
 
     console = Console(log_json, record)
     with step("reliability", out, record, console):
-        result = run(readings, out, log=log)
+        result = run(readings, out, repeated=repeated, log=log)
         agreement = result["icc"]["A,1"]
         icc = "not estimable (" + result["icc"]["reason"] + ")" if agreement is None else f"{agreement['estimate']:.3f}"
         console.say(
             f"ICC(A,1) {icc}, repeatability coefficient "
             f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
         )
+        if repeated is None:
+            console.warn("what was repeated was not said (--repeated): no band or design can rest on this file")
 
 
 @app.command()

@@ -164,19 +164,21 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
     which = "the published average effect" if effect_percent is None else "the average effect"
     (low, high), cv = patients["no_change_band_percent"], patients["within_subject_cv"]
     others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in patients["published_bands_percent"])
-    inside = low <= size <= high
-    verdict = (
-        f"A change of {percent(size)} in a single patient lies within measurement noise"
-        if inside
-        else f"A change of {percent(size)} in a single patient lies beyond the assumed measurement noise"
-    )
+    inside, noise = low <= size <= high, "assumed measurement noise" if patients["assumed"] else "measurement noise"
+    verdict = f"A change of {percent(size)} in a single patient lies {'within' if inside else 'beyond'} {noise}"
     if not inside and low <= EFFECT_PERCENT <= high:
         verdict += f" (the published {percent(EFFECT_PERCENT)} lies within it)"
-    return (
-        f"{verdict}: {which} is a mean over many patients and says nothing about one. With a within-subject "
-        f"coefficient of variation of {number(100 * cv, 1)} %, two scans of an unchanged patient differ by "
-        f"{between(low, high, 1, signed=True)}{HARD_SPACE}% in 95 of 100 cases"
-        + (f"; published figures imply limits of {others}." if others else ".")
+    band = f"{between(low, high, 1, signed=True)}{HARD_SPACE}%"
+    rests = (
+        f"The band of {band} assumes a within-subject coefficient of variation of {number(100 * cv, 1)} %, which this "
+        "study has not measured"
+        if patients["assumed"]
+        else f"With the within-subject coefficient of variation of {number(100 * cv, 1)} % that repeated scans gave "
+        f"({patients['within_subject_df']:g} degrees of freedom), two scans of an unchanged patient differ by {band} "
+        "in 95 of 100 cases"
+    )
+    return f"{verdict}: {which} is a mean over many patients and says nothing about one. {rests}" + (
+        f"; published figures imply limits of {others}." if others else "."
     )
 
 

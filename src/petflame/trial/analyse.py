@@ -31,7 +31,10 @@ from petflame.trial.parts import Parts
 from petflame.trial.tables import ARMS
 
 # What a blinded analysis leaves null.
-OF_THE_ARMS = ["arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls", "responders"]
+OF_THE_ARMS = (
+    *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls"),
+    *("band_check", "responders"),
+)
 
 
 def analyse(
@@ -76,6 +79,7 @@ def analyse(
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, choices, out, parts)
+        document["band_check"] = parts("band", lambda: patients.band_check(analysed, noise), None)
         document["responders"] = parts("responders", lambda: patients.responders(analysed, noise), None)
     if (varied := tables.variations) is not None:
         none: list[dict[str, Any]] = []

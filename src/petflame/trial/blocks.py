@@ -123,11 +123,27 @@ class Patients(TypedDict):
     """Single patients' changes and the repeatability behind their bands (percent)."""
 
     within_subject_cv: float
+    within_subject_df: Figure
+    assumed: bool
     source: str
     no_change_band_percent: list[float]
     published_bands_percent: list[float]
     definition: str
     verdicts: Verdicts
+
+
+class BandCheck(TypedDict):
+    """How many of the control arm lie outside the band of an unchanged artery, and the CV that its spread implies."""
+
+    outside: int | None
+    n: int | None
+    low: Figure
+    high: Figure
+    implied_within_subject_cv: Figure
+    too_narrow: bool | None
+    sentence: str | None
+    definition: str
+    reason: str | None
 
 
 class Responded(TypedDict):

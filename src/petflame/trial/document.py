@@ -13,6 +13,7 @@ from petflame.trial.arms.blocks import Control, Primary, Secondary, VariedEffect
 from petflame.trial.arms.sensitivity import SensitivityBlocks
 from petflame.trial.arms.vessel_blocks import Mixed, Vessel, VesselMean
 from petflame.trial.blocks import (
+    BandCheck,
     Consort,
     DescribedArms,
     InSet,
@@ -49,6 +50,7 @@ class ArmsDocument(TypedDict):
     vessel_mean: VesselMean | None
     endpoints: Endpoints | None
     negative_controls: NegativeControls | None
+    band_check: BandCheck | None
     responders: RespondersByLimit | None
     variations: list[VariedEffect] | None
     analysis_set: InSet

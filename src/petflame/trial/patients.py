@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ from scipy import stats
 from petflame.files import write_tsv
 from petflame.folders import StudyOut
 from petflame.repeatability import Repeatability
-from petflame.trial.blocks import Patients, Responders, block, complete
+from petflame.trial.blocks import BandCheck, Patients, Responders, block, complete
 from petflame.trial.cohort import Cohort
-from petflame.trial.estimates import NotEstimable
+from petflame.trial.estimates import LEVEL, NotEstimable
 from petflame.trial.tables import ARMS
 
 RESPONDERS = (
     "Patients whose follow-up fell by more than the repeatability band. A dichotomised measure is weak "
     "and counts noise in both arms; it is no estimate of the effect."
+)
+BAND_CHECK = (
+    "Control patients whose band leaves zero out, with the exact interval of their share; the implied CV is that of "
+    "the control arm's ln(Y_F / Y_B), SD / sqrt(2), and holds the course of the disease too."
 )
 COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
@@ -63,6 +68,46 @@ def patient_changes(cohort: Cohort, repeatability: Repeatability) -> pd.DataFram
 def write_patient_changes(out: Path, table: pd.DataFrame) -> None:
     """Write ``patient_changes.tsv`` with its column dictionary."""
     write_tsv(StudyOut(out).patient_changes, table, COLUMNS)
+
+
+def band_check(table: pd.DataFrame, repeatability: Repeatability) -> BandCheck:
+    """Hold the band against the control arm, which no drug changed: 5 in 100 should lie outside.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `patient_changes`, with arms.
+    repeatability : Repeatability
+    """
+
+    def estimate() -> dict[str, Any]:
+        own = table[table["arm"] == "control"]
+        if len(own) < 3:
+            raise NotEstimable(f"the control arm has {len(own)} patients with both visits")
+        outside, n = int((own["verdict"] != "within noise").sum()), len(own)
+        low, high = (float(v) for v in stats.binomtest(outside, n).proportion_ci(LEVEL, "exact"))
+        change = np.log(own["tbr_max_followup"].to_numpy(float) / own["tbr_max_baseline"].to_numpy(float))
+        implied = math.sqrt(math.expm1(float(change.var(ddof=1)) / 2))
+        too_narrow = low > 1 - LEVEL
+        words = (
+            f"In the control arm {outside} of {n} patients lie outside the band; 5 in 100 would if it held all that "
+            f"differs between two visits. The control arm's own changes imply a within-subject CV of "
+            f"{100 * implied:.1f} %, against {100 * repeatability.within_subject_cv:.1f} % behind the band."
+        )
+        words += (
+            " The band is too narrow for this study: do not call single patients changed by it." if too_narrow else ""
+        )
+        return {
+            "outside": outside,
+            "n": n,
+            "low": low,
+            "high": high,
+            "implied_within_subject_cv": implied,
+            "too_narrow": too_narrow,
+            "sentence": words,
+        }
+
+    return block(BandCheck, estimate, definition=BAND_CHECK)
 
 
 def compare_counts(active: tuple[int, int], control: tuple[int, int]) -> dict[str, Any]:

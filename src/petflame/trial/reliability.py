@@ -15,6 +15,7 @@ from petflame import __version__
 from petflame.errors import FaultList, InputRefused
 from petflame.files import sha256, write_json
 from petflame.outside import calling
+from petflame.repeatability import Repeated
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, attempt, is_constant
 from petflame.trial.tables import read_readings
 
@@ -180,7 +181,12 @@ def repeatability(values: Matrix) -> dict[str, Any]:
 
 
 def reliability(
-    readings: Path, out: Path, *, log: bool = False, provenance: dict[str, Any] | None = None
+    readings: Path,
+    out: Path,
+    *,
+    repeated: Repeated | None = None,
+    log: bool = False,
+    provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Analyse repeated readings and write ``reliability.json``.
 
@@ -191,6 +197,8 @@ def reliability(
         every rater are listed and left out.
     out : Path
         Folder for the result.
+    repeated : {'scan_rescan', 'reading'}, optional
+        What was repeated. Only scans may give the band of one patient's change; where it is not said, none does.
     log : bool
         Analyse natural logarithms; differences are then also given as percent.
 
@@ -205,6 +213,7 @@ def reliability(
     values = np.log(raw) if log else raw
     raters = [str(c) for c in table.columns]
     document: dict[str, Any] = {
+        "repeated": repeated,
         "subjects": len(table),
         "raters": raters,
         "scale": "natural logarithm" if log else "as given",

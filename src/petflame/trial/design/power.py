@@ -12,7 +12,7 @@ from scipy import stats
 from petflame import __version__
 from petflame.errors import InputRefused
 from petflame.files import write_json
-from petflame.repeatability import read_within_subject_cv
+from petflame.repeatability import read_within_subject
 from petflame.trial.choices import SEED
 from petflame.trial.design.simulated_trials import Design, run_trials
 
@@ -84,7 +84,7 @@ def power(
             "trials is below 100 or the target power not within 0.05 to 1", "power", "mend the values"
         )
     if reliability is not None:
-        design["measurement_cv"] = read_within_subject_cv(reliability)
+        design["measurement_cv"] = read_within_subject(reliability).cv
     chosen = Design(patients_per_arm=patients_per_arm, effect_percent=effect_percent, dropout=dropout, **design)
     chosen.check()
     with_effect = run_trials(chosen, trials, seed)
