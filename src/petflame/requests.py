@@ -123,8 +123,11 @@ def analyse_request(
     study_id: str,
     analysis_set: str | None = None,
 ) -> Request:
-    """Return what the analysis of the arms depends on."""
-    roles = ("allocation", "participants", "reliability")
+    """Return what the analysis of the arms depends on.
+
+    What is not given follows from the sealed plan, whose content counts.
+    """
+    roles = ("allocation", "participants", "reliability", "plan")
     sources = {role: Source.of(path) for role, path in tables.given.items() if role in roles}
     sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables.collected) if path is not None}
     options = {

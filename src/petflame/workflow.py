@@ -39,6 +39,7 @@ from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
 from petflame.trial.choices import TrialTables
+from petflame.trial.plan.sealing import SEALED
 
 SIMULATED = "simulated"
 
@@ -180,6 +181,7 @@ class Workflow:
             exclusions=out.exclusions,
             reliability=self._reliability,
             variations=out.variations,
+            plan=self.table(SEALED),
         )
         request = analyse_request(given, protocol, self._strata, self._study_id)
         yield self._job(request, "trial", out.step("analyse"), out.analysed, tables)

@@ -14,6 +14,7 @@ from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS
 from petflame.steps import clear, step
 
+UNKNOWN = "UNKNOWN"
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
 
@@ -34,11 +35,18 @@ def analyse(
     ] = None,
     analysis_set: Annotated[
         Literal["all_measured", "comparable"] | None,
-        typer.Option(help="Pairs that enter the primary analysis; default is the protocol's."),
+        typer.Option(help="Pairs that enter the primary analysis; default is the sealed plan's, else the protocol's."),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="sap.sealed.json",
+            help="The sealed analysis plan; default is the one beside the allocation or the participants.",
+        ),
     ] = None,
     protocol: ProtocolFile = None,
     reliability_file: ReliabilityFile = None,
-    study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = "UNKNOWN",
+    study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = UNKNOWN,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -48,14 +56,15 @@ def analyse(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.protocol import load_protocol
-    from petflame.repeatability import Repeatability
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
     from petflame.trial.choices import AnalysisChoices, TrialTables
+    from petflame.trial.plan.sealing import plan_beside
 
     chosen = load_protocol(protocol)
     console = Console(log_json, record)
-    tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations)
+    sealed = plan or plan_beside(allocation, participants)
+    tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations, sealed)
     refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console) as outcome:
@@ -63,14 +72,7 @@ def analyse(
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.
             clear("outcomes", out)
-        choices = AnalysisChoices(
-            strata=columns,
-            analysis_set=analysis_set or chosen.analysis_set,
-            target_vessels=chosen.summary.target_vessels,
-            repeatability=Repeatability.of(chosen.change),
-            about_variations={v.name: v.about for v in chosen.sensitivity},
-            study_id=study_id,
-        )
+        choices = AnalysisChoices.of(chosen, sealed, columns, analysis_set, study_id)
         result = run(tables, out, choices, chosen.stamp)
         primary = result["primary"]
         if primary is None:
@@ -82,8 +84,11 @@ def analyse(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
                 f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % ({limits})"
             )
-            for note in result["notes"]:
-                console.warn(note)
+        console.say(result["plan"]["sentence"])
+        for deviation in result["plan"]["deviations"]:
+            console.warn(f"deviates from the plan: {deviation['item']}: {deviation['planned']} -> {deviation['done']}")
+        for note in result["notes"]:
+            console.warn(note)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import numpy as np
 
 from petflame import __version__
 from petflame.files import sha256, write_json
+from petflame.repeatability import SCAN_RESCAN
 from petflame.trial import patients
 from petflame.trial.arms import secondary
 from petflame.trial.arms.ancova import primary_record
@@ -28,12 +29,13 @@ from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import NotEstimable
 from petflame.trial.flow import consort
 from petflame.trial.parts import Parts
+from petflame.trial.plan.multiplicity import key_secondary_tests
 from petflame.trial.tables import ARMS
 
 # What a blinded analysis leaves null.
 OF_THE_ARMS = (
     *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls"),
-    *("band_check", "responders"),
+    *("band_check", "responders", "key_secondary"),
 )
 
 
@@ -67,7 +69,9 @@ def analyse(
     noise = parts("reliability", lambda: choices.repeatability.measured(tables.reliability), choices.repeatability)
     changes = patients.patient_changes(cohort, noise)
     analysed = changes[changes["participant_id"].isin(cohort.analysed["participant_id"])]
+    plan = choices.plan_record("assumed" if noise.assumed else SCAN_RESCAN)
     document: dict[str, Any] = {
+        "plan": plan,
         "primary": None,
         "primary_reason": None,
         "pooled": pooled(cohort),
@@ -79,6 +83,10 @@ def analyse(
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, choices, out, parts)
+        primary_p = document["primary"] and document["primary"]["p"]
+        measured = {name: found for name, found in document["endpoints"].items() if found is not None}
+        compared = {"vessel_mean": document["vessel_mean"], **document["vessels"], **measured}
+        document["key_secondary"] = key_secondary_tests(plan, primary_p, compared)
         document["band_check"] = parts("band", lambda: patients.band_check(analysed, noise), None)
         document["responders"] = parts("responders", lambda: patients.responders(analysed, noise), None)
     if (varied := tables.variations) is not None:

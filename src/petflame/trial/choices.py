@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from petflame.anatomy import TARGET_VESSELS
-from petflame.protocol import ChangeRules
+from petflame.protocol import ChangeRules, Protocol
 from petflame.repeatability import Repeatability
+from petflame.trial.plan.blocks import PlanRecord
+from petflame.trial.plan.deviations import plan_record
+from petflame.trial.plan.model import KeySecondary, Resampling
+from petflame.trial.plan.sealing import SealedPlan, read_plan
 
 AnalysisSet = Literal["all_measured", "comparable"]
-SEED = 4241601
-PERMUTATIONS = 20000
+SEED, PERMUTATIONS = Resampling().seed, Resampling().permutations
+UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class TrialTables:
         A ``reliability.json``; its within-subject CV goes before the one configured.
     variations : Path, optional
         The study's ``variations.tsv``: the effect under every variation of the measurement.
+    plan : Path, optional
+        The sealed analysis plan (``sap.sealed.json``), which the analysis follows and is held against.
     """
 
     patients: Path
@@ -45,6 +51,7 @@ class TrialTables:
     exclusions: Path | None = None
     reliability: Path | None = None
     variations: Path | None = None
+    plan: Path | None = None
 
     @property
     def given(self) -> dict[str, Path]:
@@ -77,6 +84,10 @@ class AnalysisChoices:
         Of the permutation test; the bootstrap uses seed + 1, the imputation seed + 2.
     study_id : str
         Identifier of the study in the CDISC datasets.
+    protocol : Protocol
+        The measurement protocol in use.
+    sealed : SealedPlan, optional
+        The plan that was sealed before the arms were known.
     """
 
     strata: tuple[str, ...] = ()
@@ -86,4 +97,56 @@ class AnalysisChoices:
     about_variations: Mapping[str, str] = field(default_factory=dict)
     seed: int = SEED
     permutations: int = PERMUTATIONS
-    study_id: str = "UNKNOWN"
+    study_id: str = UNKNOWN
+    protocol: Protocol = field(default_factory=Protocol)
+    sealed: SealedPlan | None = None
+
+    @classmethod
+    def of(
+        cls,
+        protocol: Protocol,
+        plan: Path | None = None,
+        strata: tuple[str, ...] = (),
+        analysis_set: AnalysisSet | None = None,
+        study_id: str = UNKNOWN,
+    ) -> AnalysisChoices:
+        """Take what is given, else what the sealed plan says, else the protocol's.
+
+        Raises
+        ------
+        InputRefused
+            When the plan is not as it was sealed.
+        """
+        sealed = None if plan is None else read_plan(plan)
+        planned = None if sealed is None else sealed.plan
+        resampling = Resampling() if planned is None else planned.resampling
+        return cls(
+            strata=strata or (() if planned is None else planned.strata),
+            analysis_set=analysis_set or (protocol.analysis_set if planned is None else planned.analysis_set),
+            target_vessels=protocol.summary.target_vessels,
+            repeatability=Repeatability.of(protocol.change),
+            about_variations={v.name: v.about for v in protocol.sensitivity},
+            seed=resampling.seed,
+            permutations=resampling.permutations,
+            study_id=planned.study_id if planned is not None and study_id == UNKNOWN else study_id,
+            protocol=protocol,
+            sealed=sealed,
+        )
+
+    @property
+    def key_secondary(self) -> tuple[str, ...]:
+        """What is tested after the primary, in order."""
+        planned = KeySecondary() if self.sealed is None else self.sealed.plan.key_secondary
+        return planned.in_order(self.target_vessels)
+
+    def plan_record(self, within_subject: str) -> PlanRecord:
+        """Return the ``plan`` block of the analysis; `within_subject` is what the band rests on."""
+        done = {
+            "study": self.study_id,
+            "analysis set": self.analysis_set,
+            "strata": list(self.strata),
+            "variation behind one patient's band": within_subject,
+            "seed": self.seed,
+            "permutations": self.permutations,
+        }
+        return plan_record(self.sealed, self.protocol, done, self.key_secondary)

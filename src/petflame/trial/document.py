@@ -25,6 +25,7 @@ from petflame.trial.blocks import (
     SetAside,
 )
 from petflame.trial.endpoints import ENDPOINTS, NEGATIVE_CONTROLS
+from petflame.trial.plan.blocks import KeySecondaryTests, PlanRecord
 
 if TYPE_CHECKING:
     Endpoints = dict[str, Any]
@@ -39,6 +40,7 @@ else:
 class ArmsDocument(TypedDict):
     """Result of the arm analysis; differences are active minus control."""
 
+    plan: PlanRecord
     primary: Primary | None
     pooled: Pooled
     patients: Patients
@@ -48,6 +50,7 @@ class ArmsDocument(TypedDict):
     vessels: dict[str, Vessel] | None
     mixed: Mixed | None
     vessel_mean: VesselMean | None
+    key_secondary: KeySecondaryTests | None
     endpoints: Endpoints | None
     negative_controls: NegativeControls | None
     band_check: BandCheck | None

@@ -1,0 +1,194 @@
+"""The plan's files in a study: the draft, its words, and the seal over plan and protocol before an allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from petflame import __version__
+from petflame.errors import Fault, FaultList, InputRefused
+from petflame.files import write_json, write_text
+from petflame.outside import calling, read_yaml
+from petflame.protocol import Protocol, validation_faults
+from petflame.seal import read_sealed, sealed
+from petflame.trial.plan.draft import draft_plan, plan_words
+from petflame.trial.plan.model import AnalysisPlan
+
+PLAN, WORDS, SEALED = "sap.yaml", "sap.md", "sap.sealed.json"
+HEADER = (
+    "# Statistical analysis plan, the form that is sealed (petflame sap seal). Change what your trial does otherwise,\n"
+    "# run `petflame sap` again to renew sap.md, and seal it before an allocation exists.\n"
+)
+
+
+@dataclass(frozen=True)
+class SealedPlan:
+    """A plan as it was sealed.
+
+    Attributes
+    ----------
+    plan : AnalysisPlan
+    protocol : mapping
+        Every choice of the measurement protocol that was sealed with it.
+    protocol_sha256 : str
+    petflame : str
+        Version that the plan was sealed with.
+    sealed_on : str or None
+        Day, as the sealing machine told it.
+    seal : str
+        SHA-256 of all of this.
+    amendments : tuple of str
+        Reasons of those that came after the first seal.
+    """
+
+    plan: AnalysisPlan
+    protocol: Mapping[str, Any]
+    protocol_sha256: str
+    petflame: str
+    sealed_on: str | None
+    seal: str
+    amendments: tuple[str, ...] = ()
+
+
+def draft(study: Path, study_id: str, protocol: Protocol) -> bool:
+    """Write ``sap.yaml`` where there is none, and ``sap.md`` from it; return whether it was drafted now.
+
+    Raises
+    ------
+    InputRefused
+        When the folder does not exist, or a plan that lies there cannot be read.
+    """
+    import yaml
+
+    if not study.is_dir():
+        raise InputRefused.of("there is no such folder", str(study), "name the folder of the study's tables")
+    path, new = study / PLAN, not (study / PLAN).exists()
+    if new:
+        document = draft_plan(study_id, protocol).model_dump(mode="json")
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+        write_text(path, HEADER + text)
+    write_text(study / WORDS, plan_words(load_plan(path), protocol))
+    return new
+
+
+def load_plan(path: Path) -> AnalysisPlan:
+    """Read ``sap.yaml``.
+
+    Raises
+    ------
+    InputRefused
+        When it is absent, or with every unknown key and bad value.
+    """
+    from petflame.trial.arms.sensitivity import SENSITIVITY
+
+    where = calling(path, "the analysis plan")
+    document = read_yaml(path, where=where, remedy="draft one with `petflame sap STUDY`")
+    if not isinstance(document, dict):
+        raise InputRefused.of("it is not a mapping of choices", where, "draft one with `petflame sap STUDY`")
+    try:
+        plan = AnalysisPlan.model_validate({str(k): v for k, v in document.items()})
+    except ValidationError as error:
+        raise InputRefused(validation_faults(error, where)) from None
+    known = [s.name for s in SENSITIVITY]
+    unknown = [name for name in plan.sensitivity if name not in known]
+    if unknown:
+        what = f"the sensitivity analyses {', '.join(unknown)} do not exist"
+        raise InputRefused.of(what, where, f"name some of {', '.join(known)}")
+    return plan
+
+
+def seal_plan(study: Path, protocol: Protocol, amend: str | None = None, today: str | None = None) -> SealedPlan:
+    """Seal the study's plan with the protocol, and write ``sap.sealed.json``.
+
+    Parameters
+    ----------
+    study : Path
+    protocol : Protocol
+        That the results will be measured by.
+    amend : str, optional
+        Why a plan that is already sealed changes; the earlier seal is kept inside the new one.
+    today : str, optional
+        ISO day to note.
+
+    Raises
+    ------
+    InputRefused
+        When an allocation lies in the study, the strata are no columns of its participants, there is no plan, or a
+        seal exists and no reason to amend it is given.
+    """
+    plan = load_plan(study / PLAN)
+    faults = FaultList()
+    if any(p.name.lower() == "allocation.tsv" for p in study.iterdir()):
+        what = "an allocation lies in the study: a plan that is sealed now was not fixed before the arms could be known"
+        faults.add(what, str(study / "allocation.tsv"), "seal the plan before the allocation is put there")
+    faults.extend(_unknown_columns(study, plan))
+    earlier: list[dict[str, Any]] = []
+    if (study / SEALED).exists():
+        before = read_sealed(study / SEALED, "put the sealed plan back as it was")
+        if amend is None:
+            faults.add("a sealed plan exists", str(study / SEALED), 'give `--amend "why"` to seal an amended one')
+        earlier = [*before.get("earlier", []), {"seal": before["seal"], "sealed_on": before.get("sealed_on")}]
+        earlier[-1]["amended_because"] = amend
+    elif amend is not None:
+        faults.add("there is no sealed plan to amend", str(study), "leave `--amend` out")
+    faults.raise_if_any()
+    write_text(study / WORDS, plan_words(plan, protocol))
+    document = sealed(
+        {
+            "plan": plan.model_dump(mode="json"),
+            "protocol": protocol.as_dict(),
+            "protocol_sha256": protocol.digest,
+            "petflame": __version__,
+            "sealed_on": today,
+            "earlier": earlier,
+        }
+    )
+    write_json(study / SEALED, document)
+    return read_plan(study / SEALED)
+
+
+def _unknown_columns(study: Path, plan: AnalysisPlan) -> list[Fault]:
+    """Return a fault where the strata are no columns of ``participants.tsv``."""
+    from petflame.files import read_tsv
+
+    table = study / "participants.tsv"
+    if not plan.strata or not table.exists():
+        return []
+    columns = list(map(str, read_tsv(table).columns))
+    unknown = [s for s in plan.strata if s not in columns]
+    remedy = f"name strata among its columns: {', '.join(columns)}"
+    return [Fault(f"the plan's strata {', '.join(unknown)} are no columns", calling(table), remedy)] if unknown else []
+
+
+def read_plan(path: Path) -> SealedPlan:
+    """Read a sealed plan.
+
+    Raises
+    ------
+    InputRefused
+        When it is absent, was changed after it was sealed, or is no plan.
+    """
+    document = read_sealed(path, "put the sealed plan back as it was; a plan is never edited after its seal")
+    try:
+        return SealedPlan(
+            AnalysisPlan.model_validate(document["plan"]),
+            document["protocol"],
+            document["protocol_sha256"],
+            document["petflame"],
+            document["sealed_on"],
+            document["seal"],
+            tuple(str(item["amended_because"]) for item in document["earlier"]),
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        what = f"it is no sealed plan ({type(error).__name__})"
+        raise InputRefused.of(what, str(path), "seal a plan with `petflame sap seal STUDY`") from None
+
+
+def plan_beside(*tables: Path | None) -> Path | None:
+    """Return the sealed plan that lies beside one of the study's tables."""
+    found = [t.parent / SEALED for t in tables if t is not None and (t.parent / SEALED).is_file()]
+    return found[0] if found else None
