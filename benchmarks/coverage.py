@@ -15,7 +15,8 @@ import numpy as np
 
 from petflame.trial.arms.mixed import fit_random_intercept
 from petflame.trial.choices import SEED
-from petflame.trial.design.simulated_trials import Design, run_trials, simulate_trials
+from petflame.trial.design.plan import Design
+from petflame.trial.design.simulated_trials import run_trials, simulate_trials
 
 
 def mixed_rejection(design: Design, trials: int, seed: int) -> tuple[float, float]:

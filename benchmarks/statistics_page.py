@@ -14,7 +14,8 @@ from coverage import mixed_rejection
 
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import SEED, AnalysisChoices, TrialTables
-from petflame.trial.design.simulated_trials import Design, run_trials
+from petflame.trial.design.plan import Design
+from petflame.trial.design.simulated_trials import run_trials
 from petflame.trial.events.outcomes import outcomes
 
 GOOD, MISSED, TRUTH = "#4878a8", "#c8452c", "#202020"
