@@ -156,7 +156,7 @@ def power(
     ] = None,
     interim: Annotated[
         Path | None,
-        typer.Option(metavar="PATIENTS.tsv", help="Table of the running trial, no arms: sample size again, blinded."),
+        typer.Option(metavar="PATIENTS.tsv", help="Running trial, no arms: sample size again, blinded."),
     ] = None,
     strata: Annotated[
         str, typer.Option(metavar="COLUMN,...", help="With --interim: strata of the primary model.")
@@ -172,7 +172,8 @@ def power(
 ) -> None:
     """Design a trial: power by simulation, with the index vessel chosen anew in every trial.
 
-    With --interim the residual SD of the running trial, arms unknown, gives the sample size again.
+    With --interim the residual SD of the running trial, arms unknown, gives the sample size again; the other options
+    then are what was planned.
 
     Example: petflame power --patients-per-arm 40 --effect-percent -6
     """

@@ -88,12 +88,12 @@ def test_a_wider_sd_than_planned_asks_for_more(tables):
 
 def test_tables_that_name_the_arms_are_refused(tables):
     trial = tables.trial()
-    told = trial["patients"].assign(Arm=trial["allocation"]["arm"])
+    told = trial["patients"].assign(Arm_code=np.tile(["A", "B"], 10))
     people = trial["allocation"].rename(columns={"arm": "given"}).replace({"active": "Verum", "control": "Placebo"})
     with pytest.raises(InputRefused) as refused:
         power(interim=Interim(tables.write("told", told), tables.write("people", people)), trials=100)
     assert {with_names(f.what).split(" names")[0] for f in refused.value.faults} == {
-        "the column 'Arm'",
+        "the column 'Arm_code'",
         "the column 'given'",
     }
     with pytest.raises(InputRefused, match="names the arms"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,9 @@ from petflame.typed import as_written
 
 # With fewer the 95 % limits of the SD lie more than a factor of three apart.
 LEAST_PARTICIPANTS = 10
-# How allocation tables name the arm, and what they write there.
-ARM_COLUMNS = {"allocated", "allocation", "arm", "group", "rx", "treatment", "treatment_arm", "trt", "trta", "trtp"}
-ARM_COLUMNS |= {"randomisation", "randomised_to", "randomization", "randomized_to", "trt01a", "trt01p"}
+# How allocation tables name the arm, any word of the column's name, and what they write there.
+ARM_COLUMNS = {"allocated", "allocation", "arm", "arms", "group", "randomisation", "randomised", "randomization"}
+ARM_COLUMNS |= {"randomized", "rx", "treatment", "trt", "trta", "trtp", "trt01a", "trt01p"}
 ARM_WORDS = {"active", "control", "drug", "intervention", "placebo", "treated", "treatment", "verum"}
 DEFINITION = (
     "lumped: residual SD of Y_F ~ Y_B (+ strata) over all participants without the arm, chi-square interval as if "
@@ -95,7 +96,8 @@ def refuse_arms(interim: Interim) -> None:
         table = read_tsv(path)
         for column in table.columns:
             held = {str(v).strip().lower() for v in table[column].dropna()}
-            if str(column).strip().lower() in ARM_COLUMNS or (held and held <= ARM_WORDS):
+            words = set(re.split(r"[^a-z0-9]+", str(column).lower()))
+            if words & ARM_COLUMNS or (held and held <= ARM_WORDS):
                 what = f"the column {as_written(column, 'of another name')} names the arms"
                 faults.add(
                     f"{what}, and blinded re-estimation must not see them", calling(path), "give the table without it"
