@@ -15,7 +15,8 @@ import numpy as np
 
 from petflame.trial.arms.mixed import fit_random_intercept
 from petflame.trial.choices import SEED
-from petflame.trial.design.simulated_trials import Design, run_trials, simulate_trials
+from petflame.trial.design.plan import Design
+from petflame.trial.design.simulated_trials import run_trials, simulate_trials
 
 
 def mixed_rejection(design: Design, trials: int, seed: int) -> tuple[float, float]:
@@ -51,11 +52,15 @@ def main() -> int:
             f"{implied['baseline_mean']:.3f} (SD {implied['baseline_sd']:.3f}), residual SD "
             f"{implied['residual_sd']:.3f}, control arm's change {implied['control_change_without_drug']:+.3f}"
         )
-        print(f"{'endpoint':32s} {'rejected %':>10s} {'coverage %':>10s} {'mean':>9s} {'SD':>8s} {'mean SE':>8s}")
+        columns = ("rejected %", "coverage %", "mean", "SD", "mean SE", "residual SD")
+        print(f"{'endpoint':32s} " + " ".join(f"{column:>11s}" for column in columns))
         for name, row in found.items():
+            # What is found anew among active sections has no true difference; the percent has no residual SD.
+            covered = 100 * row["coverage"] if row["coverage"] is not None else np.nan
+            sd = row["residual_sd"] if row["residual_sd"] is not None else np.nan
             print(
-                f"{name:32s} {100 * row['rejection']:10.2f} {100 * row['coverage']:10.2f} {row['estimate_mean']:9.4f} "
-                f"{row['estimate_sd']:8.4f} {row['se_mean']:8.4f}"
+                f"{name:32s} {100 * row['rejection']:11.2f} {covered:11.2f} {row['estimate_mean']:11.4f} "
+                f"{row['estimate_sd']:11.4f} {row['se_mean']:11.4f} {sd:11.4f}"
             )
         for name in ("index_ancova", "index_adjusted_percent"):
             good &= 0.94 <= found[name]["coverage"] <= 0.96

@@ -14,7 +14,8 @@ from coverage import mixed_rejection
 
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import SEED, AnalysisChoices, TrialTables
-from petflame.trial.design.simulated_trials import Design, run_trials
+from petflame.trial.design.plan import Design
+from petflame.trial.design.simulated_trials import run_trials
 from petflame.trial.events.outcomes import outcomes
 
 GOOD, MISSED, TRUTH = "#4878a8", "#c8452c", "#202020"
@@ -28,6 +29,12 @@ NAMES = {
     "mds_locked_ancova": "difference, worst segment locked at baseline",
     "mds_refound_ancova": "difference, worst segment found anew",
     "active_locked_ancova": "difference, sections active at baseline",
+    "active_refound_ancova": "difference, sections active at each visit",
+    "active_fraction_ancova": "difference, share of active sections",
+    "csuv_max_ancova": "difference, SUVmax less blood pool",
+    "aorta_ascending_ancova": "difference, ascending aorta alone",
+    "carotid_right_ancova": "difference, right carotid alone",
+    "carotid_left_ancova": "difference, left carotid alone",
 }
 
 
@@ -155,7 +162,7 @@ def coverage_text(trials: int) -> str:
     for name, words in NAMES.items():
         a, b = without[name], found[name]
         cells = (a["rejection"], a["coverage"], b["rejection"], b["coverage"])
-        lines.append(f"| {words} | {' | '.join(f'{100 * v:.2f}' for v in cells)} |")
+        lines.append(f"| {words} | {' | '.join('none' if v is None else f'{100 * v:.2f}' for v in cells)} |")
     rejected, covered = mixed_rejection(null, 2000, SEED + 2)
     lines.append(f"| mixed model, Kenward-Roger (2000 trials) | {100 * rejected:.2f} | {100 * covered:.2f} | | |")
     spread = 100 * np.sqrt(0.05 * 0.95 / np.array([trials, 2000]))

@@ -168,17 +168,42 @@ def power(
     dropout: Annotated[float, typer.Option(help="Share without follow-up.")] = 0.0,
     trials: Annotated[int, typer.Option(min=100, help="Simulated trials.")] = 2000,
     reliability_file: Annotated[
-        Path | None, typer.Option("--reliability", help="reliability.json: gives the measurement's variation.")
+        Path | None,
+        typer.Option("--reliability", help="reliability.json of repeated scans: gives the within-subject variation."),
     ] = None,
+    interim: Annotated[
+        Path | None,
+        typer.Option(metavar="PATIENTS.tsv", help="Running trial, no arms: sample size again, blinded."),
+    ] = None,
+    strata: Annotated[
+        str, typer.Option(metavar="COLUMN,...", help="With --interim: strata of the primary model.")
+    ] = "",
+    participants: Annotated[
+        Path | None, typer.Option(metavar="PARTICIPANTS.tsv", help="With --interim: holds the strata.")
+    ] = None,
+    analysis_set: Annotated[
+        Literal["all_measured", "comparable"], typer.Option(help="With --interim: pairs of the primary analysis.")
+    ] = "all_measured",
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for power.json.")] = None,
     log_json: LogJson = False,
 ) -> None:
     """Design a trial: power by simulation, with the index vessel chosen anew in every trial.
 
+    With --interim the residual SD of the running trial, arms unknown, gives the sample size again; the other options
+    then are what was planned.
+
     Example: petflame power --patients-per-arm 40 --effect-percent -6
     """
+    from petflame.chain import refuse_changed_tables
+    from petflame.errors import InputRefused
     from petflame.trial.design.power import power as run
+    from petflame.trial.design.reestimation import Interim
+    from petflame.trial.design.words import lines
 
+    if interim is None and (strata or participants is not None):
+        raise InputRefused.of("strata belong to an interim table", "--strata", "give --interim PATIENTS.tsv too")
+    refuse_changed_tables((interim,))
+    columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     console = Console(log_json)
     result = run(
         out,
@@ -187,9 +212,7 @@ def power(
         dropout=dropout,
         trials=trials,
         reliability=reliability_file,
+        interim=None if interim is None else Interim(interim, participants, columns, analysis_set),
     )
-    for name, item in result["power"].items():
-        console.say(
-            f"{name}: power {100 * item['rejection']:.1f} % (Monte Carlo SE {100 * item['monte_carlo_se']:.1f}), "
-            f"type I error {100 * result['type_i_error'][name]['rejection']:.1f} %"
-        )
+    for line in lines(result):
+        console.say(line)

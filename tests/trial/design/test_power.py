@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
+from petflame.anatomy import TARGET_VESSELS
 from petflame.errors import InputRefused
-from petflame.trial.design.batch import batch_ancova
+from petflame.trial.design.batch import batch_ancova, holm
+from petflame.trial.design.plan import Design
 from petflame.trial.design.power import power
-from petflame.trial.design.simulated_trials import Design, run_trials
+from petflame.trial.design.simulated_trials import run_trials
+from petflame.trial.design.words import lines
+from petflame.trial.endpoints import ENDPOINTS, PRIMARY
 
 
 def test_power_finds_effect_size_and_regression_to_the_mean(tmp_path):
@@ -66,7 +72,90 @@ def test_more_patients_give_more_power():
     assert few < many
 
 
-def test_reliability_study_sets_the_measurement_cv(tmp_path):
-    (tmp_path / "reliability.json").write_text('{"within_subject_cv": 0.08}')
-    found = power(reliability=tmp_path / "reliability.json", trials=100)
-    assert found["design"]["measurement_cv"] == 0.08
+def test_every_declared_endpoint_stands_in_the_document_with_its_sd_or_a_reason(tmp_path):
+    power(tmp_path, trials=100, active_threshold=8.0)
+    found = json.loads((tmp_path / "power.json").read_text())
+    assert list(found["endpoints"]) == [PRIMARY.name, *(e.name for e in ENDPOINTS)]
+    assert list(found["vessels"]) == list(TARGET_VESSELS)
+    for name, item in (found["endpoints"] | found["vessels"]).items():
+        # No section of any vessel reaches a TBR of 8: what selects active ones has nothing to test.
+        if name.startswith("active"):
+            assert "0 % of the simulated trials" in item["reason"]
+            assert item["power"] is item["residual_sd"] is item["per_arm"] is None
+        else:
+            assert item["reason"] is None
+            assert item["residual_sd"] > 0
+            assert item["per_arm"] >= 2
+            assert item["power"] == found["power"][item["test"]]["rejection"]
+    assert found["endpoints"]["tbr_max"]["residual_sd"] == found["implied"]["residual_sd"]
+    assert found["sample_size"]["per_arm"] == found["endpoints"]["tbr_max"]["per_arm"]
+
+
+def test_an_endpoint_declared_but_not_simulated_says_so(monkeypatch):
+    new = replace(ENDPOINTS[0], name="wall_volume")
+    monkeypatch.setattr("petflame.trial.design.endpoint_power.ENDPOINTS", (*ENDPOINTS, new))
+    item = power(trials=100)["endpoints"]["wall_volume"]
+    assert item["power"] is None
+    assert "does not make this endpoint" in item["reason"]
+
+
+def test_all_tests_keep_their_type_i_error_and_intervals_hold_the_truth():
+    for effect in (0.0, -15.0):
+        found = run_trials(Design(effect_percent=effect), 1500, 8)
+        del found["index"]
+        for name, row in found.items():
+            if effect == 0:
+                assert row["rejection"] == pytest.approx(0.05, abs=0.025), name
+                assert row["true_difference"] == 0
+            if row["coverage"] is None:
+                assert name == "active_refound_ancova"
+            else:
+                assert row["coverage"] == pytest.approx(0.95, abs=0.025), name
+                assert row["estimate_mean"] == pytest.approx(row["true_difference"], abs=0.25 * row["se_mean"]), name
+
+
+@pytest.mark.parametrize("name", ["tbr_max", "csuv_max"])
+def test_the_number_asked_for_has_the_power_it_was_asked_for(name):
+    item = power(trials=500)["endpoints"][name]
+    there = run_trials(Design(patients_per_arm=item["per_arm"]), 1500, 5)[item["test"]]
+    assert there["rejection"] == pytest.approx(0.8, abs=0.04)
+
+
+def test_blood_pool_differs_between_visits_as_published():
+    # SUVmax less blood pool of an unchanging ratio of 2 is blood pool itself.
+    steady = Design(vessel_means=(2.0,), between_patient_sd=1e-6, between_vessel_sd=0, visit_cv=0, measurement_cv=0)
+    row = run_trials(replace(steady, effect_percent=0.0), 500, 3)["csuv_max_ancova"]
+    between, within = (1.55**2 * np.expm1(cv**2) for cv in (steady.blood_pool_cv, steady.blood_pool_visit_cv))
+    assert np.sqrt(2 * within) == pytest.approx(0.42, abs=0.01)
+    total = between + within + between * within / 1.55**2
+    assert row["residual_sd"] == pytest.approx(np.sqrt(total - between**2 / total), rel=0.02)
+
+
+def test_a_trial_that_cannot_be_fitted_is_no_number_and_leaves_the_others_alone():
+    rng = np.random.default_rng(2)
+    base, follow = rng.normal(2.3, 0.3, (6, 12)), rng.normal(2.2, 0.3, (6, 12))
+    active = np.repeat([1.0, 0.0], 6)
+    known = np.ones((6, 12), dtype=bool)
+    known[1, 6:] = False  # no control
+    known[2, 3:] = False  # three patients
+    base[3] = 2.0  # a baseline that does not vary
+    base[4] = active  # a baseline that is the arm
+    follow[5] = 1.5 * base[5]  # an exact fit
+    found = batch_ancova(base, follow, active, known).difference()
+    alone = batch_ancova(base[:1], follow[:1], active).difference()
+    for key in ("estimate", "se", "p", "low", "high", "sigma"):
+        assert np.isnan(found[key][1:]).all()
+        assert found[key][0] == pytest.approx(alone[key][0], rel=1e-12)
+
+
+def test_holm_is_that_of_statsmodels():
+    p = np.random.default_rng(0).random((50, 4)) ** 3
+    expected = [multipletests(row, method="holm")[1] for row in p]
+    assert holm(p) == pytest.approx(np.array(expected), rel=1e-12)
+
+
+def test_without_residual_variation_there_is_no_number_and_no_crash(tmp_path):
+    found = power(tmp_path, trials=100, effect_percent=0.0, visit_cv=0.0, measurement_cv=0.0)
+    assert found["endpoints"]["tbr_max"]["reason"]
+    assert found["sample_size"]["per_arm"] is None
+    assert list(lines(found))

@@ -21,13 +21,20 @@ class SectionEndpoints:
     ----------
     mds_locked, mds_refound : pair of ndarray
         Worst segment of the index vessel: found at baseline, found anew.
-    active_locked : pair of ndarray
-        Mean over the sections of all vessels that are active at baseline; NaN for a patient with none.
+    active_locked, active_refound : pair of ndarray
+        Mean over the sections of all vessels that are active at baseline, at each visit; NaN for a patient with none.
+    active_fraction : pair of ndarray
+        Share of the sections of all vessels that are active, 0 to 1.
+    untreated_fraction : ndarray, shape (trials, n)
+        That share at follow-up of the same scan without the drug.
     """
 
     mds_locked: tuple[Matrix, Matrix]
     mds_refound: tuple[Matrix, Matrix]
     active_locked: tuple[Matrix, Matrix]
+    active_refound: tuple[Matrix, Matrix]
+    active_fraction: tuple[Matrix, Matrix]
+    untreated_fraction: Matrix
 
 
 def section_endpoints(
@@ -70,11 +77,15 @@ def section_endpoints(
     worst = [_windows(np.take_along_axis(v, index, 2)[:, :, 0], segment) for v in (base, follow)]
     locked = worst[0].argmax(axis=2)[..., None]
     first = worst[0].max(axis=2)
-    active = base >= threshold
+    active, later = base >= threshold, follow >= threshold
+    untreated = follow / effect[None, :, None, None] >= threshold
     return SectionEndpoints(
         mds_locked=(first, np.take_along_axis(worst[1], locked, 2)[..., 0]),
         mds_refound=(first, worst[1].max(axis=2)),
         active_locked=(_mean_of(base, active), _mean_of(follow, active)),
+        active_refound=(_mean_of(base, active), _mean_of(follow, later)),
+        active_fraction=(active.mean(axis=(2, 3)), later.mean(axis=(2, 3))),
+        untreated_fraction=untreated.mean(axis=(2, 3)),
     )
 
 

@@ -3,88 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from petflame.errors import FaultList
-from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
-from petflame.trial.design.batch import batch_ancova, batch_mean_difference
+from petflame.trial.design.batch import batch_ancova, batch_mean_difference, holm
+from petflame.trial.design.plan import Design
 from petflame.trial.design.simulated_sections import section_endpoints
 from petflame.trial.estimates import LEVEL, Matrix, Vector
 
-
-@dataclass(frozen=True)
-class Design:
-    """A two-arm trial of three target vessels, two visits.
-
-    Attributes
-    ----------
-    patients_per_arm : int
-    dropout : float
-        Share without follow-up, lost at random.
-    effect_percent : float
-        True change of TBRmax by the drug, of every vessel, in percent.
-    vessel_means : tuple of float
-        Mean TBRmax (ratio) of ascending aorta, right and left carotid.
-    between_patient_sd, between_vessel_sd : float
-        SD of true TBRmax between patients, and of vessels within a patient (ratio).
-    visit_cv : float
-        Biological and technical variation of a whole visit (fraction).
-    measurement_cv : float
-        Variation of one vessel's measurement (fraction): the reliability study's within-subject CV.
-    sections, segment_sections : int
-        Sections of a vessel, and of its most diseased segment (15 mm).
-    section_sd, section_noise_sd : float
-        SD along a vessel of its sections' true TBRmax, and of what differs between visits (ratio).
-    active_threshold : float
-        TBRmax of an active section.
-
-    Notes
-    -----
-    The defaults give an index vessel of about the published baseline (mean 2.3, SD 0.28) and residual SD (0.257); those
-    of sections make the locked most diseased segment fall without a drug by 3.1 points more than the index vessel, as
-    in simulated null trials (3.9 % against 0.8 %).
-    """
-
-    patients_per_arm: int = PATIENTS_PER_ARM
-    dropout: float = 0.0
-    effect_percent: float = EFFECT_PERCENT
-    vessel_means: tuple[float, ...] = (2.26, 2.08, 2.08)
-    between_patient_sd: float = 0.17
-    between_vessel_sd: float = 0.09
-    visit_cv: float = 0.083
-    measurement_cv: float = 0.05
-    sections: int = 20
-    segment_sections: int = 5
-    section_sd: float = 0.16
-    section_noise_sd: float = 0.13
-    active_threshold: float = 2.0
-
-    def check(self) -> None:
-        """Raise `InputRefused` with every value out of range."""
-        faults = FaultList()
-        if self.patients_per_arm < 3:
-            faults.add(f"{self.patients_per_arm} is fewer than 3", "patients_per_arm", "give at least 3")
-        if not 0 <= self.dropout < 1 or round(self.patients_per_arm * (1 - self.dropout)) < 3:
-            faults.add(f"dropout {self.dropout} leaves fewer than 3 patients an arm", "dropout", "give a share below 1")
-        if not -90 <= self.effect_percent <= 200:
-            faults.add(f"{self.effect_percent} is out of range", "effect_percent", "give percent from -90 to 200")
-        if not self.vessel_means or min(self.vessel_means) <= 0:
-            faults.add("a vessel mean is not positive", "vessel_means", "give ratios above 0")
-        if not 1 <= self.segment_sections <= self.sections:
-            what = f"a segment of {self.segment_sections} in {self.sections} sections is impossible"
-            faults.add(what, "segment_sections", "give whole numbers from 1, the segment no longer than the vessel")
-        if not self.active_threshold > 0:
-            faults.add(f"{self.active_threshold} is not positive", "active_threshold", "give a ratio above 0")
-        variations = ("between_patient_sd", "between_vessel_sd", "visit_cv", "measurement_cv")
-        for field in (*variations, "section_sd", "section_noise_sd"):
-            value = getattr(self, field)
-            if not (math.isfinite(value) and value >= 0):
-                faults.add(f"{value} is negative or not finite", field, "give 0 or more")
-        if not faults and self.visit_cv + self.measurement_cv + self.between_patient_sd == 0:
-            faults.add("nothing varies", "design", "give a variation above 0")
-        faults.raise_if_any()
+# One test in every trial: estimate, se, p, low, high, truth, and where they exist sigma, share and p_holm.
+Test = dict[str, Vector]
+# Where fewer trials than this share can be fitted, the test's figures would be those of a selection.
+_LEAST_FITTED = 0.5
+_FIGURES = (
+    "rejection",
+    "monte_carlo_se",
+    "estimate_mean",
+    "estimate_sd",
+    "se_mean",
+    "coverage",
+    "true_difference",
+    "residual_sd",
+    "share",
+)
 
 
 def simulate_trials(design: Design, trials: int, rng: np.random.Generator) -> tuple[Matrix, Matrix, Vector]:
@@ -114,77 +55,112 @@ def take_index(baseline: Matrix, followup: Matrix) -> tuple[Matrix, Matrix]:
     return np.take_along_axis(baseline, index, 2)[:, :, 0], np.take_along_axis(followup, index, 2)[:, :, 0]
 
 
-def run_trials(design: Design, trials: int, seed: int) -> dict[str, dict[str, float]]:
+def run_trials(design: Design, trials: int, seed: int) -> dict[str, dict[str, float | None]]:
     """Simulate trials and apply every endpoint's test.
 
     Returns
     -------
     dict
-        Of each endpoint: rejection (share with p < 0.05 two-sided), mean estimate, its SD, mean standard error,
-        coverage of the 95 % interval and Monte Carlo error of the rejection; and ``index``, what the design implies.
+        Of each test, over the trials that the model could be fitted to (`estimable`, a share): rejection (share of all
+        trials with p < 0.05 two-sided; one that cannot be fitted does not reject) with its Monte Carlo error, mean
+        estimate, its SD, mean standard error, coverage of the 95 % interval, true difference, residual SD (root mean
+        square over trials, units of the estimate), share of patients with a value; of vessels also the rejection after
+        Holm's correction. None where it does not exist. And ``index``, what the design implies.
     """
-    # Sections have draws of their own, so that the other endpoints do not depend on how many there are.
-    rng, sections = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    parts: list[dict[str, Vector]] = []
+    # Sections and blood pool have draws of their own, so that the other endpoints do not depend on them.
+    rng, sections, pool = (np.random.default_rng(s) for s in (seed, [seed, 1], [seed, 2]))
+    batches: list[dict[str, Test]] = []
+    implied: list[dict[str, Vector]] = []
     left = trials
     while left > 0:
         count = min(left, 500)
-        baseline, followup, active = simulate_trials(design, count, rng)
-        parts.append(
-            _one_batch(baseline, followup, active, design.effect_percent)
-            | _selections(design, baseline, followup, active, sections)
-        )
+        drawn = simulate_trials(design, count, rng)
+        selected, fallen = _selections(design, *drawn, sections)
+        means, known = _means(design, *drawn)
+        batches.append(means | _vessels(design, *drawn) | selected | _less_blood_pool(design, *drawn, pool))
+        implied.append(known | fallen)
         left -= count
-    joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    found: dict[str, dict[str, float]] = {}
-    for name in dict.fromkeys(key.split("|")[0] for key in joined):
-        columns = {key.split("|")[1]: v for key, v in joined.items() if key.startswith(f"{name}|")}
-        if name == "index":
-            found[name] = {key: float(v.mean()) for key, v in columns.items()}
-            continue
-        rejection = float((columns["p"] < 1 - LEVEL).mean())
-        found[name] = {
-            "rejection": rejection,
-            "monte_carlo_se": math.sqrt(rejection * (1 - rejection) / trials),
-            "estimate_mean": float(columns["estimate"].mean()),
-            "estimate_sd": float(columns["estimate"].std(ddof=1)),
-            "se_mean": float(columns["se"].mean()),
-            "coverage": float(((columns["low"] <= columns["truth"]) & (columns["truth"] <= columns["high"])).mean()),
-        }
+    found = {name: _summary(_joined([batch[name] for batch in batches])) for name in batches[0]}
+    index = {key: _mean(v) for key, v in _joined(implied).items()}
+    known_index = {key: value if math.isfinite(value) else None for key, value in index.items()}
+    return found | {"index": known_index | {"residual_sd": found["index_ancova"]["residual_sd"]}}
+
+
+def _joined(parts: list[dict[str, Vector]]) -> dict[str, Vector]:
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _summary(test: Test) -> dict[str, float | None]:
+    fitted = np.isfinite(test["p"])
+    trials = fitted.size
+    used = {key: values[fitted] for key, values in test.items()}
+    found: dict[str, float | None] = {"estimable": float(fitted.mean())}
+    if fitted.mean() < _LEAST_FITTED:
+        return found | dict.fromkeys(_FIGURES) | ({"rejection_holm": None} if "p_holm" in test else {})
+    rejection = float((used["p"] < 1 - LEVEL).sum() / trials)
+    known = bool(np.isfinite(used["truth"]).all())
+    held = (used["low"] <= used["truth"]) & (used["truth"] <= used["high"])
+    figures = (
+        rejection,
+        math.sqrt(rejection * (1 - rejection) / trials),
+        float(used["estimate"].mean()),
+        float(used["estimate"].std(ddof=1)),
+        float(used["se"].mean()),
+        float(held.mean()) if known else None,
+        float(used["truth"].mean()) if known else None,
+        math.sqrt(float((used["sigma"] ** 2).mean())) if "sigma" in test else None,
+        float(test["share"].mean()) if "share" in test else 1.0,
+    )
+    found |= dict(zip(_FIGURES, figures, strict=True))
+    if "p_holm" in test:
+        found["rejection_holm"] = float((used["p_holm"] < 1 - LEVEL).sum() / trials)
     return found
 
 
-def _one_batch(baseline: Matrix, followup: Matrix, active: Vector, effect_percent: float) -> dict[str, Vector]:
+def _means(
+    design: Design, baseline: Matrix, followup: Matrix, active: Vector
+) -> tuple[dict[str, Test], dict[str, Vector]]:
+    """Tests of the index vessel and of the vessels' mean, and what the index vessel does by itself."""
     base, follow = take_index(baseline, followup)
     primary = batch_ancova(base, follow, active)
     means = batch_ancova(baseline.mean(axis=2), followup.mean(axis=2), active)
-    fraction = effect_percent / 100
+    fraction, control = design.effect_percent / 100, active == 0
     ones = np.ones(base.shape[0])
     tests = {
-        "index_ancova": primary.difference() | {"truth": fraction * follow[:, active == 0].mean() * ones},
-        "index_adjusted_percent": primary.percent() | {"truth": effect_percent * ones},
+        "index_ancova": primary.difference() | {"truth": fraction * follow[:, control].mean() * ones},
+        "index_adjusted_percent": primary.percent() | {"truth": design.effect_percent * ones},
         "index_log_ratio": batch_ancova(np.log(base), np.log(follow), active).difference()
         | {"truth": math.log1p(fraction) * ones},
         "vessel_mean_ancova": means.difference()
-        | {"truth": fraction * followup.mean(axis=2)[:, active == 0].mean() * ones},
+        | {"truth": fraction * followup.mean(axis=2)[:, control].mean() * ones},
         "mean_percent_change_difference": _percent_change(base, follow, active, fraction),
-        "followup_only": batch_mean_difference(follow, active)
-        | {"truth": fraction * follow[:, active == 0].mean() * ones},
+        "followup_only": batch_mean_difference(follow, active) | {"truth": fraction * follow[:, control].mean() * ones},
     }
-    out = {f"{name}|{key}": value for name, test in tests.items() for key, value in test.items()}
-    control = active == 0
-    out["index|baseline_mean"] = base.mean(axis=1)
-    out["index|baseline_sd"] = base[:, control].std(axis=1, ddof=1)
-    out["index|residual_sd"] = primary.sigma
-    out["index|slope"] = primary.coef[:, 2]
-    out["index|control_change_without_drug"] = (follow - base)[:, control].mean(axis=1)
-    return out
+    implied = {
+        "baseline_mean": base.mean(axis=1),
+        "baseline_sd": base[:, control].std(axis=1, ddof=1),
+        "residual_sd": primary.sigma,
+        "slope": primary.coef[:, 2],
+        "control_change_without_drug": (follow - base)[:, control].mean(axis=1),
+    }
+    return tests, implied
+
+
+def _vessels(design: Design, baseline: Matrix, followup: Matrix, active: Vector) -> dict[str, Test]:
+    """Tests of each vessel by itself, with and without Holm's correction over them."""
+    tests = {}
+    for k, name in enumerate(design.vessel_names):
+        follow = followup[:, :, k]
+        truth = np.full(len(follow), design.effect_percent / 100 * follow[:, active == 0].mean())
+        tests[f"{name}_ancova"] = batch_ancova(baseline[:, :, k], follow, active).difference() | {"truth": truth}
+    corrected = holm(np.stack([test["p"] for test in tests.values()], axis=1))
+    return {name: test | {"p_holm": corrected[:, k]} for k, (name, test) in enumerate(tests.items())}
 
 
 def _selections(
     design: Design, baseline: Matrix, followup: Matrix, active: Vector, rng: np.random.Generator
-) -> dict[str, Vector]:
-    """Tests of the endpoints that select sections."""
+) -> tuple[dict[str, Test], dict[str, Vector]]:
+    """Tests of the endpoints that select sections, and how far the locked ones fall without a drug."""
     fraction = design.effect_percent / 100
     found = section_endpoints(
         (baseline, followup),
@@ -196,21 +172,51 @@ def _selections(
         threshold=design.active_threshold,
         rng=rng,
     )
-    out: dict[str, Vector] = {}
-    control = active == 0
-    for name, (base, follow) in vars(found).items():
-        known = np.isfinite(base)
-        fit = batch_ancova(base, follow, active, known)
-        level = np.nanmean(follow[:, control])
-        test = fit.difference() | {"truth": np.full(len(base), fraction * level)}
-        out |= {f"{name}_ancova|{key}": value for key, value in test.items()}
-        if name != "mds_refound":
-            fall = 100 * (np.nanmean(follow[:, control]) / np.nanmean(base[:, control]) - 1)
-            out[f"index|{name}_percent_without_drug"] = np.full(len(base), fall)
-    return out
+    treated, control = active == 1, active == 0
+    tests: dict[str, Test] = {}
+    fallen = {}
+    for name in ("mds_locked", "mds_refound", "active_locked", "active_refound", "active_fraction"):
+        base, follow = getattr(found, name)
+        known = np.isfinite(base) & np.isfinite(follow)
+        if name == "active_fraction":
+            truth = (follow - found.untreated_fraction)[:, treated].mean()
+        elif name == "active_refound":
+            # Who has an active section at follow-up depends on the drug: no one number is its effect on their mean.
+            truth = 0.0 if fraction == 0 else math.nan
+        else:
+            truth = fraction * _mean(follow[:, control])
+        tests[f"{name}_ancova"] = batch_ancova(base, follow, active, known).difference() | {
+            "truth": np.full(len(base), truth),
+            "share": known.mean(axis=1),
+        }
+        if name in ("mds_locked", "active_locked"):
+            fall = 100 * (_mean(follow[:, control]) / _mean(base[:, control]) - 1)
+            fallen[f"{name}_percent_without_drug"] = np.full(len(base), fall)
+    return tests, fallen
 
 
-def _percent_change(base: Matrix, follow: Matrix, active: Vector, fraction: float) -> dict[str, Vector]:
+def _less_blood_pool(
+    design: Design, baseline: Matrix, followup: Matrix, active: Vector, rng: np.random.Generator
+) -> dict[str, Test]:
+    """Test of the index vessel's SUVmax less blood pool, blood pool x (TBRmax - 1), blood pool drawn apart from TBR."""
+    base, follow = take_index(baseline, followup)
+    between, within = design.blood_pool_cv, design.blood_pool_visit_cv
+    own = rng.normal(0, between, base.shape)
+    mean = math.log(design.blood_pool_suv) - (between**2 + within**2) / 2
+    pool = [np.exp(mean + own + rng.normal(0, within, base.shape)) for _ in range(2)]
+    untreated = follow / (1 + design.effect_percent / 100 * active)
+    truth = (pool[1] * (follow - untreated))[:, active == 1].mean()
+    test = batch_ancova(pool[0] * (base - 1), pool[1] * (follow - 1), active).difference()
+    return {"csuv_max_ancova": test | {"truth": np.full(len(base), truth)}}
+
+
+def _percent_change(base: Matrix, follow: Matrix, active: Vector, fraction: float) -> Test:
     change = 100 * (follow / base - 1)
     control = 100 + change[:, active == 0].mean()
     return batch_mean_difference(change, active) | {"truth": fraction * control * np.ones(base.shape[0])}
+
+
+def _mean(values: Matrix) -> float:
+    """Mean of the values that there are; NaN of none."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if there.size else math.nan
