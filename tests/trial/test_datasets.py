@@ -15,7 +15,7 @@ import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petflame.anatomy import ARTERIES
+from petflame.anatomy import ARTERIES, TARGET_VESSELS
 from petflame.trial.analyse import analyse
 from petflame.trial.cdisc.columns import ANALYSIS_COLUMNS, SUBJECT_COLUMNS
 from petflame.trial.cdisc.names import STANDARD, column_names, stratum_label
@@ -129,9 +129,20 @@ def test_the_same_rows_as_a_table_with_its_dictionary(ragged, name):
     assert {k: v["description"] for k, v in meanings.items()} == {c["name"]: c["label"] for c in document["columns"]}
 
 
+def test_the_written_records_give_what_r_gave_for_the_primary_with_its_stratum(written, golden):
+    rows = load(written, "adtbr").merge(load(written, "adsl")[["USUBJID", "SITE"]], on="USUBJID")
+    used = rows[(rows["PARAMCD"] == "TBRINDEX") & (rows["ANL01FL"] == "Y") & (rows["AVISIT"] == "Follow-up")]
+    sites = [(used["SITE"] == site).to_numpy(float) for site in sorted(set(used["SITE"]))[1:]]
+    design = np.column_stack([np.ones(len(used)), used["TRTPN"], used["BASE"], *sites]).astype(float)
+    found, squares = np.linalg.lstsq(design, used["AVAL"].to_numpy(float), rcond=None)[:2]
+    variance = squares[0] / (len(used) - design.shape[1]) * np.linalg.inv(design.T @ design)
+    assert found[1] == pytest.approx(golden["strata.estimate"], rel=1e-9)
+    assert np.sqrt(variance[1, 1]) == pytest.approx(golden["strata.se"], rel=1e-9)
+
+
 @pytest.mark.parametrize("code", [p.code for p in parameters()])
 def test_filtering_by_the_flag_and_refitting_gives_arms_json(refitted, code):
-    """The analyst's way: a parameter, its analysed follow-up records, the linear model of another library."""
+    """The analyst's way: a parameter, its analysed follow-up records, the linear model."""
     document, rows = refitted
     block = blocks(document)[code]
     used = rows[(rows["PARAMCD"] == code) & (rows["ANL01FL"] == "Y") & (rows["AVISIT"] == "Follow-up")]
@@ -140,6 +151,23 @@ def test_filtering_by_the_flag_and_refitting_gives_arms_json(refitted, code):
     assert fit.params["TRTPN"] == pytest.approx(block["difference"], rel=1e-9, abs=1e-12)
     assert fit.bse["TRTPN"] == pytest.approx(block["se"], rel=1e-9)
     assert fit.df_resid == block["df"]
+
+
+def test_the_records_of_the_target_vessels_give_their_mean_and_the_mixed_models_rows(refitted):
+    document, rows = refitted
+    codes = [VESSELS[name] for name in TARGET_VESSELS]
+    used = rows[rows["PARAMCD"].isin(codes) & (rows["ANL01FL"] == "Y") & (rows["AVISIT"] == "Follow-up")]
+    assert (document["mixed"]["rows"], document["mixed"]["patients"]) == (len(used), used["USUBJID"].nunique())
+    by = used.groupby(["USUBJID", "TRTPN", "SMOKINGS", "SMOKINGH"])[["AVAL", "BASE"]].agg(["mean", "size"])
+    whole = by[by["AVAL", "size"] == len(codes)].reset_index()
+    means = (
+        whole[["TRTPN", "SMOKINGS", "SMOKINGH"]]
+        .droplevel(1, axis=1)
+        .assign(AVAL=whole["AVAL", "mean"], BASE=whole["BASE", "mean"])
+    )
+    fit = smf.ols("AVAL ~ TRTPN + BASE + C(SMOKINGS) + C(SMOKINGH)", means.astype({"TRTPN": float})).fit()
+    assert len(means) == sum(document["vessel_mean"]["n"].values())
+    assert fit.params["TRTPN"] == pytest.approx(document["vessel_mean"]["difference"], rel=1e-9)
 
 
 def test_the_refitted_parameters_differ_in_who_is_analysed(refitted):
