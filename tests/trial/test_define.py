@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from petflame.trial.analyse import analyse
@@ -38,6 +39,16 @@ def blinded(ragged_tables, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture
+def sparse(tables) -> Path:
+    """Return an analysis with columns that hold nothing: no grade, nobody left out, an endpoint never measured."""
+    trial = tables.trial(8)
+    trial["patients"][["csuv_max_baseline", "csuv_max_followup"]] = np.nan
+    paths = {name: tables.write(name, table) for name, table in trial.items()}
+    analyse(TrialTables(**paths), tables.folder / "o", AnalysisChoices(permutations=50))
+    return tables.folder / "o"
+
+
 @pytest.fixture(scope="session")
 def xsd():
     """Return CDISC's schema of Define-XML 2.1."""
@@ -47,7 +58,7 @@ def xsd():
     return xmlschema.XMLSchema(odmlib.get_schema_path("define", "2.1"))
 
 
-@pytest.fixture(params=["ragged", "blinded"])
+@pytest.fixture(params=["ragged", "blinded", "sparse"])
 def folder(request) -> Path:
     return request.getfixturevalue(request.param)
 
@@ -177,6 +188,17 @@ def test_each_parameters_values_are_described_by_themselves(folder, column):
     assert set(units) == {r["PARAMCD"] for r in rows}
     codes = root.findall(".//odm:CodeList[@OID='CL.PARAMCD']/odm:CodeListItem", NS)
     assert {c.get("CodedValue"): c.findtext("odm:Decode/odm:TranslatedText", "", NS) for c in codes} == units
+
+
+def test_columns_without_a_value_say_so(sparse):
+    root = define(sparse)
+    empty = {e.get("ItemOID") for e in root.findall(".//odm:ItemRef", NS) if e.get(f"{DEF}HasNoData") == "Yes"}
+    of_endpoint = {f"IT.ADTBR.{c}.CSUVMAX" for c in ("AVAL", "BASE", "CHG")}
+    assert empty == {"IT.ADSL.EVALREAS", "IT.ADSL.COMPGR", *of_endpoint}
+    for name in empty:
+        comment = root.find(f".//odm:ItemDef[@OID='{name}']", NS).get(f"{DEF}CommentOID")
+        said = root.find(f".//def:CommentDef[@OID='{comment}']", NS)
+        assert said.findtext("odm:Description/odm:TranslatedText", "", NS) == "No record has a value."
 
 
 def test_arms_are_named_only_where_there_are_any(ragged, blinded):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from petflame.trial.cdisc.columns import ANALYSIS_COLUMNS, SUBJECT_COLUMNS, Codes, Column
+from petflame.trial.cdisc.columns import ANALYSIS_COLUMNS, CATEGORY, SUBJECT_COLUMNS, Codes, Column
 from petflame.trial.cdisc.names import column_names, stratum_label, writable
 from petflame.trial.cdisc.parameters import Parameter, Values, parameters, values
 from petflame.trial.cohort import SETS, Cohort
@@ -121,8 +121,12 @@ def analysis_level(cohort: Cohort, study: str) -> Dataset:
         rows += own
         held += [parameter] if own else []
     rows.sort(key=lambda r: (r["USUBJID"], r["PARAMCD"], r["AVISITN"]))
-    codes = Codes("PARAMCD", "Parameter", tuple((p.code, p.text) for p in held))
-    columns = tuple(replace(c, codes=codes) if c.name == "PARAMCD" else c for c in columns)
+    there = {p.category for p in held}
+    codes = {
+        "PARAMCD": Codes("PARAMCD", "Parameter", tuple((p.code, p.text) for p in held)),
+        "PARCAT1": replace(CATEGORY, items=tuple(i for i in CATEGORY.items if i[0] in there)),
+    }
+    columns = tuple(replace(c, codes=codes.get(c.name, c.codes)) for c in columns)
     names = [c.name for c in columns]
     return Dataset(
         "ADTBR",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from petflame.files import write_json, write_text, write_tsv
+from petflame.files import plain, write_json, write_text, write_tsv
 from petflame.privacy import without_names
 from petflame.trial.cdisc.dataset_json import METADATA_FILE, document
 from petflame.trial.cdisc.datasets import analysis_level, subject_level
@@ -39,7 +40,8 @@ def write_datasets(cohort: Cohort, out: Path, study_id: str, inputs: Iterable[Pa
     created = creation_time(inputs)
     # The files hold no names, and what describes them must say the same lengths and codes.
     study = writable(without_names(study_id)).strip() or "UNKNOWN"
-    datasets = (subject_level(cohort, study), analysis_level(cohort, study))
+    made = (subject_level(cohort, study), analysis_level(cohort, study))
+    datasets = tuple(replace(d, rows=plain(d.rows)) for d in made)
     documents = [document(d, study, created) for d in datasets]
     described = define_xml(datasets, study, created)
     for dataset, whole in zip(datasets, documents, strict=True):
