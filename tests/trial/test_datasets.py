@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petflame.anatomy import ARTERIES, TARGET_VESSELS
+from petflame.errors import InputRefused
 from petflame.trial.analyse import analyse
 from petflame.trial.cdisc.columns import ANALYSIS_COLUMNS, SUBJECT_COLUMNS
 from petflame.trial.cdisc.names import STANDARD, column_names, stratum_label
 from petflame.trial.cdisc.parameters import VESSELS, parameters
 from petflame.trial.choices import AnalysisChoices, TrialTables
+from petflame.trial.cohort import OWN_COLUMNS
 from petflame.trial.endpoints import ENDPOINTS, NEGATIVE_CONTROLS, PRIMARY
 
 SCHEMA = json.loads((Path(__file__).parent / "dataset_json_1_1.schema.json").read_text(encoding="utf-8"))
@@ -258,6 +260,15 @@ def test_strata_that_once_overwrote_each_other_stand_side_by_side(ragged):
     assert (labels["SMOKINGS"], labels["SMOKINGH"]) == ("Stratum smoking_status", "Stratum smoking_history")
     assert set(subjects["SMOKINGS"].dropna()) == {"never", "ever"}
     assert set(subjects["SMOKINGH"].dropna()) == {"long", "none", "short"}
+
+
+@pytest.mark.parametrize("name", sorted(OWN_COLUMNS))
+def test_a_stratum_that_would_be_overwritten_is_refused(tables, name):
+    paths = odd(tables)
+    people = tables.trial(12)["patients"][["participant_id"]].assign(**{name: ["1", "2"] * 6})
+    given = TrialTables(**paths, participants=tables.write("participants", people))
+    with pytest.raises(InputRefused, match=f"uses the name `{name}`"):
+        analyse(given, tables.folder / "o", AnalysisChoices(strata=(name,), permutations=50))
 
 
 def odd(tables, **changes) -> dict[str, Path]:
