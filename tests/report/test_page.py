@@ -153,6 +153,15 @@ def test_the_run_verifies_and_the_allocation_is_not_an_input(finished, page):
     assert hashlib.sha256((finished.out / "provenance.json").read_bytes()).hexdigest() in page
 
 
+def test_the_page_says_that_the_datasets_lie_beside_it_where_they_do(own_copy, page):
+    said = "described in <code>define.xml</code>"
+    assert said in page
+    for name in ("adsl.json", "adtbr.json", "define.xml"):
+        assert (own_copy.out / name).exists()
+        (own_copy.out / name).unlink()
+    assert said not in write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+
+
 def test_a_changed_report_or_input_is_found(own_copy, tmp_path):
     study = tmp_path / "study"
     shutil.copytree(own_copy.root, study)

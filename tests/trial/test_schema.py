@@ -113,7 +113,9 @@ from pathlib import Path
 import petflame.trial.endpoints as declared
 from petflame.trial.endpoints import Endpoint
 
-new = Endpoint("arch_max", "Arch", "hottest section of the arch", "arch_max_baseline", "arch_max_followup")
+columns = ("arch_max_baseline", "arch_max_followup")
+listed = {"code": "ARCHMAX", "parameter": "Hottest Section of the Arch", "unit": "ratio"}
+new = Endpoint("arch_max", "Arch", "hottest section of the arch", *columns, **listed)
 declared.ENDPOINTS += (new,)
 from petflame.protocol import Protocol
 from petflame.report.page import write_report
@@ -137,5 +139,7 @@ def test_an_endpoint_added_to_the_table_is_analysed_and_shown(tables):
     block = json.loads((tables.folder / "out" / "arms.json").read_text())["endpoints"]["arch_max"]
     assert block["p"] is not None
     page = (tables.folder / "out" / "report.html").read_text(encoding="utf-8")
+    rows = pd.read_csv(tables.folder / "out" / "adtbr.tsv", sep="\t")
+    assert (rows.loc[rows["PARAMCD"] == "ARCHMAX", "ANL01FL"] == "Y").sum() == 2 * sum(block["n"].values())
     assert ">Arch<" in page
     assert "hottest section of the arch" in page

@@ -21,7 +21,7 @@ from petflame.trial.arms.sensitivity import Case, sensitivity_blocks
 from petflame.trial.arms.variations import variation_blocks
 from petflame.trial.arms.vessels import vessel_analyses
 from petflame.trial.blocks import DescribedArms, Pooled, complete, describe
-from petflame.trial.cdisc import write_datasets
+from petflame.trial.cdisc.write import write_datasets
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.cohort import Cohort, analysis_set_record, load_cohort
 from petflame.trial.document import ArmsDocument, Endpoints, NegativeControls

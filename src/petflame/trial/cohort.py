@@ -14,6 +14,7 @@ from petflame.outside import calling
 from petflame.set_aside import visits_without_result
 from petflame.trial.blocks import InSet, complete
 from petflame.trial.choices import AnalysisSet, TrialTables
+from petflame.trial.endpoints import PRIMARY
 from petflame.trial.tables import (
     ARMS,
     few,
@@ -29,6 +30,10 @@ SETS: dict[str, str] = {
     "all_measured": "every participant whose index vessel was measured at both visits",
     "comparable": "those of all_measured whose two scans are not graded `fail` for comparability",
 }
+# A stratum of such a name would be overwritten, and the model go without it.
+OWN_COLUMNS = frozenset(
+    ("listed", "allocated", "analysed", "left_out", "measured_baseline", "measured_followup", *PRIMARY.columns)
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,10 @@ def _join_strata(
         return main
     if len(set(strata)) < len(strata) or {"arm", "participant_id", "vessel"} & set(strata):
         faults.add(f"the strata {', '.join(strata)} repeat or are not strata", "strata", "name each stratum once")
+        return main
+    if own := OWN_COLUMNS & set(strata):
+        what = f"the analysis itself uses the name {', '.join(f'`{s}`' for s in sorted(own))} of a stratum"
+        faults.add(what, where, "give the column another name")
         return main
     table = main.copy()
     if people is not None and strata:

@@ -5,7 +5,7 @@ A row added here is read from PATIENTS, analysed, written to ``arms.json`` and s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Endpoint:
         Whether the difference also makes sense in percent of the control mean.
     sections : str
         Which sections it takes, where that alone sets it apart from the primary; empty elsewhere.
+    code, parameter, unit : str
+        In the CDISC datasets: PARAMCD (at most 8 characters), and PARAM as words and unit.
     """
 
     name: str
@@ -35,6 +37,9 @@ class Endpoint:
     followup: str
     percent: bool = True
     sections: str = ""
+    code: str = field(kw_only=True)
+    parameter: str = field(kw_only=True)
+    unit: str = field(kw_only=True)
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -44,11 +49,15 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class NegativeControl:
-    """A quantity of both visits that the drug should not change; columns are the name with ``_baseline`` and so on."""
+    """A quantity of both visits that the drug should not change; columns are the name with ``_baseline`` and so on.
+
+    Its ``code`` is PARAMCD of the CDISC datasets, at most 8 characters.
+    """
 
     name: str
     sentence: str
     unit: str
+    code: str
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -79,7 +88,14 @@ class Covariate:
 
 
 PRIMARY = Endpoint(
-    "tbr_max", "TBRmax of the index vessel", "mean TBRmax of the index vessel", "tbr_max_baseline", "tbr_max_followup"
+    "tbr_max",
+    "TBRmax of the index vessel",
+    "mean TBRmax of the index vessel",
+    "tbr_max_baseline",
+    "tbr_max_followup",
+    code="TBRINDEX",
+    parameter="Mean TBRmax, Index Vessel",
+    unit="ratio",
 )
 BASELINE, FOLLOWUP = PRIMARY.columns
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -90,6 +106,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "vessel_mean_baseline",
         "vessel_mean_followup",
         sections="all target vessels",
+        code="TBRMEAN",
+        parameter="Mean TBRmax, Mean of the Target Vessels",
+        unit="ratio",
     ),
     Endpoint(
         "mds_locked",
@@ -98,6 +117,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "mds_baseline",
         "mds_locked_followup",
         sections="worst 15 mm, locked at baseline",
+        code="TBRMDSL",
+        parameter="Mean TBRmax, Most Diseased Segment, Locked at Baseline",
+        unit="ratio",
     ),
     Endpoint(
         "mds_refound",
@@ -106,6 +128,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "mds_baseline",
         "mds_refound_followup",
         sections="worst 15 mm, found anew",
+        code="TBRMDSR",
+        parameter="Mean TBRmax, Most Diseased Segment, Refound at Each Visit",
+        unit="ratio",
     ),
     Endpoint(
         "active_locked",
@@ -114,6 +139,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_locked_followup",
         sections="active sections, locked at baseline",
+        code="TBRACTL",
+        parameter="Mean TBRmax, Active Sections, Locked at Baseline",
+        unit="ratio",
     ),
     Endpoint(
         "active_refound",
@@ -122,6 +150,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_refound_followup",
         sections="active sections, found anew",
+        code="TBRACTR",
+        parameter="Mean TBRmax, Active Sections, Refound at Each Visit",
+        unit="ratio",
     ),
     Endpoint(
         "active_fraction",
@@ -130,6 +161,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_fraction_baseline",
         "active_fraction_followup",
         percent=False,
+        code="ACTFRAC",
+        parameter="Share of Active Sections",
+        unit="fraction of 1",
     ),
     Endpoint(
         "csuv_max",
@@ -137,14 +171,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "SUVmax less blood pool, index vessel (g/mL)",
         "csuv_max_baseline",
         "csuv_max_followup",
+        code="CSUVMAX",
+        parameter="SUVmax Less Blood Pool, Index Vessel",
+        unit="g/mL",
     ),
 )
 NEGATIVE_CONTROLS: tuple[NegativeControl, ...] = (
-    NegativeControl("blood_pool_suv", "blood-pool SUV", "g/mL"),
-    NegativeControl("liver_suv", "liver SUV", "g/mL"),
-    NegativeControl("uptake_min", "uptake time", "min"),
-    NegativeControl("glucose_mmol_l", "blood glucose", "mmol/L"),
-    NegativeControl("dose_per_kg", "injected dose", "MBq/kg"),
+    NegativeControl("blood_pool_suv", "blood-pool SUV", "g/mL", "BPSUV"),
+    NegativeControl("liver_suv", "liver SUV", "g/mL", "LIVERSUV"),
+    NegativeControl("uptake_min", "uptake time", "min", "UPTIME"),
+    NegativeControl("glucose_mmol_l", "blood glucose", "mmol/L", "GLUC"),
+    NegativeControl("dose_per_kg", "injected dose", "MBq/kg", "DOSEKG"),
 )
 COVARIATES: tuple[Covariate, ...] = (
     Covariate("uptake_difference", "uptake time at follow-up less baseline, min", difference_of="uptake_min"),

@@ -71,14 +71,19 @@ def mixed_block(cohort: Cohort, target_vessels: tuple[str, ...], parts: Parts) -
     return parts.attempt("mixed model", Mixed, lambda: mixed.mixed_record(rows(), strata), **words, **inner)
 
 
+def withheld(rows: pd.DataFrame) -> pd.Series:
+    """Return which vessel rows are kept out of the analysis until a reader has seen them."""
+    if "withheld" not in rows.columns:
+        return pd.Series(False, index=rows.index)
+    return rows["withheld"].astype(str).str.lower() == "true"
+
+
 def usable_rows(cohort: Cohort) -> pd.DataFrame:
     """Return the vessel rows of analysed participants, without vessels withheld for a reader."""
     if cohort.vessels is None:
         return pd.DataFrame()
     rows = cohort.vessels[cohort.vessels["analysed"]]
-    if "withheld" in rows.columns:
-        rows = rows[rows["withheld"].astype(str).str.lower() != "true"]
-    return rows
+    return rows[~withheld(rows)]
 
 
 def target_rows(cohort: Cohort, target_vessels: tuple[str, ...]) -> pd.DataFrame:
