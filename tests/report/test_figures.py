@@ -81,7 +81,7 @@ def test_a_row_of_the_table_carries_band_and_grade(results):
     [(-0.3, -0.1, "lower with active"), (0.1, 0.3, "higher with active"), (-0.3, 0.1, "No clear difference")],
 )
 def test_a_direction_is_claimed_only_where_the_interval_leaves_zero_out(low, high, claim):
-    assert claim in words.effect_headline({"adjusted_percent": 5.0, "ci_low": low, "ci_high": high})
+    assert claim in words.effect_headline({"ci_low": low, "ci_high": high}, 5.0)
 
 
 def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():

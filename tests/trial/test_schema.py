@@ -78,7 +78,7 @@ def test_every_endpoint_control_and_covariate_and_what_is_set_aside(tables, tmp_
     document = holds("arms", tmp_path / "a" / "arms.json")
     assert all(document["endpoints"][e.name]["meaning"] == e.sentence for e in ENDPOINTS)
     assert all(document["negative_controls"][c.name]["meaning"] == c.sentence for c in NEGATIVE_CONTROLS)
-    assert all(document["sensitivity"]["covariates"][c.name]["meaning"] == c.sentence for c in COVARIATES)
+    assert all(document["sensitivity"]["covariates"][c.name]["meaning"] == c.words for c in COVARIATES)
     bad = tables.write("bad", patients[["participant_id"]])
     broken = tmp_path / "reliability.json"
     broken.write_text("{}")
@@ -103,7 +103,7 @@ def test_outcomes_hold_to_their_schema(golden_tables, tables, kept):
 
 
 def test_a_document_that_departs_is_told_where():
-    assert first_fault("arms", {}) == "primary: Field required"
+    assert first_fault("arms", {}) == "plan: Field required"
 
 
 ADDED = """
@@ -141,5 +141,5 @@ def test_an_endpoint_added_to_the_table_is_analysed_and_shown(tables):
     page = (tables.folder / "out" / "report.html").read_text(encoding="utf-8")
     rows = pd.read_csv(tables.folder / "out" / "adtbr.tsv", sep="\t")
     assert (rows.loc[rows["PARAMCD"] == "ARCHMAX", "ANL01FL"] == "Y").sum() == 2 * sum(block["n"].values())
-    assert ">Arch<" in page
+    assert ">Arch (exploratory)<" in page
     assert "hottest section of the arch" in page

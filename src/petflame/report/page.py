@@ -19,6 +19,7 @@ from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
 from petflame.repeatability import Repeatability
 from petflame.report import figures, panels, tables, words
+from petflame.report.checklist import checklist
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
 from petflame.report.raster import FADE_TBR, colour_stops
@@ -26,6 +27,7 @@ from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
 from petflame.set_aside import NO_RESULT, tally
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
+from petflame.trial.plan.deviations import role_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -115,6 +117,7 @@ def environment() -> Environment:
         "readable": words.readable,
         "vessel": title,
         "count": words.count,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     return made
 
@@ -135,6 +138,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
     """Return what the page says of the trial as a whole."""
     arms, measured, outcomes = results.arms, results.measured, results.outcomes
     primary, stations = arms["primary"], arms["consort"]["stations"]
+    planned = words.planned_percentage(arms) if primary else None
     span = span_of([v for p in measured for v in (p.value(BASELINE), p.value(FOLLOWUP))])
     groups: list[str | None] = ["active", "control"] if not results.blinded else [None]
     described: dict[str | None, Any] = {**(arms["arms"] or {}), None: arms["pooled"]}
@@ -145,9 +149,12 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "primary": primary,
         "blinded": results.blinded,
         "simulated": results.simulated,
-        "headline": words.effect_headline(primary) if primary else "",
+        "plan": arms["plan"],
+        "gloss": words.GLOSS,
+        "planned": planned,
+        "headline": words.effect_headline(primary, planned["value"]) if primary and planned else "",
         "detail": words.effect_detail(primary) if primary else "",
-        "noise": words.noise_sentence(primary["adjusted_percent"] if primary else None, arms["patients"]),
+        "noise": words.noise_sentence(planned["value"] if planned else None, arms["patients"]),
         "percentages": tables.percentages(arms),
         "waterfall": figures.waterfall(measured, band) if measured else "",
         "paired": drawn if measured else [],
@@ -162,7 +169,12 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "variations": tables.variations(arms),
         "multiverse": multiverse(specifications(arms, protocol)),
         "endpoints": tables.endpoints(arms),
+        "vessel_role": _roles(arms, arms["vessels"] or {}),
+        "endpoint_role": _roles(arms, arms["endpoints"] or {}),
         "controls": tables.negative_controls(arms),
+        "controls_found": tables.controls_found(arms),
+        "baseline": tables.baseline(arms),
+        "checklist": checklist(results, protocol),
         "stations": stations,
         "flow": panels.flow(stations),
         "outcomes": outcomes,
@@ -173,6 +185,12 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "protocol": protocol,
         "choices": protocol.as_dict(),
     }
+
+
+def _roles(arms: Row, blocks: Row) -> str:
+    """Say of a panel whether it holds key secondary endpoints, exploratory ones, or both."""
+    roles = {role_of(arms["plan"], name) for name, block in blocks.items() if isinstance(block, dict)}
+    return " and ".join(r for r in ("key secondary", "exploratory") if r in roles) or "exploratory"
 
 
 def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[str, Any]:

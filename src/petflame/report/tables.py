@@ -11,9 +11,10 @@ from markupsafe import Markup
 from petflame.anatomy import title
 from petflame.report.figures import interval, interval_axis, interval_scale
 from petflame.report.read import Row
-from petflame.report.words import DASH, between, number, p_value
+from petflame.report.words import DASH, between, controls_sentence, number, p_value
 from petflame.trial.arms.sensitivity import SENSITIVITY
 from petflame.trial.endpoints import ENDPOINTS, NEGATIVE_CONTROLS, PRIMARY
+from petflame.trial.plan.deviations import role_of
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,53 @@ def _percent(label: str, block: Row, note: str, strong: bool = False, **more: An
     }
 
 
+def baseline(arms: Row) -> list[Row]:
+    """Return the baseline characteristics as cells: name, active, control; levels indented below their name."""
+    block = arms["baseline"]
+    rows: list[Row] = []
+    for item in block["rows"] if block else ():
+        unit = f", {item['unit']}" if item["unit"] not in ("", "ratio") else ""
+        known = {a: f"n = {item['known'][a]}" for a in ("active", "control")}
+        if item["levels"] is None:
+            cells = {a: f"{number(item[a]['mean'])} ({number(item[a]['sd'])})" for a in ("active", "control")}
+            rows.append({"name": f"{item['name']}{unit}, mean (SD)", "known": known, **cells})
+            continue
+        rows.append({"name": f"{item['name']}{unit}", "known": known, "active": "", "control": ""})
+        for level, counts in item["levels"].items():
+            cells = {a: _share(counts[a], item["known"][a]) for a in ("active", "control")}
+            rows.append({"name": level, "known": None, **cells})
+    return rows
+
+
+def _share(k: int, n: int) -> str:
+    return f"{k} ({100 * k / n:.0f} %)" if n else str(k)
+
+
+def controls_found(arms: Row) -> str:
+    """Say what the negative controls found."""
+    blocks = arms["negative_controls"]
+    measured = {c.sentence: blocks[c.name] for c in NEGATIVE_CONTROLS if blocks and blocks[c.name]}
+    return controls_sentence(measured) if measured else ""
+
+
 def percentages(arms: Row) -> EstimateTable | None:
     """Return the published percentages; None where the trial is blinded."""
     primary = arms["primary"]
     if not primary:
         return None
     note = f"{primary['adjusted_percent_definition']} p is that of the difference. (as in IVORY, inferred)"
-    rows = [_percent("Adjusted percent (primary)", primary, note, strong=True)]
+    chosen = arms["plan"]["primary_percentage"]
+
+    def label(name: str, title: str) -> str:
+        return f"{title} ({'primary' if name == chosen else 'sensitivity'})"
+
+    own = label("adjusted_percent", "Adjusted percent")
+    rows = [_percent(own, primary, note, strong=chosen == "adjusted_percent")]
     for s in SENSITIVITY:
         if s.shown == "percent" and s.source:
             block = arms["sensitivity"][s.name]
-            rows.append({**block, "label": s.title, "note": f"{block['reason'] or s.sentence} ({s.source})"})
+            words = f"{block['reason'] or s.sentence} ({s.source})"
+            rows.append({**block, "label": label(s.name, s.title), "note": words, "strong": s.name == chosen})
     return table_of(rows, "Percent (95 % CI)", 1)
 
 
@@ -142,9 +179,10 @@ def sensitivity(arms: Row) -> EstimateTable | None:
         return None
     other, mixed = arms["sensitivity"], arms["mixed"]
     rows = [_difference("Primary analysis (ANCOVA)", primary, primary["definition"], strong=True)]
+    planned = arms["plan"]["sensitivity"]
     for s in SENSITIVITY:
         block = other[s.name]
-        note = block["reason"] or s.sentence
+        note = (block["reason"] or s.sentence) + _not_planned(s.name, planned)
         if s.shown == "difference":
             rows.append(_difference(s.title, block, note))
         elif s.shown == "test":
@@ -155,8 +193,14 @@ def sensitivity(arms: Row) -> EstimateTable | None:
     for name, block in other["covariates"].items():
         if isinstance(block, Mapping):
             label = "all covariates" if name == "all" else name.replace("_", " ")
-            rows.append(_difference(f"Adjusted for {label}", block, block["reason"] or block["meaning"]))
+            note = (block["reason"] or block["meaning"]) + _not_planned(f"covariates.{name}", planned)
+            rows.append(_difference(f"Adjusted for {label}", block, note))
     return table_of(rows, "Difference in TBRmax (95 % CI)", 3)
+
+
+def _not_planned(name: str, planned: Sequence[str] | None) -> str:
+    """Say of an analysis that a sealed plan does not name that it came later."""
+    return " Not in the sealed plan." if planned is not None and name not in planned else ""
 
 
 def _bounds(label: str, block: Row, note: str, primary: Row) -> dict[str, Any]:
@@ -203,7 +247,12 @@ def endpoints(arms: Row) -> EstimateTable | None:
     """Return the secondary endpoints that were measured as differences between the arms."""
     blocks = arms["endpoints"]
     measured = [e for e in ENDPOINTS if blocks and blocks[e.name]]
-    rows = [_difference(e.title, blocks[e.name], blocks[e.name]["reason"] or e.sentence) for e in measured]
+    rows = [
+        _difference(
+            f"{e.title} ({role_of(arms['plan'], e.name)})", blocks[e.name], blocks[e.name]["reason"] or e.sentence
+        )
+        for e in measured
+    ]
     return table_of(rows, "Difference (95 % CI)", 3) if rows else None
 
 

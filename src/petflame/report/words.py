@@ -122,21 +122,80 @@ def _as_prose(text: str) -> str:
     return _HYPHEN.sub("−", _COLUMN.sub(" ", words))
 
 
-def effect_headline(primary: Mapping[str, Any]) -> str:
+PERCENTAGES = {
+    "adjusted_percent": "Adjusted percent",
+    "log_ratio_percent": "Log-ratio percent",
+    "mean_percent_change_difference": "Difference of mean percent changes",
+}
+
+
+def planned_percentage(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return title, value and limits of the percentage that the plan, or else the default, calls primary."""
+    name = arms["plan"]["primary_percentage"]
+    title = PERCENTAGES[name]
+    if name == "adjusted_percent":
+        block = arms["primary"]
+        return {"title": title, **{key: block[f"{name}{end}"] for key, end in _ENDS.items()}}
+    block = arms["sensitivity"][name]
+    return {"title": title, "value": block["estimate"], "low": block["low"], "high": block["high"]}
+
+
+_ENDS = {"value": "", "low": "_low", "high": "_high"}
+GLOSS = (
+    "TBRmax, the highest uptake across an artery over that of venous blood, stands for arterial inflammation; it does "
+    "not measure it."
+)
+
+
+def effect_headline(primary: Mapping[str, Any], size_percent: float) -> str:
     """Say the effect in one sentence; a direction is claimed only where the interval leaves zero out.
 
-    >>> effect_headline({"adjusted_percent": -7.7, "ci_low": -0.3, "ci_high": -0.03}).replace(HARD_SPACE, " ")
-    'Arterial inflammation was 7.7 % lower with active treatment than with control.'
+    Parameters
+    ----------
+    primary : mapping
+        The ``primary`` block of ``arms.json``; its interval decides.
+    size_percent : float
+        The percentage that was planned as primary.
+
+    Examples
+    --------
+    >>> effect_headline({"ci_low": -0.3, "ci_high": -0.03}, -7.7).replace(HARD_SPACE, " ")
+    'Mean TBRmax of the index vessel was 7.7 % lower with active treatment than with control.'
     """
-    size = percent(abs(primary["adjusted_percent"]), signed=False)
-    if primary["ci_high"] < 0:
-        return f"Arterial inflammation was {size} lower with active treatment than with control."
-    if primary["ci_low"] > 0:
-        return f"Arterial inflammation was {size} higher with active treatment than with control."
-    way = "lower" if primary["adjusted_percent"] < 0 else "higher"
+    size = percent(abs(size_percent), signed=False)
+    if primary["ci_high"] < 0 or primary["ci_low"] > 0:
+        way = "lower" if primary["ci_high"] < 0 else "higher"
+        return f"Mean TBRmax of the index vessel was {size} {way} with active treatment than with control."
+    way = "lower" if size_percent < 0 else "higher"
     return (
-        f"No clear difference: arterial inflammation was {size} {way} with active treatment, which chance can explain."
+        f"No clear difference: mean TBRmax of the index vessel was {size} {way} with active treatment, which chance "
+        "can explain."
     )
+
+
+def controls_sentence(blocks: Mapping[str, Any]) -> str:
+    """Say what the negative controls found, with how many were looked at and the chance that one stands out.
+
+    Parameters
+    ----------
+    blocks : mapping of sentence to block
+        Those that were measured.
+    """
+    known = {words: block for words, block in blocks.items() if block["p"] is not None}
+    if not known:
+        return "No negative control could be tested."
+    k = len(known)
+    chance = 100 * (1 - 0.95**k)
+    apart = [words for words, block in known.items() if block["p"] < 0.05]
+    found = (
+        f"Here {' and '.join(apart)} {'differs' if len(apart) == 1 else 'differ'} with p < 0.05: read the primary "
+        "result beside it, and see whether it changes when adjusted"
+        if apart
+        else "Here none does"
+    )
+    others = "" if k == 1 else f" With {k} independent controls and no effect on any, at least one has p < 0.05 in "
+    others += "" if k == 1 else f"{chance:.0f} of 100 trials."
+    return f"{count(k, 'negative control was', 'negative controls were')} looked at.{others} {found}."
 
 
 def effect_detail(primary: Mapping[str, Any], level: str = "95 %") -> str:
@@ -183,15 +242,18 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
 
 
 def interaction_sentence(interaction: Mapping[str, Any] | None) -> str:
-    """Say whether the effect depended on baseline inflammation, from the interaction alone."""
+    """Say whether the effect depended on baseline, from the interaction alone, on the scale that it was looked for."""
     if interaction is None or interaction["p"] is None:
-        return "Whether the effect depends on baseline inflammation could not be estimated."
-    p = interaction["p"]
+        return "Whether the effect depends on baseline could not be estimated."
+    p, logs = interaction["p"], interaction["log_scale"]
     start = "There is evidence" if p < 0.05 else "There is no clear evidence"
+    other = "" if logs is None else f" on the scale of logarithms, where it makes none, {p_clause(logs['p'])};"
     return (
-        f"{start} that the effect depends on baseline inflammation (arm × baseline interaction "
-        f"{number(interaction['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). High baselines fall and low "
-        "ones rise without any drug (regression to the mean), so only the distance between the two lines counts."
+        f"Exploratory. {start} that the difference in TBRmax depends on baseline (arm × baseline interaction "
+        f"{number(interaction['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). The scale matters: a drug that "
+        f"lowered everybody by the same percentage would alone make an interaction of "
+        f"{number(interaction['constant_percent'], 2)} here;{other} high baselines fall and low ones rise without any "
+        "drug (regression to the mean), so only the distance between the two lines counts."
     )
 
 

@@ -20,6 +20,7 @@ from petflame.trial.arms.resample import write_left_out
 from petflame.trial.arms.sensitivity import Case, sensitivity_blocks
 from petflame.trial.arms.variations import variation_blocks
 from petflame.trial.arms.vessels import vessel_analyses
+from petflame.trial.baseline import baseline_characteristics
 from petflame.trial.blocks import DescribedArms, Pooled, complete, describe
 from petflame.trial.cdisc.write import write_datasets
 from petflame.trial.choices import AnalysisChoices, TrialTables
@@ -35,7 +36,7 @@ from petflame.trial.tables import ARMS
 # What a blinded analysis leaves null.
 OF_THE_ARMS = (
     *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls"),
-    *("band_check", "responders", "key_secondary"),
+    *("band_check", "responders", "key_secondary", "baseline"),
 )
 
 
@@ -139,6 +140,7 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
     except NotEstimable as why:
         document["primary_reason"] = str(why)
     document["arms"] = describe_arms(cohort)
+    document["baseline"] = parts("baseline characteristics", lambda: baseline_characteristics(cohort), None)
     document["sensitivity"] = sensitivity_blocks(case, parts)
     document["notes"] = [s for s in [document["sensitivity"]["unequal_arms"]["sentence"]] if s is not None]
     if document["sensitivity"]["leave_one_out"]["reason"] is None:

@@ -98,6 +98,25 @@ class DescribedArms(TypedDict):
     control: TwoVisits
 
 
+class BaselineRow(TypedDict):
+    """One characteristic: numbers by arm, or counts of each level by arm; `known` says in how many it is known."""
+
+    name: str
+    unit: str
+    known: ByArm
+    active: Description | None
+    control: Description | None
+    levels: dict[str, ByArm] | None
+
+
+class BaselineCharacteristics(TypedDict):
+    """Characteristics of the randomised by arm; columns that are lists of names are not shown."""
+
+    rows: list[BaselineRow]
+    not_shown: list[str]
+    definition: str
+
+
 class Pooled(TypedDict):
     """Both arms together."""
 

@@ -14,6 +14,7 @@ from petflame.trial.arms.sensitivity import SensitivityBlocks
 from petflame.trial.arms.vessel_blocks import Mixed, Vessel, VesselMean
 from petflame.trial.blocks import (
     BandCheck,
+    BaselineCharacteristics,
     Consort,
     DescribedArms,
     InSet,
@@ -46,6 +47,7 @@ class ArmsDocument(TypedDict):
     patients: Patients
     primary_reason: str | None
     arms: DescribedArms | None
+    baseline: BaselineCharacteristics | None
     sensitivity: SensitivityBlocks | None
     vessels: dict[str, Vessel] | None
     mixed: Mixed | None

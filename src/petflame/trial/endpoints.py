@@ -86,6 +86,16 @@ class Covariate:
     difference_of: str = ""
     categories: bool = False
 
+    @property
+    def words(self) -> str:
+        """What it is and, where it needs saying, when it arises."""
+        return f"{self.sentence} (a post-randomisation covariate)" if self.after_randomisation else self.sentence
+
+    @property
+    def after_randomisation(self) -> bool:
+        """Whether the drug may have changed it: then adjusting for it may take away some of the effect."""
+        return bool(self.difference_of)
+
 
 PRIMARY = Endpoint(
     "tbr_max",
@@ -184,8 +194,16 @@ NEGATIVE_CONTROLS: tuple[NegativeControl, ...] = (
     NegativeControl("dose_per_kg", "injected dose", "MBq/kg", "DOSEKG"),
 )
 COVARIATES: tuple[Covariate, ...] = (
-    Covariate("uptake_difference", "uptake time at follow-up less baseline, min", difference_of="uptake_min"),
-    Covariate("glucose_difference", "blood glucose at follow-up less baseline, mmol/L", difference_of="glucose_mmol_l"),
+    Covariate(
+        "uptake_difference",
+        "uptake time at follow-up less baseline, min",
+        difference_of="uptake_min",
+    ),
+    Covariate(
+        "glucose_difference",
+        "blood glucose at follow-up less baseline, mmol/L",
+        difference_of="glucose_mmol_l",
+    ),
     Covariate("scanner", "scanner model, as categories", categories=True),
     Covariate("bmi", "body mass index, kg/m2"),
 )

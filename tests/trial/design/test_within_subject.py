@@ -40,7 +40,8 @@ def test_a_scan_rescan_study_sets_the_total_and_the_parts_keep_their_proportion(
 
 
 def test_the_residual_sd_follows_the_whole_of_it(study):
-    # Its limits are another matter. A study that finds what is assumed changes nothing; one that finds half of it halves the vessel's own variation.
+    # A study that finds what is assumed changes nothing (but for its limits); one that finds half of it halves the
+    # vessel's own variation.
     assumed = Design().within_subject_cv
     same = power(reliability=study(within_subject_cv=math.sqrt(math.expm1(assumed**2)), repeated="scan_rescan"))
     plain = power()

@@ -191,6 +191,10 @@ class Interaction(Estimate):
     """Arm x baseline."""
 
     percentiles: dict[str, AtPercentile] | None
+    constant_percent: Figure
+    constant_percent_definition: str
+    log_scale: Estimate | None
+    log_scale_definition: str
     definition: str
     percentiles_definition: str
     reason: str | None

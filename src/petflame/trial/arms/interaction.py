@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from petflame.trial.arms.ancova import Arms, check_design, design_matrix, difference_record, fit_linear
-from petflame.trial.arms.blocks import Difference, Third
+from petflame.trial.arms.blocks import Difference, Estimate, Third
 from petflame.trial.arms.mixed import fit_random_intercept, sum_contrasts
 from petflame.trial.blocks import complete
 from petflame.trial.estimates import Matrix, NotEstimable, is_constant, t_record
@@ -54,10 +55,27 @@ def interaction(arms: Arms) -> dict[str, Any]:
             "control_mean": control,
             "adjusted_percent": 100 * float(weights @ fit.coef) / control,
         }
+    share = float(fit.coef[1] / fit.coef[0])
     return {
         **t_record(float(fit.coef[last]), float(np.sqrt(fit.cov[last, last])), fit.df),
         "percentiles": effects,
+        "constant_percent": share * float(fit.coef[2]),
+        "log_scale": _on_log_scale(arms),
     }
+
+
+def _on_log_scale(arms: Arms) -> Estimate | None:
+    """Return the interaction of arm and ln baseline in the model of ln follow-up; None where it cannot be fitted.
+
+    A constant percent effect makes none here, and one of share x slope on the scale of TBR.
+    """
+    try:
+        logs = replace(arms, baseline=np.log(arms.baseline), followup=np.log(arms.followup))
+        fit = fit_linear(logs.followup, _interaction_design(logs))
+    except NotEstimable:
+        return None
+    last = fit.design.shape[1] - 1
+    return complete(Estimate, t_record(float(fit.coef[last]), float(np.sqrt(fit.cov[last, last])), fit.df))
 
 
 def tertiles(arms: Arms) -> dict[str, Any]:

@@ -30,7 +30,10 @@ CONTROLS_SENTENCE = (
     "The primary model for quantities the drug should not change, each with its own baseline; "
     "an arm difference here would question the primary result."
 )
-COVARIATES_SENTENCE = "The primary model with further covariates, among patients who have them."
+COVARIATES_SENTENCE = (
+    "The primary model with further covariates, among patients who have them. What arises after randomisation may "
+    "carry some of the drug's effect: adjusting for it asks another question than the primary."
+)
 
 
 def _estimate(arms: Arms, percent: bool) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def covariate_blocks(cohort: Cohort) -> dict[str, Secondary | None]:
         return block(
             Secondary,
             lambda: _estimate(make_arms(table, BASELINE, FOLLOWUP, strata, numbers), percent=True),
-            meaning="; ".join(c.sentence for c in chosen),
+            meaning="; ".join(c.words for c in chosen),
         )
 
     return {

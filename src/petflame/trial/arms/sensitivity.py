@@ -176,7 +176,11 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "panel",
         words={
             "percentiles_definition": "Difference between arms, active minus control, at percentiles of the baseline "
-            "of all analysed patients, from the interaction model."
+            "of all analysed patients, from the interaction model.",
+            "constant_percent_definition": "The interaction that a drug would make on this scale by lowering every "
+            "patient's TBRmax by the same percentage: difference / control mean x control slope.",
+            "log_scale_definition": "Coefficient of arm x centred ln baseline in ln Y_F ~ arm + ln Y_B + arm x ln Y_B: "
+            "nil where the percentage is the same at every baseline.",
         },
     ),
     Sensitivity(

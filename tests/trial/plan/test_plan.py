@@ -1,0 +1,193 @@
+"""The analysis plan: drafted, sealed before an allocation, followed, and held against what was done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from petflame.errors import InputRefused
+from petflame.protocol import Protocol
+from petflame.trial.analyse import analyse
+from petflame.trial.choices import AnalysisChoices, TrialTables
+from petflame.trial.endpoints import ENDPOINTS
+from petflame.trial.plan.multiplicity import adjust
+from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, draft, load_plan, plan_beside, read_plan, seal_plan
+
+PROTOCOL = Protocol()
+
+
+@pytest.fixture
+def study(tables):
+    """Return a study whose allocation is not yet there, and the path that it will have."""
+    trial = tables.trial(24)
+    tables.write("patients", trial["patients"])
+    people = trial["patients"][["participant_id"]].assign(site=["north", "south", "east"] * 8, age=range(50, 74))
+    tables.write("participants", people)
+    draft(tables.folder, "TRIAL1", PROTOCOL)
+    return tables, trial["allocation"]
+
+
+def change(folder: Path, **choices) -> None:
+    document = yaml.safe_load((folder / PLAN).read_text())
+    (folder / PLAN).write_text(yaml.safe_dump(document | choices))
+
+
+def run(tables, allocation: pd.DataFrame, protocol: Protocol = PROTOCOL, **given):
+    arms = tables.write("allocation", allocation)
+    people = tables.folder / "participants.tsv"
+    plan = plan_beside(arms)
+    found = TrialTables(tables.folder / "patients.tsv", allocation=arms, participants=people, plan=plan)
+    return analyse(found, tables.folder / "out", AnalysisChoices.of(protocol, plan, **given))
+
+
+def test_the_draft_can_be_read_and_is_what_the_software_does(study):
+    folder = study[0].folder
+    plan = load_plan(folder / PLAN)
+    assert plan.study_id == "TRIAL1"
+    words = (folder / WORDS).read_text()
+    for said in ("Population", "Variable", "Treatment", "intercurrent event", "death before the second scan", "Holm"):
+        assert said in words
+    assert PROTOCOL.digest in words
+    # Without a plan the software follows the draft.
+    default, planned = AnalysisChoices.of(PROTOCOL), plan
+    assert (default.strata, default.analysis_set) == (planned.strata, planned.analysis_set)
+    assert default.key_secondary == planned.key_secondary.in_order(PROTOCOL.summary.target_vessels)
+
+
+def test_drafting_again_keeps_what_was_changed_and_renews_the_words(study):
+    folder = study[0].folder
+    change(folder, analysis_set="comparable")
+    assert draft(folder, "OTHER", PROTOCOL) is False
+    assert load_plan(folder / PLAN).analysis_set == "comparable"
+    assert "`comparable`" in (folder / WORDS).read_text()
+
+
+def test_a_followed_plan_has_no_deviation_and_its_strata_are_used(study):
+    tables, allocation = study
+    change(tables.folder, strata=["site"], resampling={"seed": 7, "permutations": 300})
+    seal = seal_plan(tables.folder, PROTOCOL).seal
+    found = run(tables, allocation)
+    assert found["strata"] == ["site"]
+    assert found["plan"]["seal"] == seal
+    assert found["plan"]["deviations"] == []
+    assert "and followed" in found["plan"]["sentence"]
+    assert found["sensitivity"]["permutation"]["permutations"] == 300
+    assert found["provenance"]["inputs"]["plan"]["file"] == SEALED
+
+
+def test_every_difference_is_a_deviation(study):
+    tables, allocation = study
+    seal_plan(tables.folder, PROTOCOL)
+    patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
+    tables.write("patients", patients.assign(comparability="pass"))
+    other = Protocol.model_validate({"summary": {"active_threshold": 1.6}})
+    found = run(tables, allocation, other, analysis_set="comparable", strata=("site",))["plan"]
+    by_item = {d["item"]: (d["planned"], d["done"]) for d in found["deviations"]}
+    assert by_item == {
+        "analysis set": ("all_measured", "comparable"),
+        "strata": ("none", "site"),
+        "protocol: summary.active_threshold": ("2", "1.6"),
+    }
+    assert "3 deviations" in found["sentence"]
+
+
+def test_without_a_plan_that_is_said_and_the_protocol_is_held_against(study):
+    tables, allocation = study
+    patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
+    tables.write("patients", patients.assign(comparability="pass"))
+    found = run(tables, allocation, analysis_set="comparable")["plan"]
+    assert not found["sealed"]
+    assert found["sentence"].startswith("No plan was sealed")
+    assert [d["item"] for d in found["deviations"]] == ["analysis set (of the protocol)"]
+
+
+def test_nothing_is_sealed_once_an_allocation_exists(study):
+    tables, allocation = study
+    tables.write("allocation", allocation)
+    with pytest.raises(InputRefused, match="allocation lies in the study"):
+        seal_plan(tables.folder, PROTOCOL)
+    assert not (tables.folder / SEALED).exists()
+
+
+def test_a_sealed_plan_cannot_be_edited_and_an_amendment_says_why(study):
+    folder = study[0].folder
+    first = seal_plan(folder, PROTOCOL, today="2026-01-05")
+    with pytest.raises(InputRefused, match="a sealed plan exists"):
+        seal_plan(folder, PROTOCOL)
+    change(folder, analysis_set="comparable")
+    second = seal_plan(folder, PROTOCOL, amend="scanner exchanged at one site")
+    assert second.seal != first.seal
+    assert second.amendments == ("scanner exchanged at one site",)
+    assert json.loads((folder / SEALED).read_text())["earlier"][0]["seal"] == first.seal
+    text = (folder / SEALED).read_text().replace('"comparable"', '"all_measured"')
+    (folder / SEALED).write_text(text)
+    with pytest.raises(InputRefused, match="not as it was sealed"):
+        read_plan(folder / SEALED)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"analysis_set": "everybody"}, "analysis_set"),
+        ({"key_secondary": {"endpoints": ["vesels"], "multiplicity": "holm"}}, "vesels"),
+        ({"sensitivity": ["hc9"]}, "hc9"),
+        ({"covariates": ["shoe_size"]}, "shoe_size"),
+        ({"primary": {"alpha": 5}}, "alpha"),
+        ({"analysis_sets": "all_measured"}, "does not exist"),
+        ({"strata": ["centre"]}, "centre"),
+        ({"estimand": {"population": "all"}}, "variable"),
+    ],
+)
+def test_a_plan_that_names_what_does_not_exist_is_refused(study, choices, said):
+    folder = study[0].folder
+    change(folder, **choices)
+    with pytest.raises(InputRefused, match=said):
+        seal_plan(folder, PROTOCOL)
+    assert not (folder / SEALED).exists()
+
+
+def test_every_declared_endpoint_may_be_key_secondary(study):
+    folder = study[0].folder
+    names = [e.name for e in ENDPOINTS]
+    change(folder, key_secondary={"endpoints": names, "multiplicity": "hierarchical"})
+    assert seal_plan(folder, PROTOCOL).plan.key_secondary.in_order() == tuple(names)
+
+
+def test_key_secondary_tests_follow_the_primary(study):
+    tables, allocation = study
+    change(tables.folder, key_secondary={"endpoints": ["csuv_max", "vessel_mean"], "multiplicity": "hierarchical"})
+    seal_plan(tables.folder, PROTOCOL)
+    patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
+    for name in ("csuv_max", "vessel_mean"):
+        for visit in ("baseline", "followup"):
+            patients[f"{name}_{visit}"] = patients[f"tbr_max_{visit}"] + (0.3 if name == "csuv_max" else 0.1)
+    tables.write("patients", patients)
+    found = run(tables, allocation)
+    primary_p = found["primary"]["p"]
+    tests = found["key_secondary"]["tests"]
+    assert [t["name"] for t in tests] == ["csuv_max", "vessel_mean"]
+    assert [t["p_adjusted"] for t in tests] == pytest.approx([max(primary_p, t["p"]) for t in tests], rel=1e-6)
+    assert all(t["significant"] for t in tests)
+
+
+def test_holm_after_the_primary_agrees_with_r_and_a_lost_primary_stops_everything():
+    # p.adjust(c(0.011, 0.02, 0.04), "holm") in R: 0.033 0.040 0.040.
+    assert adjust("holm", 0.001, [0.011, 0.02, 0.04]) == pytest.approx([0.033, 0.04, 0.04])
+    assert min(adjust("holm", 0.2, [0.001, 0.001])) == 0.2
+    assert min(adjust("hierarchical", 0.2, [0.001, 0.001])) == 0.2
+    assert adjust("holm", None, [0.01]) == [None]
+
+
+def test_a_blinded_run_holds_the_plan_too(study):
+    tables, _ = study
+    seal_plan(tables.folder, PROTOCOL)
+    people = tables.folder / "participants.tsv"
+    plan = plan_beside(people)
+    given = TrialTables(tables.folder / "patients.tsv", participants=people, plan=plan)
+    found = analyse(given, tables.folder / "out", AnalysisChoices.of(PROTOCOL, plan))
+    assert found["plan"]["sealed"]
+    assert found["key_secondary"] is None
