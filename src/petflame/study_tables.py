@@ -12,6 +12,7 @@ from petflame.outside import calling
 from petflame.places import look_alike_faults
 from petflame.repeatability import read_within_subject
 from petflame.study import Study
+from petflame.trial.plan.sealing import SEALED, read_plan
 
 OPTIONAL = ("participants", "allocation", "outcomes")
 
@@ -112,7 +113,7 @@ def check_tables(study: Study) -> TableFaults:
 
 
 def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[Fault]:
-    """Find what the analysis would refuse of its choices: strata that ``participants.tsv`` lacks, no such file.
+    """Find what the analysis would refuse: a plan edited after its seal, strata that are no columns, no such file.
 
     Parameters
     ----------
@@ -123,6 +124,11 @@ def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[
         Path of a ``reliability.json``.
     """
     faults = FaultList()
+    if (study.root / SEALED).exists():
+        try:
+            read_plan(study.root / SEALED)
+        except InputRefused as error:
+            faults.extend(error.faults)
     if reliability is not None and not Path(reliability).is_file():
         faults.add("there is no such file", f"reliability={reliability}", "name the reliability.json of repeat scans")
     elif reliability is not None:

@@ -39,7 +39,7 @@ from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
 from petflame.trial.choices import TrialTables
-from petflame.trial.plan.sealing import SEALED
+from petflame.trial.plan.sealing import SEALED, read_plan
 
 SIMULATED = "simulated"
 
@@ -105,6 +105,9 @@ class Workflow:
 
     @property
     def _study_id(self) -> str:
+        planned = self.table(SEALED)
+        if self.settings.study_id is None and planned is not None:
+            return read_plan(planned).plan.study_id
         return self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name)
 
     @property

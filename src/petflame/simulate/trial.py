@@ -14,6 +14,7 @@ from typing import Any
 from petflame.anatomy import REGIONS
 from petflame.errors import InputRefused
 from petflame.files import write_json, write_nifti, write_text, write_tsv
+from petflame.protocol import Protocol
 from petflame.published import PATIENTS
 from petflame.segment.imports.sidecar import write_sidecar
 from petflame.simulate import truth
@@ -22,8 +23,10 @@ from petflame.simulate.headers import timing
 from petflame.simulate.plan import DEFAULT_SEED, TrialPlan, VisitPlan, plan_trial
 from petflame.simulate.tables import MEANINGS
 from petflame.simulate.visit import SIZES, SimulatedVisit, SizeName, anatomy_of, simulate_visit, uptake_of
+from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, seal_plan
+from petflame.trial.plan.sealing import draft as draft_plan
 
-_ENTRIES = ("dicom", "labels", "seeds", "truth", "truth.json", "blinding.key")
+_ENTRIES = ("dicom", "labels", "seeds", "truth", "truth.json", "blinding.key", PLAN, WORDS, SEALED)
 _TABLES = ("participants", "visits", "visits_with_labels", "allocation", "outcomes")
 Progress = Callable[[int, int, str], None]
 
@@ -73,6 +76,9 @@ def simulate_trial(
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         measured = _make_visits(draft, plan, size, maps, cores, progress)
+        # As a trial should: the analysis is fixed before the arms are written down.
+        draft_plan(draft, "SIMULATED", Protocol())
+        seal_plan(draft, Protocol())
         _write_tables(draft, plan)
         write_text(draft / "blinding.key", plan.blinding_key + "\n", private=True)
         write_json(draft / "truth.json", _truth(plan, size, measured))
