@@ -376,3 +376,70 @@ def test_a_damaged_product_sets_its_visit_aside_and_not_the_trial(own_copy):
     rows = pd.read_csv(results.exclusions, sep="\t")
     (said,) = rows.loc[(rows["participant_id"] == "P03") & (rows["kind"] == "refused"), "what"]
     assert "suv_refused" in said
+
+
+def test_every_panel_says_how_much_weight_it_bears(page):
+    headings = re.findall(r"<h[23]>(.*?)</h[23]>", page, re.DOTALL)
+    labelled = {re.sub(r"<.*", "", h, flags=re.DOTALL).strip(): h for h in headings}
+    for name, role in (
+        ("Each vessel", "key secondary"),
+        ("Does the result hold?", "primary, sensitivity"),
+        ("Every patient's change", "exploratory"),
+        ("Negative controls", "exploratory"),
+        ("Follow-up events", "exploratory"),
+    ):
+        if name in labelled:
+            assert role in labelled[name], name
+    assert "Each vessel" in labelled
+    assert '<span class="role primary">primary</span>' in page
+
+
+def test_the_first_page_says_that_no_plan_was_sealed_or_what_departed_from_it(finished, own_copy, tmp_path):
+    first = result_section(own_copy)
+    assert "No plan was sealed." in first
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    deviation = {"item": "analysis set", "planned": "all_measured", "done": "comparable <b>"}
+    arms["plan"] |= {"sealed": True, "seal": "0" * 64, "deviations": [deviation], "sentence": "A plan was sealed."}
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    first = result_section(own_copy)
+    assert "No plan was sealed" not in first
+    assert "Deviations from the sealed plan" in first
+    assert "comparable &lt;b&gt;" in first
+
+
+def result_section(study) -> str:
+    page = write_report(study.out, study.root, Protocol(), None).read_text(encoding="utf-8")
+    return page.split('<section id="result">')[1].split("</section>")[0]
+
+
+def test_the_headline_names_what_was_measured_and_inflammation_stands_in_the_gloss_alone(page):
+    lead = re.search(r'<p class="lead">(.*?)</p>', page).group(1)
+    assert "TBRmax of the index vessel" in lead
+    assert "inflammation" not in lead
+    text = " ".join(read(page).text)
+    assert text.count("arterial inflammation") == 1
+
+
+def test_the_planned_percentage_is_the_one_in_the_headline(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    arms["plan"]["primary_percentage"] = "log_ratio_percent"
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    first = result_section(own_copy)
+    size = f"{abs(arms['sensitivity']['log_ratio_percent']['estimate']):.1f}"
+    assert size in re.search(r'<p class="lead">(.*?)</p>', first).group(1)
+    assert "Log-ratio percent (primary)" in first
+    assert "Adjusted percent (sensitivity)" in first
+
+
+def test_baseline_by_arm_and_the_checklist_come_from_the_run(finished, page):
+    arms = json.loads((finished.out / "arms.json").read_text())
+    section = page.split('<section id="baseline">')[1].split("</section>")[0]
+    row = next(r for r in arms["baseline"]["rows"] if r["name"] == "mean TBRmax of the index vessel")
+    assert f"{row['active']['mean']:.2f} ({row['active']['sd']:.2f})" in section
+    checklist = page.split('<section id="checklist">')[1].split("</section>")[0]
+    items = re.findall(r'<tr><th scope="row">(\w+)</th>', checklist)
+    assert len(items) == len(set(items)) == 42
+    assert {i.rstrip("ab cd") for i in items} == {str(n) for n in range(1, 31)}
+    assert "yours to give" in checklist
+    n = arms["primary"]["n"]
+    assert f"{n['active']} active and {n['control']} control" in checklist
