@@ -12,7 +12,7 @@ import numpy as np
 from petflame import __version__
 from petflame.files import sha256, write_json
 from petflame.trial import patients
-from petflame.trial.arms import secondary
+from petflame.trial.arms import composite, secondary
 from petflame.trial.arms.ancova import primary_record
 from petflame.trial.arms.missing import write_reasons
 from petflame.trial.arms.resample import write_left_out
@@ -31,7 +31,10 @@ from petflame.trial.parts import Parts
 from petflame.trial.tables import ARMS
 
 # What a blinded analysis leaves null.
-OF_THE_ARMS = ["arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls", "responders"]
+OF_THE_ARMS = [
+    *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "active_composite", "negative_controls"),
+    "responders",
+]
 
 
 def analyse(
@@ -137,6 +140,13 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
     ):
         found = parts.attempt(name, kind, partial(make, cohort), definition=sentence)
         document[name.replace(" ", "_")] = found
+    document["active_composite"] = parts.attempt(
+        "active composite",
+        composite.ActiveComposite,
+        lambda: composite.composite(cohort, choices.permutations, choices.seed),
+        definition=composite.DEFINITION,
+        missing=composite.left_out(cohort),
+    )
     return document
 
 

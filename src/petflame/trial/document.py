@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from petflame.trial.arms.blocks import Control, Primary, Secondary, VariedEffect
+from petflame.trial.arms.composite import ActiveComposite
 from petflame.trial.arms.sensitivity import SensitivityBlocks
 from petflame.trial.arms.vessel_blocks import Mixed, Vessel, VesselMean
 from petflame.trial.blocks import (
@@ -48,6 +49,7 @@ class ArmsDocument(TypedDict):
     mixed: Mixed | None
     vessel_mean: VesselMean | None
     endpoints: Endpoints | None
+    active_composite: ActiveComposite | None
     negative_controls: NegativeControls | None
     responders: RespondersByLimit | None
     variations: list[VariedEffect] | None

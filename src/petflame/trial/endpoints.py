@@ -26,6 +26,11 @@ class Endpoint:
         Whether the difference also makes sense in percent of the control mean.
     sections : str
         Which sections it takes, where that alone sets it apart from the primary; empty elsewhere.
+    share : str
+        Stem of the columns with the share of its sections: a share of zero says that there are none. Empty where
+        the endpoint does not vanish with its sections.
+    locked : bool
+        Whether the follow-up is read in the sections found at baseline.
     """
 
     name: str
@@ -35,6 +40,8 @@ class Endpoint:
     followup: str
     percent: bool = True
     sections: str = ""
+    share: str = ""
+    locked: bool = False
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -98,6 +105,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "mds_baseline",
         "mds_locked_followup",
         sections="worst 15 mm, locked at baseline",
+        locked=True,
     ),
     Endpoint(
         "mds_refound",
@@ -114,6 +122,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_locked_followup",
         sections="active sections, locked at baseline",
+        share="active_fraction",
+        locked=True,
     ),
     Endpoint(
         "active_refound",
@@ -122,6 +132,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_refound_followup",
         sections="active sections, found anew",
+        share="active_fraction",
     ),
     Endpoint(
         "active_fraction",

@@ -11,8 +11,9 @@ import pytest
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.ancova import adjusted_percent, ancova, hc3, make_arms
 from petflame.trial.arms.interaction import within_patients
-from petflame.trial.arms.missing import Imputer, multiple_imputation, tipping_point
+from petflame.trial.arms.missing import Imputer, multiple_imputation
 from petflame.trial.arms.resample import bootstrap, leave_one_out, permutation_test, permuted_arms
+from petflame.trial.arms.tipping import tipping_point
 from petflame.trial.arms.vessels import target_rows
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.design.batch import batch_ancova
