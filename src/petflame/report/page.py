@@ -18,7 +18,7 @@ from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
 from petflame.repeatability import Repeatability
-from petflame.report import figures, panels, tables, words
+from petflame.report import absent, figures, panels, tables, words
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
 from petflame.report.raster import FADE_TBR, colour_stops
@@ -159,9 +159,12 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "within_percentiles": tables.within_percentiles(arms),
         "vessel_table": tables.vessels(arms),
         "sensitivity": tables.sensitivity(arms),
+        "tipping": absent.tipping_sentences(arms) if arms["sensitivity"] else [],
+        "deltas": absent.delta_table(arms),
         "variations": tables.variations(arms),
         "multiverse": multiverse(specifications(arms, protocol)),
         "endpoints": tables.endpoints(arms),
+        "composite": absent.composite_sentences(arms),
         "controls": tables.negative_controls(arms),
         "stations": stations,
         "flow": panels.flow(stations),
