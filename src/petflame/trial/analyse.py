@@ -135,7 +135,12 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
         write_left_out(out, case.left_out[1])
     document |= vessel_analyses(cohort, choices.target_vessels, parts)
     for name, kind, make, sentence in (
-        ("endpoints", Endpoints, secondary.endpoint_blocks, secondary.ENDPOINTS_SENTENCE),
+        (
+            "endpoints",
+            Endpoints,
+            partial(secondary.endpoint_blocks, target_vessels=choices.target_vessels),
+            secondary.ENDPOINTS_SENTENCE,
+        ),
         ("negative controls", NegativeControls, secondary.negative_controls, secondary.CONTROLS_SENTENCE),
     ):
         found = parts.attempt(name, kind, partial(make, cohort), definition=sentence)
@@ -143,9 +148,9 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
     document["active_composite"] = parts.attempt(
         "active composite",
         composite.ActiveComposite,
-        lambda: composite.composite(cohort, choices.permutations, choices.seed),
+        lambda: composite.composite(cohort, choices.target_vessels, choices.permutations, choices.seed),
         definition=composite.DEFINITION,
-        missing=composite.left_out(cohort),
+        missing=composite.left_out(cohort, choices.target_vessels),
     )
     return document
 

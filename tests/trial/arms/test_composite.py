@@ -14,7 +14,7 @@ from scipy import stats
 from statsmodels.stats.nonparametric import rank_compare_2indep
 
 from petflame.trial.analyse import analyse
-from petflame.trial.arms.absent import NONE_AT_BASELINE, NONE_LEFT, NOT_FOUND_AGAIN, WITHHELD
+from petflame.trial.arms.absent import NONE_AT_BASELINE, NONE_LEFT, NOT_FOUND_AGAIN, NOT_SEEN, WITHHELD
 from petflame.trial.arms.composite import Ranked, compare, exact_rank_sum, newcombe, within_strata
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.estimates import NotEstimable
@@ -162,6 +162,23 @@ def test_every_endpoint_says_who_is_missing_and_why(document, vanishing):
     assert reasons(document["vessels"][VESSELS[0]]) == {}
     assert reasons(document["vessels"][VESSELS[1]]) == {"008": WITHHELD, "009": "not measured at follow-up"}
     assert reasons(document["vessel_mean"])["008"] == f"{VESSELS[1]}: {WITHHELD}"
+
+
+def test_none_left_in_what_was_seen_is_no_success_where_a_vessel_was_not(tables, vanishing):
+    vessels = vanishing["vessels"]
+    vessels["active_fraction_baseline"], vessels["active_fraction_followup"] = 0.3, 0.0
+    gone = vanishing["patients"].query("active_fraction_followup == 0 and active_baseline > 0")["participant_id"]
+    hidden, withheld = list(gone[gone != "008"])[:2]
+    for participant in (hidden, withheld):
+        chosen = (vessels["participant_id"] == participant) & (vessels["vessel"] == VESSELS[1])
+        vessels.loc[chosen, "active_fraction_followup"] = np.nan
+    vessels.loc[chosen, "withheld"] = "true"
+    given = {name: tables.write(name, table) for name, table in vanishing.items()}
+    found = analyse(TrialTables(**given), tables.folder / "o", AnalysisChoices(permutations=50))
+    for block in (found["active_composite"], found["endpoints"]["active_refound"]):
+        assert reasons(block)[hidden] == NOT_SEEN
+    assert withheld not in reasons(found["active_composite"])
+    assert reasons(found["endpoints"]["active_refound"])[withheld] == NONE_LEFT
 
 
 def test_the_composite_counts_the_successes_that_the_mean_leaves_out(document):

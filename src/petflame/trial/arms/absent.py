@@ -15,21 +15,42 @@ from petflame.trial.endpoints import BASELINE, FOLLOWUP, Endpoint
 
 NONE_AT_BASELINE = "no active section at baseline"
 NONE_LEFT = "no active section left at follow-up"
+NOT_SEEN = "a vessel with active sections at baseline not measured at follow-up"
 NOT_FOUND_AGAIN = "too few of the sections locked at baseline found again at follow-up"
 WITHHELD = "vessel withheld"
 NOT_MEASURED = "not measured"
 VISITS = {"baseline": "baseline", "followup": "follow-up"}
 
 
-def without_endpoint(table: pd.DataFrame, endpoint: Endpoint) -> list[LeftOutOfArm]:
+def out_of_sight(vessels: pd.DataFrame | None, target_vessels: Iterable[str]) -> frozenset[str]:
+    """Return the participants of whom a target vessel with active sections at baseline has no sections at follow-up.
+
+    Of them nobody can say that no active section is left, though the other vessels have none.
+    """
+    columns = ["active_fraction_baseline", "active_fraction_followup"]
+    if vessels is None or not set(columns) <= set(vessels.columns):
+        return frozenset()
+    rows = vessels[vessels["vessel"].isin(list(target_vessels))]
+    # A vessel that is withheld counts at neither visit.
+    if "withheld" in rows.columns:
+        rows = rows[rows["withheld"].astype(str).str.lower() != "true"]
+    before, after = (pd.to_numeric(rows[c], errors="coerce") for c in columns)
+    return frozenset(rows.loc[(before > 0) & after.isna(), "participant_id"])
+
+
+def without_endpoint(
+    table: pd.DataFrame, endpoint: Endpoint, unseen: frozenset[str] = frozenset()
+) -> list[LeftOutOfArm]:
     """Return the participants of the analysis set without a value of an endpoint at a visit, sorted.
 
     Parameters
     ----------
     table : DataFrame
         Rows of PATIENTS in the analysis set, with arm.
+    unseen : frozenset of str
+        Those of `out_of_sight`.
     """
-    return _listed((row, _why(endpoint, row)) for row in _rows(table))
+    return _listed((row, _why(endpoint, row, row["participant_id"] in unseen)) for row in _rows(table))
 
 
 def without_values(table: pd.DataFrame, columns: Iterable[str]) -> list[LeftOutOfArm]:
@@ -76,7 +97,7 @@ def _empty(row: dict[str, Any], columns: list[str]) -> str | None:
     return f"{NOT_MEASURED} at {' and '.join(visits)}" if visits else NOT_MEASURED
 
 
-def _why(endpoint: Endpoint, row: dict[str, Any]) -> str | None:
+def _why(endpoint: Endpoint, row: dict[str, Any], unseen: bool) -> str | None:
     """Say why an endpoint has no value; None where it has both."""
     empty = {visit: pd.isna(row[column]) for visit, column in zip(VISITS, endpoint.columns, strict=True)}
     if not any(empty.values()):
@@ -87,7 +108,7 @@ def _why(endpoint: Endpoint, row: dict[str, Any]) -> str | None:
         if endpoint.locked and not pd.isna(row.get(FOLLOWUP)):
             return NOT_FOUND_AGAIN
         if endpoint.share and not endpoint.locked and row.get(f"{endpoint.share}_followup") == 0:
-            return NONE_LEFT
+            return NOT_SEEN if unseen else NONE_LEFT
     return f"{NOT_MEASURED} at {' and '.join(said for visit, said in VISITS.items() if empty[visit])}"
 
 

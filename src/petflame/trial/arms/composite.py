@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import optimize, stats
 from typing_extensions import TypedDict
 
-from petflame.trial.arms.absent import NONE_AT_BASELINE, NOT_MEASURED
+from petflame.trial.arms.absent import NONE_AT_BASELINE, NOT_MEASURED, NOT_SEEN, out_of_sight
 from petflame.trial.arms.blocks import Counted
 from petflame.trial.arms.resample import permuted_arms
 from petflame.trial.blocks import ByArm, Figure, LeftOutOfArm
@@ -95,11 +95,15 @@ class Ranked:
         return {"active": active, "control": self.active.size - active}
 
 
-def composite(cohort: Cohort, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
+def composite(
+    cohort: Cohort, target_vessels: tuple[str, ...], permutations: int = PERMUTATIONS, seed: int = 0
+) -> dict[str, Any]:
     """Return the composite comparison of the arms (see `DEFINITION`).
 
     Parameters
     ----------
+    target_vessels : tuple of str
+        The vessels whose active sections count.
     permutations, seed : int
         Random exchanges of arms, for the adjusted test and, with strata, for the rank test.
 
@@ -112,7 +116,7 @@ def composite(cohort: Cohort, permutations: int = PERMUTATIONS, seed: int = 0) -
     lacking = [c for c in COLUMNS if c not in used.columns]
     if lacking:
         raise NotEstimable(f"PATIENTS has no column {', '.join(f'`{c}`' for c in lacking)}")
-    table = used[_reasons(used).isna()]
+    table = used[_reasons(used, out_of_sight(cohort.vessels, target_vessels)).isna()]
     labels = np.array(["/".join(map(str, row)) for row in table[list(cohort.strata)].to_numpy()], dtype=object)
     ranked = Ranked(
         (table["arm"] == "active").to_numpy(dtype=float),
@@ -123,24 +127,26 @@ def composite(cohort: Cohort, permutations: int = PERMUTATIONS, seed: int = 0) -
     return compare(ranked, permutations, seed)
 
 
-def left_out(cohort: Cohort) -> list[LeftOutOfArm]:
+def left_out(cohort: Cohort, target_vessels: tuple[str, ...]) -> list[LeftOutOfArm]:
     """Return who of the analysis set is not ranked, and why; empty where PATIENTS lacks the columns."""
     used = cohort.analysed
     if not set(COLUMNS) <= set(used.columns):
         return []
-    rows = used.assign(reason=_reasons(used)).dropna(subset=["reason"])
+    reasons = _reasons(used, out_of_sight(cohort.vessels, target_vessels))
+    rows = used.assign(reason=reasons).dropna(subset=["reason"])
     return [
         {"participant_id": who, "arm": arm, "reason": reason}
         for who, arm, reason in rows[["participant_id", "arm", "reason"]].itertuples(index=False)
     ]
 
 
-def _reasons(used: pd.DataFrame) -> pd.Series:
+def _reasons(used: pd.DataFrame, unseen: frozenset[str]) -> pd.Series:
     """Say of each participant why it is not ranked; missing where it is."""
     none = used[f"{SHARE}_baseline"] == 0
     gone = used[f"{SHARE}_followup"] == 0
     reasons = pd.Series(None, index=used.index, dtype=object)
     reasons[used[REFOUND].isna() & ~gone] = f"{NOT_MEASURED} at follow-up"
+    reasons[gone & used["participant_id"].isin(unseen)] = NOT_SEEN
     reasons[used[BASELINE].isna()] = f"{NOT_MEASURED} at baseline"
     reasons[none] = NONE_AT_BASELINE
     return reasons

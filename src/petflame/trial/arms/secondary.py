@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from petflame.trial.arms.absent import without_endpoint, without_values
+from petflame.trial.arms.absent import out_of_sight, without_endpoint, without_values
 from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, difference_record, make_arms
 from petflame.trial.arms.blocks import AdjustedPercent, Control, Secondary
 from petflame.trial.blocks import block
@@ -40,9 +40,9 @@ def _estimate(arms: Arms, percent: bool) -> dict[str, Any]:
     return found | (adjusted_percent(fit) if percent else {})
 
 
-def endpoint_blocks(cohort: Cohort) -> dict[str, Secondary | None]:
+def endpoint_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Secondary | None]:
     """Return every declared endpoint; null where PATIENTS has no columns of it."""
-    used = cohort.analysed
+    used, unseen = cohort.analysed, out_of_sight(cohort.vessels, target_vessels)
 
     def made(endpoint: Endpoint) -> Secondary:
         arms = make_arms(used, *endpoint.columns, cohort.strata)
@@ -51,7 +51,7 @@ def endpoint_blocks(cohort: Cohort) -> dict[str, Secondary | None]:
             Secondary,
             lambda: bare | _estimate(arms, endpoint.percent),
             n=arms.n,
-            missing=without_endpoint(used, endpoint),
+            missing=without_endpoint(used, endpoint, unseen),
             meaning=endpoint.sentence,
         )
 
