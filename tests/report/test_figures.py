@@ -107,8 +107,8 @@ def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():
 def test_tables_give_the_reason_where_there_is_no_number():
     arms = {
         "primary": None,
-        "vessels": {"aorta_arch": without(Vessel, "too few patients")},
-        "vessel_mean": without(VesselMean, "too few patients", definition=""),
+        "vessels": {"aorta_arch": without(Vessel, "too few patients", missing=[])},
+        "vessel_mean": without(VesselMean, "too few patients", definition="", missing=[]),
         "sensitivity": None,
         "negative_controls": None,
     }

@@ -18,7 +18,7 @@ from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
 from petflame.repeatability import Repeatability
-from petflame.report import figures, panels, tables, words
+from petflame.report import absent, figures, panels, tables, words
 from petflame.report.checklist import checklist
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
@@ -166,11 +166,14 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "within_percentiles": tables.within_percentiles(arms),
         "vessel_table": tables.vessels(arms),
         "sensitivity": tables.sensitivity(arms),
+        "tipping": absent.tipping_sentences(arms) if arms["sensitivity"] else [],
+        "deltas": absent.delta_table(arms),
         "variations": tables.variations(arms),
         "multiverse": multiverse(specifications(arms, protocol)),
         "endpoints": tables.endpoints(arms),
         "vessel_role": _roles(arms, arms["vessels"] or {}),
         "endpoint_role": _roles(arms, arms["endpoints"] or {}),
+        "composite": absent.composite_sentences(arms),
         "controls": tables.negative_controls(arms),
         "controls_found": tables.controls_found(arms),
         "baseline": tables.baseline(arms),

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from petflame.anatomy import title
+from petflame.report.absent import counted, endpoint_note, imputed_note
 from petflame.report.figures import interval, interval_axis, interval_scale
 from petflame.report.read import Row
 from petflame.report.words import DASH, between, controls_sentence, number, p_value
@@ -142,7 +143,7 @@ def percentages(arms: Row) -> EstimateTable | None:
 def vessels(arms: Row) -> EstimateTable | None:
     """Return each vessel's adjusted percent with Holm's correction, the vessels' mean last."""
     rows = [
-        _percent(title(name), block, block["reason"] or _patients(block), p2=block["p_holm"])
+        _percent(title(name), block, _patients(block), p2=block["p_holm"])
         for name, block in (arms["vessels"] or {}).items()
     ]
     if not rows:
@@ -154,7 +155,7 @@ def vessels(arms: Row) -> EstimateTable | None:
 
 
 def _patients(block: Row) -> str:
-    return f"{block['n']['active']} active, {block['n']['control']} control"
+    return ". ".join(part for part in (block["reason"], counted(block)) if part)
 
 
 def variations(arms: Row) -> EstimateTable | None:
@@ -184,7 +185,7 @@ def sensitivity(arms: Row) -> EstimateTable | None:
         block = other[s.name]
         note = (block["reason"] or s.sentence) + _not_planned(s.name, planned)
         if s.shown == "difference":
-            rows.append(_difference(s.title, block, note))
+            rows.append(_difference(s.title, block, note + imputed_note(block) if "imputed" in block else note))
         elif s.shown == "test":
             rows.append({"label": s.title, "note": note, "p": block["p"]})
         elif s.shown == "bounds":
@@ -193,7 +194,8 @@ def sensitivity(arms: Row) -> EstimateTable | None:
     for name, block in other["covariates"].items():
         if isinstance(block, Mapping):
             label = "all covariates" if name == "all" else name.replace("_", " ")
-            note = (block["reason"] or block["meaning"]) + _not_planned(f"covariates.{name}", planned)
+            words = ". ".join(part for part in (block["reason"] or block["meaning"], counted(block)) if part)
+            note = words + _not_planned(f"covariates.{name}", planned)
             rows.append(_difference(f"Adjusted for {label}", block, note))
     return table_of(rows, "Difference in TBRmax (95 % CI)", 3)
 
@@ -249,7 +251,7 @@ def endpoints(arms: Row) -> EstimateTable | None:
     measured = [e for e in ENDPOINTS if blocks and blocks[e.name]]
     rows = [
         _difference(
-            f"{e.title} ({role_of(arms['plan'], e.name)})", blocks[e.name], blocks[e.name]["reason"] or e.sentence
+            f"{e.title} ({role_of(arms['plan'], e.name)})", blocks[e.name], endpoint_note(blocks[e.name], e.sentence)
         )
         for e in measured
     ]
@@ -273,7 +275,7 @@ def negative_controls(arms: Row) -> EstimateTable | None:
                 "low": 100 * block["ci_low"] / mean,
                 "high": 100 * block["ci_high"] / mean,
                 "note": f"{number(difference, 2, signed=True)} {control.unit} on a control mean of "
-                f"{number(mean, 2)} {control.unit}",
+                f"{number(mean, 2)} {control.unit}. {counted(block)}",
             }
         else:
             row["note"] = block["reason"] or DASH

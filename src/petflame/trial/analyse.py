@@ -13,7 +13,7 @@ from petflame import __version__
 from petflame.files import sha256, write_json
 from petflame.repeatability import SCAN_RESCAN
 from petflame.trial import patients
-from petflame.trial.arms import secondary
+from petflame.trial.arms import composite, secondary
 from petflame.trial.arms.ancova import primary_record
 from petflame.trial.arms.missing import write_reasons
 from petflame.trial.arms.resample import write_left_out
@@ -35,7 +35,7 @@ from petflame.trial.tables import ARMS
 
 # What a blinded analysis leaves null.
 OF_THE_ARMS = (
-    *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "negative_controls"),
+    *("arms", "sensitivity", "vessels", "mixed", "vessel_mean", "endpoints", "active_composite", "negative_controls"),
     *("band_check", "responders", "key_secondary", "baseline"),
 )
 
@@ -147,11 +147,23 @@ def arm_blocks(cohort: Cohort, choices: AnalysisChoices, out: Path, parts: Parts
         write_left_out(out, case.left_out[1])
     document |= vessel_analyses(cohort, choices.target_vessels, parts)
     for name, kind, make, sentence in (
-        ("endpoints", Endpoints, secondary.endpoint_blocks, secondary.ENDPOINTS_SENTENCE),
+        (
+            "endpoints",
+            Endpoints,
+            partial(secondary.endpoint_blocks, target_vessels=choices.target_vessels),
+            secondary.ENDPOINTS_SENTENCE,
+        ),
         ("negative controls", NegativeControls, secondary.negative_controls, secondary.CONTROLS_SENTENCE),
     ):
         found = parts.attempt(name, kind, partial(make, cohort), definition=sentence)
         document[name.replace(" ", "_")] = found
+    document["active_composite"] = parts.attempt(
+        "active composite",
+        composite.ActiveComposite,
+        lambda: composite.composite(cohort, choices.target_vessels, choices.permutations, choices.seed),
+        definition=composite.DEFINITION,
+        missing=composite.left_out(cohort, choices.target_vessels),
+    )
     return document
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from petflame.trial.arms.blocks import Control, Primary, Secondary, VariedEffect
+from petflame.trial.arms.composite import ActiveComposite
 from petflame.trial.arms.sensitivity import SensitivityBlocks
 from petflame.trial.arms.vessel_blocks import Mixed, Vessel, VesselMean
 from petflame.trial.blocks import (
@@ -54,6 +55,7 @@ class ArmsDocument(TypedDict):
     vessel_mean: VesselMean | None
     key_secondary: KeySecondaryTests | None
     endpoints: Endpoints | None
+    active_composite: ActiveComposite | None
     negative_controls: NegativeControls | None
     band_check: BandCheck | None
     responders: RespondersByLimit | None

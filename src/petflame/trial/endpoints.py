@@ -26,6 +26,11 @@ class Endpoint:
         Whether the difference also makes sense in percent of the control mean.
     sections : str
         Which sections it takes, where that alone sets it apart from the primary; empty elsewhere.
+    share : str
+        Stem of the columns with the share of its sections: a share of zero says that there are none. Empty where
+        the endpoint does not vanish with its sections.
+    locked : bool
+        Whether the follow-up is read in the sections found at baseline.
     code, parameter, unit : str
         In the CDISC datasets: PARAMCD (at most 8 characters), and PARAM as words and unit.
     """
@@ -37,6 +42,8 @@ class Endpoint:
     followup: str
     percent: bool = True
     sections: str = ""
+    share: str = ""
+    locked: bool = False
     code: str = field(kw_only=True)
     parameter: str = field(kw_only=True)
     unit: str = field(kw_only=True)
@@ -127,6 +134,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "mds_baseline",
         "mds_locked_followup",
         sections="worst 15 mm, locked at baseline",
+        locked=True,
         code="TBRMDSL",
         parameter="Mean TBRmax, Most Diseased Segment, Locked at Baseline",
         unit="ratio",
@@ -149,6 +157,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_locked_followup",
         sections="active sections, locked at baseline",
+        share="active_fraction",
+        locked=True,
         code="TBRACTL",
         parameter="Mean TBRmax, Active Sections, Locked at Baseline",
         unit="ratio",
@@ -160,6 +170,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "active_baseline",
         "active_refound_followup",
         sections="active sections, found anew",
+        share="active_fraction",
         code="TBRACTR",
         parameter="Mean TBRmax, Active Sections, Refound at Each Visit",
         unit="ratio",

@@ -13,9 +13,10 @@ from petflame.trial.analyse import analyse
 from petflame.trial.arms.ancova import adjusted_percent, ancova, difference_record, make_arms
 from petflame.trial.arms.bootstrap import bootstrap
 from petflame.trial.arms.interaction import within_patients
-from petflame.trial.arms.missing import Imputer, multiple_imputation, tipping_point
+from petflame.trial.arms.missing import Imputer, multiple_imputation
 from petflame.trial.arms.resample import leave_one_out, permutation_test, permuted_arms
 from petflame.trial.arms.robust import hc3, unequal_arms, welch
+from petflame.trial.arms.tipping import tipping_point
 from petflame.trial.arms.vessels import target_rows
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.design.batch import batch_ancova

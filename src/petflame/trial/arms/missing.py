@@ -1,4 +1,4 @@
-"""Missing follow-up: multiple imputation, the tipping point, the reasons."""
+"""Missing follow-up: who has none and why, and multiple imputation of it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,13 @@ import pandas as pd
 from petflame.files import write_tsv
 from petflame.folders import StudyOut
 from petflame.trial.arms.ancova import Arms, check_design, make_arms
+from petflame.trial.arms.auxiliaries import Chosen
+from petflame.trial.arms.imputation import draw_missing, pool
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
-from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, is_constant, t_record
+from petflame.trial.estimates import Matrix, NotEstimable, is_constant
 
 IMPUTATIONS = 200
-
-
-def pool(estimates: Vector, variances: Vector, complete_df: float) -> dict[str, float]:
-    """Combine completed-data estimates by Rubin's rules with Barnard and Rubin's degrees of freedom.
-
-    Parameters
-    ----------
-    estimates, variances : ndarray, shape (m,)
-    complete_df : float
-        Residual degrees of freedom had nothing been missing.
-
-    Returns
-    -------
-    dict
-        estimate, se, df, ci_low, ci_high, p, and fraction_missing (share of variance due to missingness).
-
-    References
-    ----------
-    Rubin DB. Multiple imputation for nonresponse in surveys. 1987. Barnard J, Rubin DB. Biometrika 1999;86:948-955.
-    """
-    m = estimates.size
-    within, between = float(variances.mean()), float(estimates.var(ddof=1))
-    total = within + (1 + 1 / m) * between
-    share = (1 + 1 / m) * between / total
-    observed = (complete_df + 1) / (complete_df + 3) * complete_df * (1 - share)
-    df = 1 / (1 / observed + share**2 / (m - 1)) if share > 0 else observed
-    return {**t_record(float(estimates.mean()), math.sqrt(total), df), "fraction_missing": share}
 
 
 class Imputer:
@@ -54,45 +29,79 @@ class Imputer:
     arms : Arms
         Participants with a baseline; `followup` is NaN where missing.
     imputations, seed : int
+    auxiliaries : Chosen, optional
+        What stands in the imputation model beside arm, baseline and strata.
+
+    Attributes
+    ----------
+    completed : ndarray, shape (m, n)
+        Follow-up of every participant in each completed set.
+    lost : dict
+        'active' and 'control': whose follow-up is imputed, shape (n,), bool.
+    residual_sd : float
+        Of the primary model among those with both visits.
     """
 
-    def __init__(self, arms: Arms, imputations: int, seed: int) -> None:
+    def __init__(self, arms: Arms, imputations: int, seed: int, auxiliaries: Chosen | None = None) -> None:
         self.n, self.seed = arms.n, seed
-        self.missing = np.isnan(arms.followup)
-        if not self.missing.any():
+        missing = np.isnan(arms.followup)
+        if not missing.any():
             raise NotEstimable("no follow-up is missing among participants with a baseline")
         if is_constant(arms.baseline):
             raise NotEstimable("the baseline is the same in every patient")
         extra = np.column_stack([arms.baseline[:, None], arms.covariates])
         self.design = np.column_stack([np.ones(arms.active.size), arms.active, extra - extra.mean(axis=0)])
-        seen = self.design[~self.missing]
+        seen = self.design[~missing]
         check_design(seen, arms.names)
-        y = arms.followup[~self.missing]
-        inverse = np.linalg.inv(seen.T @ seen)
-        coef = inverse @ seen.T @ y
-        df = seen.shape[0] - seen.shape[1]
-        square = float(((y - seen @ coef) ** 2).sum())
+        y = arms.followup[~missing]
+        square = float(((y - seen @ np.linalg.lstsq(seen, y, rcond=None)[0]) ** 2).sum())
         if square <= 1e-20 * float(y @ y):
             raise NotEstimable("the model fits every patient exactly")
+        self.residual_sd = math.sqrt(square / (seen.shape[0] - seen.shape[1]))
+        chosen = auxiliaries if auxiliaries is not None else Chosen(np.empty((arms.active.size, 0)))
+        self.auxiliaries = chosen.records
+        incomplete = np.column_stack([chosen.values - np.nanmean(chosen.values, axis=0), arms.followup])
         rng = np.random.default_rng(seed)
-        sigma = np.sqrt(square / rng.chisquare(df, imputations))
-        shifts = rng.standard_normal((imputations, coef.size)) @ np.linalg.cholesky(inverse).T
-        drawn = coef + sigma[:, None] * shifts
-        noise = rng.standard_normal((imputations, int(self.missing.sum()))) * sigma[:, None]
-        self.residual_sd = math.sqrt(square / df)
-        self.completed: Matrix = np.tile(arms.followup, (imputations, 1))
-        self.completed[:, self.missing] = drawn @ self.design[self.missing].T + noise
-        self.shifted = self.missing & (arms.active == 1)
+        self.completed: Matrix = draw_missing(self.design, incomplete, imputations, rng)[:, :, -1]
+        self.lost = {"active": missing & (arms.active == 1), "control": missing & (arms.active == 0)}
 
-    def estimate(self, delta: float = 0.0) -> dict[str, float]:
-        """Return the pooled difference with `delta` added to the active arm's imputed values."""
-        y = self.completed + delta * self.shifted
+    @property
+    def imputed(self) -> dict[str, int]:
+        """Participants of each arm whose follow-up is imputed."""
+        return {arm: int(rows.sum()) for arm, rows in self.lost.items()}
+
+    @property
+    def df(self) -> float:
+        """Residual degrees of freedom of the primary model on a completed set."""
+        return float(self.design.shape[0] - self.design.shape[1])
+
+    def fit(self, followup: Matrix) -> tuple[Matrix, Matrix, float]:
+        """Fit the primary model to completed sets.
+
+        Parameters
+        ----------
+        followup : ndarray, shape (m, n)
+
+        Returns
+        -------
+        coef : ndarray, shape (m, p)
+            Intercept, arm, baseline, then covariates.
+        residuals : ndarray, shape (m, n)
+        unscaled : float
+            Variance of the arm coefficient for a residual variance of one.
+        """
         inverse = np.linalg.inv(self.design.T @ self.design)
-        coef = y @ self.design @ inverse
-        residual = y - coef @ self.design.T
-        df = self.design.shape[0] - self.design.shape[1]
-        variance = (residual**2).sum(axis=1) / df * inverse[1, 1]
-        return pool(coef[:, 1], variance, df)
+        coef = followup @ self.design @ inverse
+        return coef, followup - coef @ self.design.T, float(inverse[1, 1])
+
+    def pooled(self, followup: Matrix) -> dict[str, float]:
+        """Return the difference over completed sets, shape (m, n), by Rubin's rules."""
+        coef, residuals, unscaled = self.fit(followup)
+        return pool(coef[:, 1], (residuals**2).sum(axis=1) / self.df * unscaled, self.df)
+
+    def estimate(self, delta: float = 0.0, control: float = 0.0) -> dict[str, float]:
+        """Return the pooled difference with `delta` added to the imputed values of the active arm, and `control`."""
+        return self.pooled(self.completed + delta * self.lost["active"] + control * self.lost["control"])
 
 
 def missing_arms(cohort: Cohort) -> Arms:
@@ -110,43 +119,20 @@ def missing_arms(cohort: Cohort) -> Arms:
 
 def multiple_imputation(imputer: Imputer) -> dict[str, Any]:
     """Return the pooled difference and what was imputed."""
-    record = imputer.estimate()
-    active = int(imputer.shifted.sum())
+    return imputation_record(imputer, imputer.estimate())
+
+
+def imputation_record(imputer: Imputer, pooled: dict[str, float]) -> dict[str, Any]:
+    """Return a pooled difference with what was imputed, and from what."""
     return {
-        "difference": record.pop("estimate"),
-        **record,
-        "imputed": {"active": active, "control": int(imputer.missing.sum()) - active},
+        "difference": pooled["estimate"],
+        **{key: value for key, value in pooled.items() if key != "estimate"},
+        "imputed": imputer.imputed,
         "n": imputer.n,
         "imputations": len(imputer.completed),
         "seed": imputer.seed,
+        "auxiliaries": imputer.auxiliaries,
     }
-
-
-def tipping_point(imputer: Imputer) -> dict[str, Any]:
-    """Return the smallest delta, added to what is imputed in the active arm, that takes p to 0.05 or above."""
-    record: dict[str, Any] = dict.fromkeys(("delta", "grid", "delta_in_residual_sd"))
-    if not imputer.shifted.any():
-        return record | {"reason": "no follow-up is missing in the active arm"}
-    alpha = 1 - LEVEL
-    start = imputer.estimate()
-    steps = imputer.residual_sd * np.arange(0, 5.01, 0.25)
-    # Deltas work against the effect: upwards when active is lower.
-    sign = 1.0 if start["estimate"] <= 0 else -1.0
-    grid = []
-    for delta in sign * steps:
-        found = imputer.estimate(float(delta))
-        grid.append({"delta": float(delta), "difference": found["estimate"], "p": found["p"]})
-    record["grid"] = grid
-    if start["p"] >= alpha:
-        return record | {"reason": "p is not below 0.05 even without a delta"}
-    beyond = [k for k, row in enumerate(grid) if row["p"] >= alpha]
-    if not beyond:
-        return record | {"reason": f"p stays below 0.05 up to a delta of {grid[-1]['delta']:.2f}"}
-    low, high = grid[beyond[0] - 1]["delta"], grid[beyond[0]]["delta"]
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if imputer.estimate(middle)["p"] >= alpha else (middle, high)
-    return record | {"delta": high, "delta_in_residual_sd": high / imputer.residual_sd}
 
 
 def reasons_table(cohort: Cohort) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from petflame.trial.arms.absent import out_of_sight, without_endpoint, without_values
 from petflame.trial.arms.ancova import Arms, adjusted_percent, ancova, difference_record, make_arms
 from petflame.trial.arms.blocks import AdjustedPercent, Control, Secondary
 from petflame.trial.blocks import block
@@ -43,35 +43,40 @@ def _estimate(arms: Arms, percent: bool) -> dict[str, Any]:
     return found | (adjusted_percent(fit) if percent else {})
 
 
-def endpoint_blocks(cohort: Cohort) -> dict[str, Secondary | None]:
+def endpoint_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, Secondary | None]:
     """Return every declared endpoint; null where PATIENTS has no columns of it."""
-    used = cohort.analysed
+    used, unseen = cohort.analysed, out_of_sight(cohort.vessels, target_vessels)
 
-    def estimate(endpoint: Endpoint) -> dict[str, Any]:
+    def made(endpoint: Endpoint) -> Secondary:
         arms = make_arms(used, *endpoint.columns, cohort.strata)
-        return dict.fromkeys(AdjustedPercent.__annotations__) | _estimate(arms, endpoint.percent)
+        bare = dict.fromkeys(AdjustedPercent.__annotations__)
+        return block(
+            Secondary,
+            lambda: bare | _estimate(arms, endpoint.percent),
+            n=arms.n,
+            missing=without_endpoint(used, endpoint, unseen),
+            meaning=endpoint.sentence,
+        )
 
-    return {
-        e.name: block(Secondary, partial(estimate, e), meaning=e.sentence)
-        if set(e.columns) <= set(used.columns)
-        else None
-        for e in ENDPOINTS
-    }
+    return {e.name: made(e) if set(e.columns) <= set(used.columns) else None for e in ENDPOINTS}
 
 
 def negative_controls(cohort: Cohort) -> dict[str, Control | None]:
     """Return the arm difference of every declared negative control; null where PATIENTS has no columns of it."""
     used = cohort.analysed
 
-    def estimate(control: NegativeControl) -> dict[str, Any]:
-        return _estimate(make_arms(used, *control.columns, cohort.strata), percent=False)
+    def made(control: NegativeControl) -> Control:
+        arms = make_arms(used, *control.columns, cohort.strata)
+        return block(
+            Control,
+            lambda: _estimate(arms, percent=False),
+            n=arms.n,
+            missing=without_values(used, control.columns),
+            meaning=control.sentence,
+            unit=control.unit,
+        )
 
-    return {
-        c.name: block(Control, partial(estimate, c), meaning=c.sentence, unit=c.unit)
-        if set(c.columns) <= set(used.columns)
-        else None
-        for c in NEGATIVE_CONTROLS
-    }
+    return {c.name: made(c) if set(c.columns) <= set(used.columns) else None for c in NEGATIVE_CONTROLS}
 
 
 def with_covariates(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,6 +103,7 @@ def covariate_blocks(cohort: Cohort) -> dict[str, Secondary | None]:
             Secondary,
             lambda: _estimate(make_arms(table, BASELINE, FOLLOWUP, strata, numbers), percent=True),
             meaning="; ".join(c.words for c in chosen),
+            missing=without_values(table, [c.name for c in chosen]),
         )
 
     return {

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from typing_extensions import TypedDict
 
-from petflame.trial.arms import ancova, blocks, bootstrap, interaction, missing, resample, robust, secondary
+from petflame.trial.arms import (
+    ancova,
+    auxiliaries,
+    blocks,
+    bootstrap,
+    interaction,
+    missing,
+    reference_based,
+    resample,
+    robust,
+    secondary,
+    tipping,
+)
 from petflame.trial.blocks import Said
 from petflame.trial.choices import AnalysisChoices
 from petflame.trial.cohort import Cohort
@@ -46,7 +58,10 @@ class Case:
     @cached_property
     def imputer(self) -> missing.Imputer:
         """Completed sets of the participants with a baseline."""
-        return missing.Imputer(missing.missing_arms(self.cohort), missing.IMPUTATIONS, self.choices.seed + 2)
+        arms = missing.missing_arms(self.cohort)
+        others = auxiliaries.other_vessels(self.cohort, arms.ids, self.choices.target_vessels)
+        chosen = auxiliaries.choose(arms, others)
+        return missing.Imputer(arms, missing.IMPUTATIONS, self.choices.seed + 2, chosen)
 
 
 @dataclass(frozen=True)
@@ -208,20 +223,52 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
     Sensitivity(
         "multiple_imputation",
         "Multiple imputation of missing follow-up",
-        "Missing follow-up of participants with a baseline is drawn from the posterior predictive distribution of the "
-        "normal model Y_F ~ arm + Y_B (+ strata) under missing at random; the primary model is fitted to each "
-        "completed set; Rubin's rules with Barnard and Rubin's degrees of freedom (1999).",
+        "Missing follow-up of participants with a baseline is drawn under missing at random, by chained normal "
+        "equations of Y_F on arm, Y_B (+ strata) and the auxiliaries named in the block, and of each auxiliary on all "
+        "the rest; without auxiliaries on arm and Y_B (+ strata) alone. The primary model is fitted to each completed "
+        "set; Rubin's rules with Barnard and Rubin's degrees of freedom (1999).",
         blocks.MultipleImputation,
         lambda case: missing.multiple_imputation(case.imputer),
+        "difference",
+    ),
+    Sensitivity(
+        "jump_to_reference",
+        "Missing active patients as controls (jump to reference)",
+        "Missing follow-up of the active arm is drawn about the control arm's mean at follow-up, plus the slope times "
+        "the patient's deviation from the active arm's mean at baseline; controls are imputed under missing at "
+        "random; one slope and residual variance for both arms (Carpenter, Roger and Kenward 2013). Rubin's rules, "
+        "by which what is assumed adds no information.",
+        blocks.MultipleImputation,
+        lambda case: reference_based.jump_to_reference(case.imputer),
+        "difference",
+    ),
+    Sensitivity(
+        "copy_reference",
+        "Missing active patients as controls (copy reference)",
+        "As jump to reference, but the deviation is the one from the control arm's mean at baseline: the patient "
+        "counts as a control at both visits.",
+        blocks.MultipleImputation,
+        lambda case: reference_based.copy_reference(case.imputer),
         "difference",
     ),
     Sensitivity(
         "tipping_point",
         "Tipping point",
         "Delta (TBR units) is added to every imputed follow-up of the active arm; the tipping point is the smallest "
-        "delta that takes the two-sided p to 0.05 or above.",
+        "delta that takes the two-sided p to 0.05 or above. `control`: the same for the control arm, against the "
+        "effect; `nearest`: deltas in both arms with the least distance from the imputed values, in residual SD. All "
+        "from the multiple imputation under missing at random.",
         blocks.TippingPoint,
-        lambda case: missing.tipping_point(case.imputer),
+        lambda case: tipping.tipping_point(case.imputer),
+        "panel",
+    ),
+    Sensitivity(
+        "delta_grid",
+        "Deltas in both arms",
+        "The difference where a delta is added to every imputed follow-up of the active arm, and another to those of "
+        "the control arm; in TBR and in SD of the primary model's residuals.",
+        blocks.DeltaGrid,
+        lambda case: tipping.delta_grid(case.imputer),
         "panel",
     ),
 )

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from petflame.trial.arms import interaction, mixed
+from petflame.trial.arms.absent import without_vessel
 from petflame.trial.arms.ancova import adjusted_percent, ancova, difference_record, make_arms
 from petflame.trial.arms.vessel_blocks import ArmByVessel, Mixed, Vessel, VesselMean, WithinPatients
-from petflame.trial.blocks import block
+from petflame.trial.blocks import LeftOutOfArm, block
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import NotEstimable
@@ -48,6 +49,7 @@ def vessel_analyses(cohort: Cohort, target_vessels: tuple[str, ...], parts: Part
             VesselMean,
             lambda: vessel_mean(target_rows(cohort, target_vessels), cohort.strata),
             definition=MEAN,
+            missing=_without(cohort, _measured(cohort, target_vessels)),
         ),
     }
 
@@ -110,12 +112,30 @@ def vessel_blocks(cohort: Cohort, target_vessels: tuple[str, ...]) -> dict[str, 
     usable, found = usable_rows(cohort), {}
     for name in dict.fromkeys(cohort.vessels["vessel"]):
         rows = usable[usable["vessel"] == name]
-        found[name] = block(Vessel, lambda rows=rows: {**one_vessel(rows, cohort.strata), "p_holm": None})  # type: ignore[misc]
+        found[name] = block(
+            Vessel,
+            lambda rows=rows: {**one_vessel(rows, cohort.strata), "p_holm": None},  # type: ignore[misc]
+            missing=_without(cohort, [name]),
+        )
     tested = {v: found[v]["p"] for v in target_vessels if v in found and found[v]["p"] is not None}
     if tested:
         for name, p in zip(tested, multipletests(list(tested.values()), method="holm")[1], strict=True):
             found[name]["p_holm"] = float(p)
     return found
+
+
+def _measured(cohort: Cohort, target_vessels: tuple[str, ...]) -> list[str]:
+    """Return the target vessels that anybody's mean runs over."""
+    try:
+        return list(dict.fromkeys(target_rows(cohort, target_vessels)["vessel"]))
+    except NotEstimable:
+        return []
+
+
+def _without(cohort: Cohort, vessels: list[str]) -> list[LeftOutOfArm]:
+    """Return who of the analysis set lacks one of the vessels, and why."""
+    rows = pd.DataFrame() if cohort.vessels is None else cohort.vessels
+    return without_vessel(cohort.analysed, rows, vessels)
 
 
 def one_vessel(rows: pd.DataFrame, strata: tuple[str, ...]) -> dict[str, Any]:
