@@ -15,6 +15,9 @@ from petflame.trial.choices import TrialTables
 
 # Time at which events are counted, unless the verb is told otherwise.
 HORIZON_YEARS = 2.0
+# From here on change and events are compared, unless the verb is told otherwise: IVORY's second scan was about 9 weeks
+# (0.17 years) after randomisation.
+LANDMARK_YEARS = 0.25
 STUDY_TABLES = ("participants", "visits", "outcomes")
 
 
@@ -136,11 +139,13 @@ def analyse_request(
     return Request("analyse", options, sources)
 
 
-def outcomes_request(table: Path, allocation: Path, patients: Path | None, horizon_years: float) -> Request:
+def outcomes_request(
+    table: Path, allocation: Path, patients: Path | None, horizon_years: float, landmark_years: float
+) -> Request:
     """Return what the analysis of follow-up events depends on."""
     given = {"outcomes": table, "allocation": allocation, "patients": patients}
     sources = {role: Source.of(path) for role, path in given.items() if path is not None}
-    return Request("outcomes", {"horizon_years": horizon_years}, sources)
+    return Request("outcomes", {"horizon_years": horizon_years, "landmark_years": landmark_years}, sources)
 
 
 def report_request(out: StudyOut, study: Path | None, protocol: Protocol, protocol_file: Path | None) -> Request:

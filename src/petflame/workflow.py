@@ -23,6 +23,7 @@ from petflame.protocol import Protocol, load_protocol, validation_faults
 from petflame.replan import Job, mark
 from petflame.requests import (
     HORIZON_YEARS,
+    LANDMARK_YEARS,
     analyse_request,
     collect_request,
     convert_request,
@@ -186,7 +187,7 @@ class Workflow:
         made: tuple[Path, ...] = out.analysed
         events = self.table("outcomes.tsv")
         if events is not None and allocation is not None:
-            request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
+            request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS, LANDMARK_YEARS)
             yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
             made += (out.step("outcomes"),)
         request = report_request(out, study.root, protocol, self._protocol_file)

@@ -11,7 +11,7 @@ from petflame.cli import app
 from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.console import Console
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
-from petflame.requests import HORIZON_YEARS
+from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
@@ -85,10 +85,23 @@ def analyse(
 
 @app.command()
 def outcomes(
-    table: Annotated[Path, typer.Argument(metavar="OUTCOMES.tsv", help="participant_id, time_years, event.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTCOMES.tsv",
+            help="participant_id, time_years from randomisation, event: 0 none, 1 event, 2 competing event.",
+        ),
+    ],
     allocation: Allocation,
     out: Out,
-    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = HORIZON_YEARS,
+    horizon_years: Annotated[float, typer.Option(help="Time at which risks are compared.")] = HORIZON_YEARS,
+    landmark_years: Annotated[
+        float,
+        typer.Option(
+            help="Start of the comparison of change with events: the second scan or later. IVORY's was about 9 weeks "
+            "(0.17 years) after randomisation; where yours differs, give your own."
+        ),
+    ] = LANDMARK_YEARS,
     patients: Annotated[
         Path | None,
         typer.Option(metavar="PATIENTS.tsv", help="Adds the association of each patient's change with events."),
@@ -102,18 +115,19 @@ def outcomes(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.requests import outcomes_request
+    from petflame.trial.events.outcomes import events_line
     from petflame.trial.events.outcomes import outcomes as run
 
     console = Console(log_json, record)
     refuse_changed_tables((patients,))
     with step("outcomes", out, record, console) as outcome:
-        outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
+        outcome.made_from(outcomes_request(table, allocation, patients, horizon_years, landmark_years))
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)
-        result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
-        by_arm = {"active": result["events"]["active"], "control": result["events"]["control"]}
-        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in by_arm.items())
-        console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
+        result = run(
+            table, allocation, out, horizon_years=horizon_years, landmark_years=landmark_years, patients=patients
+        )
+        console.say(f"events (exploratory): {events_line(result)}; {out / 'outcomes.json'}")
         console.say(result["sample_needed"]["sentence"])
 
 
