@@ -167,7 +167,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "flow": panels.flow(stations),
         "outcomes": outcomes,
         "outcomes_refused": results.outcomes_refused,
-        "survival": figures.survival(outcomes["kaplan_meier_curves"], outcomes["horizon_years"]) if outcomes else "",
+        "survival": figures.events(outcomes) if outcomes else "",
         "measured_count": len(measured),
         "failed_count": sum(p.value("comparability") == "fail" for p in measured),
         "protocol": protocol,
