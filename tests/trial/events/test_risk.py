@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from petflame.trial.events.comparisons import horizon_counts, log_rank
+from petflame.trial.events.follow_up import _follow_up, own_follow_up_p
 from petflame.trial.events.risk import arm_risk, exchange_p, risk_difference
 
 HORIZON = 2.0
@@ -71,8 +72,10 @@ def test_random_exchanges_come_to_fishers_p():
     time, code, active = followed((0, 30), (3, 30))
     found = difference(time, code, active)
     assert found["p"] == pytest.approx(0.2373, abs=5e-5)
-    drawn = exchange_p(time, code, active, HORIZON, SEED)
-    assert drawn["p"] == pytest.approx(found["p"], abs=4 * np.sqrt(0.24 * 0.76 / 20000))
+    assert found["exchange_p"] == found["p"]
+    for draw in (exchange_p, own_follow_up_p):
+        drawn = draw(time, code, active, HORIZON, SEED)
+        assert drawn == pytest.approx(found["p"], abs=4 * np.sqrt(0.24 * 0.76 / 20000))
     rank = log_rank(time, code == 1, active, SEED)
     assert rank["p"] == pytest.approx(0.078, abs=5e-4)
     assert rank["permutation_p"] == pytest.approx(found["p"], abs=4 * np.sqrt(0.24 * 0.76 / 20000))
@@ -117,7 +120,31 @@ def test_the_exchange_agrees_with_every_exchange_made_in_r(r_says, r_data, compe
     assert found["estimator"] == ("Aalen-Johansen" if competing else "Kaplan-Meier")
     assert found["difference"] == pytest.approx(r_says[f"{name}.difference"])
     assert (found["p_method"], found["permutations"]) == ("Monte Carlo", 20000)
-    assert found["p"] == pytest.approx(r_says[f"{name}.p"], abs=4 * np.sqrt(0.25 / 20000))
+    assert found["exchange_p"] == pytest.approx(r_says[f"{name}.p"], abs=4 * np.sqrt(0.25 / 20000))
+    # R drew as often itself.
+    assert found["p"] == pytest.approx(r_says[f"{name}.own"], abs=4 * np.sqrt(2 * 0.25 / 20000))
+
+
+def test_a_difference_in_follow_up_is_none_in_risk():
+    """One event, with 5 of 20 active and 18 of 20 controls then at risk: in an active one by chance 5 times in 23."""
+    time, code, active = np.full(40, 3.0), np.zeros(40, int), np.arange(40) < 20
+    time[:15], time[20:22] = 0.5, 0.5
+    time[15], code[15] = 1.0, 1
+    found = difference(time, code, active)
+    assert found["difference"] == pytest.approx(1 / 5)
+    assert found["p"] == pytest.approx(5 / 23, abs=4 * np.sqrt(0.17 / 20000))
+    assert found["exchange_p"] < 0.05
+    time[15], code[15], time[39], code[39] = 3.0, 0, 1.0, 1
+    assert difference(time, code, active)["p"] == 1
+
+
+def test_follow_up_beyond_the_own_event_comes_from_the_arm():
+    """Of the four controls beyond 0.5 years two leave at 1: so does who had the event at 0.5, half the time."""
+    time, code = np.array([0.5, 1.0, 1.0, 3.0, 3.0]), np.array([1, 0, 0, 0, 0])
+    until = _follow_up(time, code, np.zeros(5, bool), 4000, np.random.default_rng(1))
+    assert (until[:, 1:] == time[1:]).all()
+    assert set(until[:, 0]) == {1.0, 3.0}
+    assert (until[:, 0] == 1.0).mean() == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 4000))
 
 
 def test_the_same_seed_gives_the_same_p(r_data):

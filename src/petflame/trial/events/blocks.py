@@ -57,6 +57,7 @@ class RiskDifference(TypedDict):
     high: Figure
     p: Figure
     p_method: str | None
+    exchange_p: Figure
     permutations: int | None
     seed: int | None
     estimator: str

@@ -14,8 +14,8 @@ from petflame.trial.events.incidence import COMPETING, EVENT, Incidence, cumulat
 
 DEFINITION = (
     "Cumulative incidence of the event and of the competing event (Aalen-Johansen), with log-log intervals by the "
-    "delta method. 1 less `kaplan_meier` is no risk here: it takes the competing event for a censoring, as if those "
-    "who died could still have the event."
+    "delta method. 1 less the Kaplan-Meier estimate is no risk here: it takes the competing event for a censoring, as "
+    "if those who died could still have the event."
 )
 CAUSE_SPECIFIC = (
     " Cause-specific: a competing event ends follow-up as a censoring does, so this compares rates among those still "

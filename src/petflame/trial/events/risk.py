@@ -9,12 +9,13 @@ from scipy import stats
 
 from petflame.trial.arms.resample import permuted_arms
 from petflame.trial.blocks import complete
-from petflame.trial.estimates import LEVEL, NotEstimable, Vector
+from petflame.trial.choices import PERMUTATIONS
+from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector
 from petflame.trial.events.blocks import Risk, RiskDifference
-from petflame.trial.events.comparisons import PERMUTATIONS, HorizonCounts, need_contrast
+from petflame.trial.events.comparisons import HorizonCounts, need_contrast
+from petflame.trial.events.follow_up import CHUNK, own_follow_up_p
 from petflame.trial.events.incidence import COMPETING, cumulative_incidence, incidence_by_row
 
-CHUNK = 2000
 KAPLAN_MEIER, AALEN_JOHANSEN = "Kaplan-Meier", "Aalen-Johansen"
 EXACT, MONTE_CARLO = "exact", "Monte Carlo"
 
@@ -23,10 +24,12 @@ DEFINITION = (
     "comparison of the events. Interval: Wilson limits of each arm with its effective number of participants, risk x "
     "(1 - risk) / variance of the risk (where nobody or everybody had an event, the participants whose state at the "
     "horizon is known; Dorey and Korn 1987), joined as in Newcombe's interval (1998, method 10), which it is where "
-    "nobody is censored before the horizon. p, two-sided: exchange of the arms; exact where nobody is censored before "
-    "the horizon (then it is Fisher's), else random exchanges with a difference at least as large, whatever its sign. "
-    "Assumed: participants are censored alike in both arms, and those censored before the horizon have the risk of "
-    "those who stay."
+    "nobody is censored before the horizon. p, two-sided: there it is exact (Fisher's); "
+    "else the share of random draws with a difference at least as large, whatever its sign; in a draw the events, in "
+    "their order, fall on any of those whose follow-up reaches them, and every arm keeps its own follow-up (Heinze, "
+    "Gnant and Schemper 2003). `exchange_p` exchanges whole participants instead; it is valid only where participants "
+    "are censored alike in both arms, and takes a difference in follow-up for one in risk where they are not. Assumed "
+    "by all of this: those censored before the horizon have the risk of those who stay."
 )
 RISKS = {
     KAPLAN_MEIER: "1 less the Kaplan-Meier estimate",
@@ -73,7 +76,7 @@ def arm_risk(time: Vector, code: Vector, horizon: float) -> Risk:
 def risk_difference(
     time: Vector, code: Vector, active: Vector, counts: HorizonCounts, horizon: float, seed: int
 ) -> RiskDifference:
-    """Return each arm's risk, their difference with its interval, and the p of the exchange of arms.
+    """Return each arm's risk, their difference with its interval, and its exact or permutation p.
 
     Parameters
     ----------
@@ -87,32 +90,39 @@ def risk_difference(
     horizon : float
         Years.
     seed : int
-        Of the random exchanges.
+        Of the random draws.
     """
     arms = {"active": arm_risk(time[active], code[active], horizon)}
     arms["control"] = arm_risk(time[~active], code[~active], horizon)
     estimator = AALEN_JOHANSEN if (code == COMPETING).any() else KAPLAN_MEIER
     found: dict[str, Any] = {
         **arms,
-        **dict.fromkeys(("difference", "low", "high", "p", "p_method", "permutations", "seed", "reason")),
+        **dict.fromkeys(("difference", "low", "high", "p", "p_method", "exchange_p", "permutations", "seed", "reason")),
         "estimator": estimator,
         "definition": DEFINITION.format(risk=RISKS[estimator]),
     }
     short = [arm for arm, risk in arms.items() if risk["risk"] is None]
     if short:
         return complete(RiskDifference, found | {"reason": f"nobody was followed to the horizon: {', '.join(short)}"})
-    found |= _difference(arms["active"], arms["control"])
+    found |= newcombe(arms["active"], arms["control"])
     try:
         need_contrast(counts)
     except NotEstimable as why:
         return complete(RiskDifference, found | {"reason": str(why)})
     if counts.active_early + counts.control_early == 0:
-        exact = {"p": float(stats.fisher_exact(counts.table)[1]), "p_method": EXACT}
-        return complete(RiskDifference, found | exact)
-    return complete(RiskDifference, found | exchange_p(time, code, active, horizon, seed))
+        p = float(stats.fisher_exact(counts.table)[1])
+        return complete(RiskDifference, found | {"p": p, "p_method": EXACT, "exchange_p": p})
+    drawn = {
+        "p": own_follow_up_p(time, code, active, horizon, seed),
+        "p_method": MONTE_CARLO,
+        "exchange_p": exchange_p(time, code, active, horizon, seed),
+        "permutations": PERMUTATIONS,
+        "seed": seed,
+    }
+    return complete(RiskDifference, found | drawn)
 
 
-def _difference(active: Risk, control: Risk) -> dict[str, float]:
+def newcombe(active: Risk, control: Risk) -> dict[str, float]:
     """Return the difference and Newcombe's interval from effective numbers."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
@@ -123,11 +133,11 @@ def _difference(active: Risk, control: Risk) -> dict[str, float]:
 
 def exchange_p(
     time: Vector, code: Vector, active: Vector, horizon: float, seed: int, permutations: int = PERMUTATIONS
-) -> dict[str, Any]:
+) -> float:
     """Return the two-sided p of the risk difference by random exchange of the arms; arguments as `risk_difference`."""
     arm = active.astype(float)
 
-    def size(arms: Vector) -> Vector:
+    def size(arms: Matrix) -> Vector:
         return np.abs(incidence_by_row(arms, time, code, horizon) - incidence_by_row(1 - arms, time, code, horizon))
 
     observed, extreme = float(size(arm[None, :])[0]), 0
@@ -135,9 +145,4 @@ def exchange_p(
     for done in range(0, permutations, CHUNK):
         drawn = permuted_arms(arm, together, min(CHUNK, permutations - done), rng)
         extreme += int((size(drawn) >= observed - 1e-12).sum())
-    return {
-        "p": (1 + extreme) / (1 + permutations),
-        "p_method": MONTE_CARLO,
-        "permutations": permutations,
-        "seed": seed,
-    }
+    return (1 + extreme) / (1 + permutations)
