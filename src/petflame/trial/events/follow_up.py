@@ -86,7 +86,8 @@ def _staying(time: Vector, code: Vector) -> tuple[Vector, Vector]:
 
 def _deal(until: Matrix, moment: float, active: Vector, rng: np.random.Generator) -> tuple[Vector, Matrix]:
     """Choose one of those at risk in each row; return whom, and in which arm, shape (2, rows): none where nobody is."""
-    keys = np.where(until >= moment, rng.random(until.shape), -1.0)
-    chosen = keys.argmax(axis=1)
-    some = keys[np.arange(len(keys)), chosen] >= 0
+    rank = np.cumsum(until >= moment, axis=1, dtype=np.int32)
+    able = rank[:, -1]
+    chosen = (rank > (rng.random(able.size) * able).astype(np.int32)[:, None]).argmax(axis=1)
+    some = able > 0
     return chosen, np.stack([active[chosen] & some, ~active[chosen] & some]).astype(float)
