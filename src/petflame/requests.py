@@ -12,9 +12,11 @@ from petflame.folders import StudyOut, VisitFolder
 from petflame.protocol import Protocol
 from petflame.study import Study
 from petflame.trial.choices import TrialTables
+from petflame.trial.plan.model import Events
 
-# Time at which events are counted, unless the verb is told otherwise.
-HORIZON_YEARS = 2.0
+# Of the events, where neither the verb nor a sealed plan says otherwise: IVORY's second scan was about 9 weeks (0.17
+# years) after randomisation.
+HORIZON_YEARS, LANDMARK_YEARS = Events().horizon_years, Events().landmark_years
 STUDY_TABLES = ("participants", "visits", "outcomes")
 
 
@@ -139,11 +141,18 @@ def analyse_request(
     return Request("analyse", options, sources)
 
 
-def outcomes_request(table: Path, allocation: Path, patients: Path | None, horizon_years: float) -> Request:
-    """Return what the analysis of follow-up events depends on."""
-    given = {"outcomes": table, "allocation": allocation, "patients": patients}
+def outcomes_request(
+    table: Path,
+    allocation: Path,
+    patients: Path | None,
+    horizon_years: float | None = None,
+    landmark_years: float | None = None,
+    plan: Path | None = None,
+) -> Request:
+    """Return what the analysis of follow-up events depends on; times that are not given follow from the plan."""
+    given = {"outcomes": table, "allocation": allocation, "patients": patients, "plan": plan}
     sources = {role: Source.of(path) for role, path in given.items() if path is not None}
-    return Request("outcomes", {"horizon_years": horizon_years}, sources)
+    return Request("outcomes", {"horizon_years": horizon_years, "landmark_years": landmark_years}, sources)
 
 
 def report_request(out: StudyOut, study: Path | None, protocol: Protocol, protocol_file: Path | None) -> Request:

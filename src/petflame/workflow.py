@@ -22,7 +22,6 @@ from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol, validation_faults
 from petflame.replan import Job, mark
 from petflame.requests import (
-    HORIZON_YEARS,
     analyse_request,
     collect_request,
     convert_request,
@@ -191,7 +190,7 @@ class Workflow:
         made: tuple[Path, ...] = out.analysed
         events = self.table("outcomes.tsv")
         if events is not None and allocation is not None:
-            request = outcomes_request(events, allocation, out.patients, HORIZON_YEARS)
+            request = outcomes_request(events, allocation, out.patients, plan=self.table(SEALED))
             yield self._job(request, "trial", out.step("outcomes"), (out.step("outcomes"),), (out.patients,))
             made += (out.step("outcomes"),)
         request = report_request(out, study.root, protocol, self._protocol_file)

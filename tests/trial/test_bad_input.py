@@ -225,10 +225,10 @@ def events(tables, time, event, arm):
 TWO_ARMS = ["active", "control"] * 5
 
 
-def test_negative_times_and_competing_events(tables):
-    said = refusal(outcomes, *events(tables, [-1.0, *[3.0] * 9], [0, 2, *[0] * 8], TWO_ARMS))
-    assert "`time_years` is not above 0 in line 2" in said
-    assert "competing events" in said
+def test_negative_times_and_unknown_codes(tables):
+    said = refusal(outcomes, *events(tables, [-1.0, *[3.0] * 9], [0, 3, *[0] * 8], TWO_ARMS))
+    assert "`time_years` is below 0 in line 2" in said
+    assert "`event` is none of 0, 1 and 2 in line 3" in said
 
 
 def test_no_events_at_all(tables):
@@ -271,6 +271,7 @@ def test_one_arm_of_outcomes_is_refused(tables):
 def test_horizon_must_be_positive(tables):
     paths = events(tables, np.arange(1.0, 11), [0, 1] * 5, TWO_ARMS)
     assert "not positive" in refusal(outcomes, *paths, horizon_years=0)
+    assert "the landmark -0.1 is negative" in refusal(outcomes, *paths, landmark_years=-0.1)
 
 
 def test_readings_that_cannot_be_used_are_refused(tables):

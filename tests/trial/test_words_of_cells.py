@@ -23,9 +23,9 @@ def told(read, path, text, *more) -> str:
 @pytest.mark.parametrize(
     ("rows", "shown"),
     [
-        ("A\t1.5\t2\nB\t1\t1\n", "line 2 (2)"),
+        ("A\t1.5\t3\nB\t1\t1\n", "line 2 (3)"),
         ("A\t-2.682\t0\nB\t1\t1\n", "line 2 (-2.682)"),
-        ("A\t0\t0\nB\t1.5\t1\n", "line 2 (0)"),
+        ("A\t-1\t0\nB\t1.5\t1\n", "line 2 (-1)"),
     ],
 )
 def test_numbers_are_written_plainly(tmp_path, rows, shown):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,12 +12,26 @@ from petflame.cli import app
 from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.console import Console
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
-from petflame.requests import HORIZON_YEARS
+from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
 
 UNKNOWN = "UNKNOWN"
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
+SealedPlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="sap.sealed.json",
+        help="The sealed analysis plan; default is the one beside the allocation or the participants.",
+    ),
+]
+
+
+def say_deviations(deviations: Iterable[Mapping[str, object]], console: Console) -> None:
+    """Warn of everything that was done otherwise than planned."""
+    for found in deviations:
+        console.warn(f"deviates from the plan: {found['item']}: {found['planned']} -> {found['done']}")
 
 
 @app.command()
@@ -37,13 +52,7 @@ def analyse(
         Literal["all_measured", "comparable"] | None,
         typer.Option(help="Pairs that enter the primary analysis; default is the sealed plan's, else the protocol's."),
     ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="sap.sealed.json",
-            help="The sealed analysis plan; default is the one beside the allocation or the participants.",
-        ),
-    ] = None,
+    plan: SealedPlanFile = None,
     protocol: ProtocolFile = None,
     reliability_file: ReliabilityFile = None,
     study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = UNKNOWN,
@@ -85,22 +94,43 @@ def analyse(
                 f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % ({limits})"
             )
         console.say(result["plan"]["sentence"])
-        for deviation in result["plan"]["deviations"]:
-            console.warn(f"deviates from the plan: {deviation['item']}: {deviation['planned']} -> {deviation['done']}")
+        say_deviations(result["plan"]["deviations"], console)
         for note in result["notes"]:
             console.warn(note)
 
 
 @app.command()
 def outcomes(
-    table: Annotated[Path, typer.Argument(metavar="OUTCOMES.tsv", help="participant_id, time_years, event.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTCOMES.tsv",
+            help="participant_id, time_years from randomisation, event: 0 none, 1 event, 2 competing event.",
+        ),
+    ],
     allocation: Allocation,
     out: Out,
-    horizon_years: Annotated[float, typer.Option(help="Time at which events are counted.")] = HORIZON_YEARS,
+    horizon_years: Annotated[
+        float | None,
+        typer.Option(
+            show_default=False,
+            help=f"Time at which risks are compared; default is the sealed plan's, else {HORIZON_YEARS:g}.",
+        ),
+    ] = None,
+    landmark_years: Annotated[
+        float | None,
+        typer.Option(
+            show_default=False,
+            help="Start of the comparison of change with events: the second scan or later. IVORY's was about 9 weeks "
+            "(0.17 years) after randomisation; where yours differs, give your own. Default is the sealed plan's, else "
+            f"{LANDMARK_YEARS:g}.",
+        ),
+    ] = None,
     patients: Annotated[
         Path | None,
         typer.Option(metavar="PATIENTS.tsv", help="Adds the association of each patient's change with events."),
     ] = None,
+    plan: SealedPlanFile = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -110,18 +140,28 @@ def outcomes(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.requests import outcomes_request
+    from petflame.trial.events.outcomes import events_line
     from petflame.trial.events.outcomes import outcomes as run
+    from petflame.trial.plan.sealing import plan_beside
 
     console = Console(log_json, record)
     refuse_changed_tables((patients,))
     with step("outcomes", out, record, console) as outcome:
-        outcome.made_from(outcomes_request(table, allocation, patients, horizon_years))
+        sealed = plan or plan_beside(allocation)
+        outcome.made_from(outcomes_request(table, allocation, patients, horizon_years, landmark_years, sealed))
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)
-        result = run(table, allocation, out, horizon_years=horizon_years, patients=patients)
-        by_arm = {"active": result["events"]["active"], "control": result["events"]["control"]}
-        events = ", ".join(f"{arm} {e['events']} of {e['n']}" for arm, e in by_arm.items())
-        console.say(f"events (exploratory): {events}; {out / 'outcomes.json'}")
+        result = run(
+            table,
+            allocation,
+            out,
+            horizon_years=horizon_years,
+            landmark_years=landmark_years,
+            patients=patients,
+            plan=sealed,
+        )
+        say_deviations(result["deviations"], console)
+        console.say(f"events (exploratory): {events_line(result)}; {out / 'outcomes.json'}")
         console.say(result["sample_needed"]["sentence"])
 
 

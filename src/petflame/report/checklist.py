@@ -70,7 +70,7 @@ def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
             f"provenance.json and the software (petflame {arms['provenance']['petflame']}) can be shared."
         ),
         "9": lambda: _arms(arms),
-        "10": lambda: _deviations(arms["plan"]),
+        "10": lambda: _deviations(arms["plan"], results.outcomes),
         "14": lambda: _outcomes(arms, protocol),
         "17b": lambda: f"Strata in the analysis: {', '.join(arms['strata'])}." if arms["strata"] else "",
         "20a": lambda: (
@@ -105,11 +105,12 @@ def _arms(arms: Mapping[str, Any]) -> str:
     return f"Two parallel arms; {randomised['active']} randomised to active, {randomised['control']} to control."
 
 
-def _deviations(plan: Mapping[str, Any]) -> str:
-    if not plan["deviations"]:
+def _deviations(plan: Mapping[str, Any], outcomes: Mapping[str, Any] | None) -> str:
+    found = [*plan["deviations"], *(outcomes["deviations"] if outcomes else ())]
+    if not found:
         return "No deviation from the sealed plan." if plan["sealed"] else ""
-    listed = "; ".join(f"{d['item']}: {d['planned']} became {d['done']}" for d in plan["deviations"][:5])
-    more = f" and {len(plan['deviations']) - 5} more" if len(plan["deviations"]) > 5 else ""
+    listed = "; ".join(f"{d['item']}: {d['planned']} became {d['done']}" for d in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return f"Deviations: {listed}{more}. The reasons are yours to give."
 
 

@@ -158,45 +158,82 @@ def interval_scale(rows: Sequence[Row], width: float = 230.0) -> Scale:
     return Scale(*span_of(ends, 0.05, around=0.0), 10, width - 10)
 
 
+def events(outcomes: Row) -> Markup:
+    """Draw follow-up of the arms: Kaplan-Meier curves, or cumulative incidence where events compete."""
+    competing = outcomes["competing_events"]
+    if competing is None:
+        return survival(outcomes["kaplan_meier_curves"], outcomes["horizon_years"])
+    return incidence(competing["curves"], outcomes["horizon_years"])
+
+
 def survival(curves: Mapping[str, Mapping[str, Sequence[float]]], horizon_years: float | None) -> Markup:
     """Draw Kaplan-Meier curves with the numbers at risk.
 
     Parameters
     ----------
-    curves : mapping of arm to {time, survival, at_risk, censored}
+    curves : mapping of arm to {time, survival, at_risk, events, censored}
         Steps; times in years.
     horizon_years : float or None
         Marked where given.
     """
-    last = max(t for c in curves.values() for t in c["time"])
     lowest = min(s for c in curves.values() for s in c["survival"])
     drawing = Drawing(520, 400, "Kaplan-Meier curves of participants without an event, by arm, with numbers at risk")
-    x = Scale(0, max(last * 1.02, 1e-3), 76, 510)
     y = Scale(100 * max(0.0, min(lowest - 0.08, 0.7)), 100.0, 290, 40)
     drawing.axis_y(
         y, 76, "Free of an event, % (axis does not start at zero)" if y.low > 0 else "Free of an event, %", 510
     )
+    _follow_up(drawing, y, curves, {"survival": ("", 1.0)}, horizon_years)
+    return drawing.markup()
+
+
+def incidence(curves: Mapping[str, Mapping[str, Sequence[float]]], horizon_years: float | None) -> Markup:
+    """Draw the cumulative incidence of the event and of the competing event, with the numbers at risk.
+
+    Parameters
+    ----------
+    curves : mapping of arm to {time, event, competing, at_risk, events, censored}
+        Steps; times in years.
+    horizon_years : float or None
+        Marked where given.
+    """
+    top = max(s for c in curves.values() for s in (*c["event"], *c["competing"]))
+    title = "Cumulative incidence of the event and of the competing event, by arm, with numbers at risk"
+    drawing = Drawing(520, 400, title)
+    y = Scale(0.0, 100 * min(1.0, max(top + 0.08, 0.3)), 290, 40)
+    drawing.axis_y(y, 76, "Cumulative incidence, %; thin: competing event", 510)
+    _follow_up(drawing, y, curves, {"competing": (" competing", 0.0), "event": ("", 0.0)}, horizon_years)
+    return drawing.markup()
+
+
+def _follow_up(
+    drawing: Drawing,
+    y: Scale,
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
+    lines: Mapping[str, tuple[str, float]],
+    horizon_years: float | None,
+) -> None:
+    """Draw each arm's step lines (key to class and value at the start), ends of follow-up and numbers at risk."""
+    last = max(t for c in curves.values() for t in c["time"])
+    x = Scale(0, max(last * 1.02, 1e-3), 76, 510)
     drawing.axis_x(x, 290, "Years since randomisation", count=6)
     if horizon_years is not None and horizon_years <= x.high:
         drawing.line(x(horizon_years), 40, x(horizon_years), 290, "zero")
     for row, (arm, curve) in enumerate(sorted(curves.items())):
-        steps: list[tuple[float, float]] = []
-        for t, s in zip(curve["time"], curve["survival"], strict=True):
-            if steps:
-                steps.append((x(t), steps[-1][1]))
-            steps.append((x(t), y(100 * s)))
-        # Two curves at 100 % would hide each other.
+        # Two curves at the same height would hide each other.
         shift = 1.6 if row else -1.6
-        drawing.path([(a, b + shift) for a, b in steps], f"km {arm}")
-        marks = [(t, s) for t, s, c in zip(curve["time"], curve["survival"], curve["censored"], strict=True) if c]
-        for t, s in marks:
+        for key, (class_, start) in lines.items():
+            steps = [(x(0), y(100 * start))]
+            for t, s in zip(curve["time"], curve[key], strict=True):
+                steps += [(x(t), steps[-1][1]), (x(t), y(100 * s))]
+            drawing.path([(a, b + shift) for a, b in dict.fromkeys(steps)], f"km {arm}{class_}")
+        key = list(lines)[-1]
+        for t, s in [(t, s) for t, s, c in zip(curve["time"], curve[key], curve["censored"], strict=True) if c]:
             drawing.line(x(t), y(100 * s) + shift - 4, x(t), y(100 * s) + shift + 4, f"censor {arm}")
         drawing.text(8, 362 + 22 * row, ARM_TITLES[arm], f"value {arm}")
         for year in [t for t in x.ticks(6) if t <= last]:
             n = sum(c for t, c in zip(curve["time"], _leaving(curve), strict=True) if t >= year)
             drawing.text(x(year), 362 + 22 * row, str(n), "tick", "middle")
     drawing.text(8, 342, "At risk", "label")
-    return drawing.markup()
 
 
 def _leaving(curve: Mapping[str, Sequence[Any]]) -> list[int]:

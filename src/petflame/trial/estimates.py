@@ -49,6 +49,17 @@ def percent_record(log_record: dict[str, float]) -> dict[str, float]:
     }
 
 
+def clopper_pearson(events: int, n: int) -> tuple[float, float]:
+    """Return the exact interval of a proportion.
+
+    >>> low, high = clopper_pearson(3, 28)
+    >>> round(low, 6), round(high, 6)
+    (0.022665, 0.282264)
+    """
+    interval = stats.binomtest(events, n).proportion_ci(LEVEL, "exact")
+    return float(interval.low), float(interval.high)
+
+
 def attempt(make: Callable[[], dict[str, Any]], keys: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return what `make` returns; where the data cannot give it, nulls under `keys` and the reason.
 

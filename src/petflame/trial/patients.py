@@ -15,7 +15,7 @@ from petflame.folders import StudyOut
 from petflame.repeatability import Repeatability
 from petflame.trial.blocks import BandCheck, Patients, Responders, block, complete
 from petflame.trial.cohort import Cohort
-from petflame.trial.estimates import LEVEL, NotEstimable
+from petflame.trial.estimates import LEVEL, NotEstimable, clopper_pearson
 from petflame.trial.tables import ARMS
 
 RESPONDERS = (
@@ -85,7 +85,7 @@ def band_check(table: pd.DataFrame, repeatability: Repeatability) -> BandCheck:
         if len(own) < 3:
             raise NotEstimable(f"the control arm has {len(own)} patients with both visits")
         outside, n = int((own["verdict"] != "within noise").sum()), len(own)
-        low, high = (float(v) for v in stats.binomtest(outside, n).proportion_ci(LEVEL, "exact"))
+        low, high = clopper_pearson(outside, n)
         change = np.log(own["tbr_max_followup"].to_numpy(float) / own["tbr_max_baseline"].to_numpy(float))
         implied = math.sqrt(math.expm1(float(change.var(ddof=1)) / 2))
         too_narrow = low > 1 - LEVEL

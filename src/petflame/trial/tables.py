@@ -219,10 +219,10 @@ def read_exclusions(path: Path, faults: FaultList) -> pd.DataFrame | None:
 
 
 def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
-    """Read OUTCOMES: participant_id, time_years (> 0), event (0 none, 1 event), sorted by id.
+    """Read OUTCOMES: participant_id, time_years (from 0), event (0 none, 1 event, 2 competing event), sorted by id.
 
-    Codes other than 0 and 1 (a competing event, a withdrawal) are refused by name: a withdrawal is a censoring at its
-    time, and a competing event needs a method that this analysis does not offer.
+    What happens on the day of randomisation has the time 0. Other codes are refused by name: a withdrawal is a
+    censoring at its time.
     """
     table = _read(path, ("participant_id", "time_years", "event"), ("participant_id",), faults)
     if table is None:
@@ -231,7 +231,7 @@ def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
         faults.add("the table has no rows", calling(path), "give at least one participant")
         return None
     check_ids(table, ("participant_id",), path, faults)
-    years = to_numbers(table, "time_years", path, faults, least=0.0)
+    years = to_numbers(table, "time_years", path, faults, least=0.0, strict=False)
     missing = table["time_years"].isna()
     if missing.any():
         faults.add(
@@ -249,11 +249,13 @@ def read_outcomes(path: Path, faults: FaultList) -> pd.DataFrame | None:
     return table.sort_values("participant_id", ignore_index=True)
 
 
+# None, event, competing event.
+EVENT_CODES = (0, 1, 2)
 DIVIDE = {"months": "12", "days": "365.25"}
 
 
 def _events(table: pd.DataFrame, path: Path, faults: FaultList) -> pd.Series:
-    """Return 0 or 1 of each row; note everything else, words for yes and no by name."""
+    """Return 0, 1 or 2 of each row; note everything else, words for yes and no by name."""
     raw = table["event"].astype(int) if table["event"].dtype == bool else table["event"]
     missing = raw.isna()
     if missing.any():
@@ -266,15 +268,15 @@ def _events(table: pd.DataFrame, path: Path, faults: FaultList) -> pd.Series:
     if words.any():
         what = f"`event` is a word in {rows_in_words(table, words, 'event')}"
         faults.add(what, calling(path), "write 1 for an event and 0 for none")
-    other = ~missing & ~words & ~values.isin([0, 1])
+    other = ~missing & ~words & ~values.isin(EVENT_CODES)
     if other.any():
         faults.add(
-            f"`event` is neither 0 nor 1 in {rows_in_words(table, other, 'event')}",
+            f"`event` is none of 0, 1 and 2 in {rows_in_words(table, other, 'event')}",
             calling(path),
-            "code a withdrawal as 0 at its time; competing events (such as death from another cause) are not analysed "
-            "here: choose the event of interest, or a composite that holds both",
+            "write 1 for the event of interest, 0 for none (a withdrawal as 0 at its time), 2 for competing events, "
+            "after which the event cannot come (such as death from another cause)",
         )
-    return values.where(values.isin([0, 1]))
+    return values.where(values.isin(EVENT_CODES))
 
 
 def read_readings(path: Path, faults: FaultList) -> pd.DataFrame | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.files import read_json
 from petflame.privacy import with_names
+from petflame.requests import LANDMARK_YEARS
 from petflame.trial.events.outcomes import outcomes
 
 N = 40
@@ -44,7 +46,7 @@ def test_change_goes_with_events(tables, followed):
     found = run(tables, followed)["change_and_events"]
     assert found["hr"] > 1
     assert 1 < found["low"] < found["hr"] < found["high"]
-    assert (found["n"], found["without_change"]) == (N - 1, 1)
+    assert (found["n"], found["without_change"], found["left_out_before_landmark"]) == (N - 3, 1, 2)
     assert found["sample_needed"]["events"] == 48
     assert found["sample_needed"]["participants"] == round(48 * found["n"] / found["events"] + 0.5)
     assert "Exploratory" in found["definition"]
@@ -56,6 +58,25 @@ def test_hazard_ratio_is_per_ten_points(tables, followed):
     doubled = run(tables, followed)["change_and_events"]
     assert doubled["hr"] ** 2 == pytest.approx(whole["hr"], rel=1e-4)
     assert doubled["change_sd"] == pytest.approx(2 * whole["change_sd"])
+
+
+def test_follow_up_before_the_second_scan_does_not_depend_on_the_change(tables, followed):
+    """Whoever had an event or left before the landmark is left out, and time runs from it."""
+    table = followed["outcomes"]
+    table.loc[[0, 1], ["time_years", "event"]] = [[0.3, 1], [0.4, 0]]
+    found = run(tables, followed, landmark_years=0.5)["change_and_events"]
+    early = table["time_years"] < 0.5
+    assert found["left_out_before_landmark"] == early.sum()
+    assert found["events_before_landmark"] == (early & (table["event"] == 1)).sum() > 0
+    assert found["n"] + found["left_out_before_landmark"] + found["without_change"] == N
+    late = table[~early].assign(time_years=table["time_years"] - 0.5)
+    alone = run(tables, followed | {"outcomes": late}, landmark_years=0.0)["change_and_events"]
+    for key in ("hr", "low", "high", "p"):
+        assert found[key] == alone["whole_time"][key]
+    assert found["hr"] != found["whole_time"]["hr"]
+    whole = run(tables, followed, landmark_years=0.0)["change_and_events"]
+    assert whole["hr"] == whole["whole_time"]["hr"] == found["whole_time"]["hr"]
+    assert whole["left_out_before_landmark"] == 0
 
 
 def test_without_a_measured_change_there_is_a_reason(tables, followed):
@@ -81,12 +102,17 @@ def test_what_sample_would_settle_it(tables, followed):
     assert [row["hazard_ratio"] for row in needed["per_arm"]] == [0.25, 0.5, 0.7]
     assert "risk of 10.0 % in 2 years" in needed["sentence"]
     assert all(str(row["per_arm"]) in needed["sentence"] for row in needed["per_arm"])
+    limits = binomtest(2, 20).proportion_ci(method="exact")
+    assert [needed["control_risk_low"], needed["control_risk_high"]] == pytest.approx([limits.low, limits.high])
+    for row in needed["per_arm"]:
+        assert row["per_arm_fewest"] < row["per_arm"] < row["per_arm_most"]
+        assert f"{row['per_arm_fewest']} to {row['per_arm_most']}" in needed["sentence"]
     followed["outcomes"]["event"] = 0
     assert "no event in the control arm" in run(tables, followed)["sample_needed"]["sentence"]
 
 
-@pytest.mark.parametrize(("code", "shown"), [(2, "2"), ("withdrawn", "'withdrawn'"), ("death", "'death'")])
-def test_competing_events_and_withdrawals_are_refused_by_name(tables, followed, code, shown):
+@pytest.mark.parametrize(("code", "shown"), [(3, "3"), (1.5, "1.5"), ("withdrawn", "'withdrawn'")])
+def test_other_codes_and_withdrawals_are_refused_by_name(tables, followed, code, shown):
     table = followed["outcomes"].astype({"event": object})
     table.loc[4, "event"] = code
     with pytest.raises(InputRefused) as caught:
@@ -113,11 +139,14 @@ def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code in (0, None)
-    assert read_json(out / "outcomes.json")["change_and_events"]["n"] == N
+    assert read_json(out / "outcomes.json")["change_and_events"]["n"] == N - 2
+    assert read_json(out / "outcomes.json")["change_and_events"]["landmark_years"] == LANDMARK_YEARS
     assert "patients" in read_json(out / "outcomes.json")["provenance"]["inputs"]
     said = " ".join(" ".join(capfd.readouterr()).split())
     assert "exploratory" in said
     assert "participants in each arm would show" in said
+    assert "risk in 2 years active 10.0 %, control 30.0 %" in said
+    assert "exact p 0.235" in said
 
 
 @pytest.mark.parametrize(
@@ -132,7 +161,7 @@ def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
         ("A\t24.5\t0\nB\t36.2\t1\n", "these look like months"),
         ("A\t1.5\t0\n\t2.5\t0\nB\t1.5\t1\n", "`participant_id` is empty in line 3"),
         ("A\t1.5\t\nB\t\t1\n", "`event` is missing in line 2"),
-        ("A\t1.5\t2\nB\t1.0\t1\n", "neither 0 nor 1 in line 2"),
+        ("A\t1.5\t3\nB\t1.0\t1\n", "none of 0, 1 and 2 in line 2"),
         ("A\t1.5\t0\n", "every followed participant is in the active arm"),
         ("A\tNA\t0\nB\t1.0\t1\n", "`time_years` is missing in line 2"),
     ],

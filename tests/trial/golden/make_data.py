@@ -59,6 +59,21 @@ def outcomes(rng: np.random.Generator) -> pd.DataFrame:
     return frame
 
 
+def competing(rng: np.random.Generator) -> pd.DataFrame:
+    """Return tied times, day 0, early censorings and competing deaths, to be exchanged whole in the first 16."""
+    n = 56
+    frame = pd.DataFrame(
+        {
+            "participant_id": [f"E{i:02d}" for i in range(n)],
+            "arm": np.where(np.arange(n) % 2 == 1, "active", "control"),
+            "time_years": np.round(4 * rng.exponential(2.0, n)) / 4,
+            "event": rng.choice([0, 1, 2], n, p=[0.5, 0.3, 0.2]),
+        }
+    )
+    frame["time_years"] = frame["time_years"].clip(upper=4.0)
+    return frame
+
+
 def main() -> None:
     rng = np.random.default_rng(11)
     index, long = patients(rng)
@@ -66,6 +81,7 @@ def main() -> None:
     long.to_csv(HERE / "vessels.csv", index=False)
     readings(rng).to_csv(HERE / "readings.csv", index=False)
     outcomes(rng).to_csv(HERE / "outcomes.csv", index=False)
+    competing(np.random.default_rng(16)).to_csv(HERE / "events.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from petflame.protocol import Protocol
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.endpoints import ENDPOINTS
+from petflame.trial.events.outcomes import outcomes
 from petflame.trial.plan.multiplicity import adjust
 from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, draft, load_plan, plan_beside, read_plan, seal_plan
 
@@ -74,7 +75,7 @@ def test_a_followed_plan_has_no_deviation_and_its_strata_are_used(study):
     assert found["strata"] == ["site"]
     assert found["plan"]["seal"] == seal
     assert found["plan"]["deviations"] == []
-    assert "and followed" in found["plan"]["sentence"]
+    assert seal in found["plan"]["sentence"]
     assert found["sensitivity"]["permutation"]["permutations"] == 300
     assert found["provenance"]["inputs"]["plan"]["file"] == SEALED
 
@@ -92,7 +93,20 @@ def test_every_difference_is_a_deviation(study):
         "strata": ("none", "site"),
         "protocol: summary.active_threshold": ("2", "1.6"),
     }
-    assert "3 deviations" in found["sentence"]
+
+
+def test_another_horizon_is_a_deviation_of_the_events(study):
+    tables, allocation = study
+    change(tables.folder, events={"horizon_years": 3.0, "landmark_years": 0.5})
+    seal_plan(tables.folder, PROTOCOL)
+    arms = tables.write("allocation", allocation)
+    events = allocation[["participant_id"]].assign(time_years=[1.0, 2.5, 4.0] * 8, event=[1, 0, 0] * 8)
+    path = tables.write("outcomes", events)
+    followed = outcomes(path, arms, tables.folder / "o", plan=plan_beside(arms))
+    assert (followed["horizon_years"], followed["deviations"]) == (3.0, [])
+    other = outcomes(path, arms, tables.folder / "o", horizon_years=2.0, plan=plan_beside(arms))
+    assert other["deviations"] == [{"item": "horizon of the events, years", "planned": "3", "done": "2"}]
+    assert outcomes(path, arms, tables.folder / "o")["horizon_years"] == 2.0
 
 
 def test_without_a_plan_that_is_said_and_the_protocol_is_held_against(study):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from petflame.trial.blocks import ByArm, Figure, Provenance
+from petflame.trial.plan.blocks import Deviation
 
 
 class EventCount(TypedDict):
@@ -12,6 +13,7 @@ class EventCount(TypedDict):
 
     n: int
     events: int
+    competing: int
     proportion: float
     proportion_low: float
     proportion_high: float
@@ -32,12 +34,45 @@ class NotFollowed(ByArm):
     definition: str
 
 
+class Risk(TypedDict):
+    """Risk of an event up to the horizon in an arm, a share."""
+
+    risk: Figure
+    low: Figure
+    high: Figure
+    effective_n: Figure
+    events: int
+    competing_before: int
+    censored_before: int
+    at_risk: int
+    reason: str | None
+
+
+class RiskDifference(TypedDict):
+    """Difference of the arms' risks, a share; `p_method` is ``exact`` or ``Monte Carlo``."""
+
+    active: Risk
+    control: Risk
+    difference: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    p_method: str | None
+    exchange_p: Figure
+    permutations: int | None
+    seed: int | None
+    estimator: str
+    definition: str
+    reason: str | None
+
+
 class Proportion(TypedDict):
     """Events up to the horizon in an arm."""
 
     n: int
     events: int
     censored_before: int
+    competing_before: int
     proportion: Figure
     low: Figure
     high: Figure
@@ -95,8 +130,58 @@ class Curves(TypedDict):
     control: Curve
 
 
+class CauseIncidence(TypedDict):
+    """Cumulative incidence of a cause at a time, a share."""
+
+    incidence: Figure
+    low: Figure
+    high: Figure
+    reason: str | None
+
+
+class Incidences(TypedDict):
+    """Cumulative incidence of either cause at a time."""
+
+    event: CauseIncidence
+    competing: CauseIncidence
+    at_risk: int
+
+
+class IncidenceByArm(TypedDict):
+    """Cumulative incidences, by year."""
+
+    active: dict[str, Incidences]
+    control: dict[str, Incidences]
+
+
+class IncidenceCurve(TypedDict):
+    """Cumulative incidence steps of either cause; `events` and `censored` leave at the time."""
+
+    time: list[float]
+    event: list[float]
+    competing: list[float]
+    at_risk: list[int]
+    events: list[int]
+    censored: list[int]
+
+
+class IncidenceCurves(TypedDict):
+    """Cumulative incidence steps by arm."""
+
+    active: IncidenceCurve
+    control: IncidenceCurve
+
+
+class CompetingEvents(TypedDict):
+    """What competing events do to the risk of an event."""
+
+    cumulative_incidence: IncidenceByArm
+    curves: IncidenceCurves
+    definition: str
+
+
 class LogRank(TypedDict):
-    """The log-rank test."""
+    """The log-rank test; `p` is asymptotic."""
 
     chi_square: Figure
     p: Figure
@@ -157,6 +242,8 @@ class SampleRow(TypedDict):
     hazard_ratio: float
     events: int
     per_arm: int
+    per_arm_fewest: int
+    per_arm_most: int
 
 
 class SampleNeeded(TypedDict):
@@ -164,6 +251,8 @@ class SampleNeeded(TypedDict):
 
     definition: str
     control_risk: Figure
+    control_risk_low: Figure
+    control_risk_high: Figure
     per_arm: list[SampleRow] | None
     sentence: str
     reason: str | None
@@ -180,8 +269,21 @@ class ChangeSample(TypedDict):
     definition: str
 
 
+class ChangeHazard(TypedDict):
+    """Hazard ratio for `step_percent` of the change, among those whose change is known."""
+
+    hr: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+    definition: str
+    n: int
+    events: int
+    reason: str | None
+
+
 class ChangeAndEvents(TypedDict):
-    """Association of the change in TBRmax with events; the hazard ratio is for `step_percent`."""
+    """Association of the change in TBRmax with events from the landmark on; the hazard ratio is for `step_percent`."""
 
     hr: Figure
     low: Figure
@@ -190,9 +292,13 @@ class ChangeAndEvents(TypedDict):
     definition: str
     change_sd: Figure
     step_percent: float
+    landmark_years: float
     n: int
     events: int
+    left_out_before_landmark: int
+    events_before_landmark: int
     without_change: int
+    whole_time: ChangeHazard
     sample_needed: ChangeSample
     reason: str | None
 
@@ -204,9 +310,11 @@ class OutcomesDocument(TypedDict):
     horizon_years: float
     events: EventCounts
     not_followed: NotFollowed
+    risk_difference: RiskDifference
     at_horizon: AtHorizon
     kaplan_meier: SurvivalByArm
     kaplan_meier_curves: Curves
+    competing_events: CompetingEvents | None
     log_rank_p: Figure
     log_rank: LogRank
     fisher_p: Figure
@@ -216,4 +324,5 @@ class OutcomesDocument(TypedDict):
     firth_logistic: OddsRatio
     sample_needed: SampleNeeded
     change_and_events: ChangeAndEvents | None
+    deviations: list[Deviation]
     provenance: Provenance

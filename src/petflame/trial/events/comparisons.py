@@ -10,27 +10,33 @@ import numpy as np
 from scipy import stats
 
 from petflame.trial.arms.resample import permuted_arms
-from petflame.trial.blocks import complete, without
-from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector
-from petflame.trial.events.blocks import ProportionDifference, SampleNeeded
+from petflame.trial.blocks import without
+from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, clopper_pearson
+from petflame.trial.events.blocks import ProportionDifference
+from petflame.trial.events.incidence import COMPETING, EVENT
 
 PERMUTATIONS = 20000
 
 DEFINITIONS: dict[str, str] = {
-    "log_rank": "Log-rank test, chi-square with 1 degree of freedom; `permutation_p` exchanges the arms at random.",
+    "log_rank": "Log-rank test over the whole follow-up. `p` is asymptotic, chi-square with 1 degree of freedom: "
+    "made for many events (no event of 30 against three: 0.08, where the exact p is 0.24). `permutation_p` exchanges "
+    "the arms at random: made for few events too, where participants are censored alike in both arms.",
     "fisher": "Fisher's exact test of events up to the horizon; participants censored earlier without an event are "
-    "left out and counted apart. Conditional odds ratio with its exact interval.",
-    "rate_ratio": "Events for each person-year, active / control; exact, conditional on the number of events.",
+    "left out and counted apart, which biases where they are many. Conditional odds ratio with its exact interval.",
+    "rate_ratio": "Events for each person-year over the whole follow-up, active / control; exact, conditional on the "
+    "number of events.",
     "at_horizon": "Events up to the horizon among those followed to it or with an event before; Clopper-Pearson "
-    "intervals; difference with Newcombe's interval.",
-    "sample_needed": "Participants in each arm for 80 % power at two-sided 0.05 (Schoenfeld's events for the log-rank "
-    "test, equal arms, the control arm's observed risk at the horizon), for several assumed true hazard ratios.",
+    "intervals; difference with Newcombe's interval. Those censored before are left out, which biases where they are "
+    "many: the difference of the risks stands in `risk_difference`.",
 }
 
 
 @dataclass(frozen=True)
 class HorizonCounts:
-    """Participants with an event up to the horizon, free of it at the horizon, and censored before."""
+    """Participants with an event up to the horizon, known to be without one, and censored before.
+
+    A competing death up to the horizon leaves its participant without the event; how many there are stands apart too.
+    """
 
     active_events: int
     active_free: int
@@ -38,34 +44,45 @@ class HorizonCounts:
     control_events: int
     control_free: int
     control_early: int
+    active_competing: int = 0
+    control_competing: int = 0
+
+    @property
+    def table(self) -> Matrix:
+        """Events and no events (columns) of active and control (rows)."""
+        return np.array([[self.active_events, self.active_free], [self.control_events, self.control_free]])
 
 
-def clopper_pearson(events: int, n: int) -> tuple[float, float]:
-    """Return the exact interval of a proportion.
-
-    >>> low, high = clopper_pearson(3, 28)
-    >>> round(low, 6), round(high, 6)
-    (0.022665, 0.282264)
-    """
-    interval = stats.binomtest(events, n).proportion_ci(LEVEL, "exact")
-    return float(interval.low), float(interval.high)
-
-
-def horizon_counts(time: Vector, event: Vector, active: Vector, horizon: float) -> HorizonCounts:
+def horizon_counts(time: Vector, code: Vector, active: Vector, horizon: float) -> HorizonCounts:
     """Sort participants by their state at the horizon.
 
     Parameters
     ----------
     time : ndarray, shape (n,)
         Years to event or censoring.
-    event, active : ndarray of bool, shape (n,)
+    code : ndarray of int, shape (n,)
+        0 censored, 1 event, 2 competing event.
+    active : ndarray of bool, shape (n,)
     horizon : float
         Years; an event at the horizon counts, a censoring at the horizon is free of it.
     """
-    had = event & (time <= horizon)
-    early = ~event & (time < horizon)
+    had = (code == EVENT) & (time <= horizon)
+    early = (code == 0) & (time < horizon)
     free = ~had & ~early
-    return HorizonCounts(*(int((arm & state).sum()) for arm in (active, ~active) for state in (had, free, early)))
+    competing = (code == COMPETING) & (time <= horizon)
+    by_arm = [int((arm & state).sum()) for arm in (active, ~active) for state in (had, free, early)]
+    return HorizonCounts(*by_arm, *(int((arm & competing).sum()) for arm in (active, ~active)))
+
+
+def need_contrast(counts: HorizonCounts) -> None:
+    """Raise `NotEstimable` where the states at the horizon cannot be compared."""
+    table = counts.table
+    if table[:, 0].sum() == 0:
+        raise NotEstimable("no event occurred before the horizon")
+    if table.sum(axis=1).min() == 0:
+        raise NotEstimable("an arm has nobody followed to the horizon")
+    if table[:, 1].sum() == 0:
+        raise NotEstimable("everybody had an event before the horizon")
 
 
 def at_horizon(counts: HorizonCounts) -> dict[str, Any]:
@@ -81,6 +98,7 @@ def at_horizon(counts: HorizonCounts) -> dict[str, Any]:
             "n": n,
             "events": events,
             "censored_before": early,
+            "competing_before": getattr(counts, f"{arm}_competing"),
             "proportion": events / n if n else None,
             "low": low,
             "high": high,
@@ -155,7 +173,7 @@ def need_events(event: Vector) -> None:
         raise NotEstimable("no event occurred in either arm")
 
 
-def _log_rank_z(time: Vector, event: Vector, arms: Matrix) -> Vector:
+def log_rank_z(time: Vector, event: Vector, arms: Matrix) -> Vector:
     """Return the log-rank z statistic of each row of arms (1 active), shape (rows, n).
 
     Own code because the permutation test needs thousands of them at once.
@@ -183,12 +201,12 @@ def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str
         Of the permutation.
     """
     need_events(event)
-    z = float(_log_rank_z(time, event, active.astype(float)[None, :])[0])
+    z = float(log_rank_z(time, event, active.astype(float)[None, :])[0])
     if not math.isfinite(z):
         raise NotEstimable("only one arm was at risk when events occurred")
     rng = np.random.default_rng(seed)
     drawn = permuted_arms(active.astype(float), np.zeros(active.size, dtype=int), PERMUTATIONS, rng)
-    others = np.nan_to_num(_log_rank_z(time, event, drawn))
+    others = np.nan_to_num(log_rank_z(time, event, drawn))
     extreme = int((np.abs(others) >= abs(z) * (1 - 1e-10)).sum())
     return {
         "chi_square": z**2,
@@ -202,13 +220,8 @@ def fisher(counts: HorizonCounts) -> dict[str, Any]:
     """Return Fisher's exact p at the horizon and the conditional odds ratio, active / control."""
     from scipy.stats.contingency import odds_ratio
 
-    table = np.array([[counts.active_events, counts.active_free], [counts.control_events, counts.control_free]])
-    if counts.active_events + counts.control_events == 0:
-        raise NotEstimable("no event occurred before the horizon")
-    if table.sum(axis=1).min() == 0:
-        raise NotEstimable("an arm has nobody followed to the horizon")
-    if counts.active_free + counts.control_free == 0:
-        raise NotEstimable("everybody had an event before the horizon")
+    need_contrast(counts)
+    table = counts.table
     ratio = odds_ratio(table, kind="conditional")
     interval = ratio.confidence_interval(LEVEL)
     finite = math.isfinite(ratio.statistic)
@@ -226,6 +239,8 @@ def rate_ratio(time: Vector, event: Vector, active: Vector) -> dict[str, Any]:
     need_events(event)
     here, total = int(event[active].sum()), int(event.sum())
     years = float(time[active].sum()), float(time[~active].sum())
+    if min(years) == 0:
+        raise NotEstimable("an arm has no person-years")
     share = years[0] / sum(years)
     test = stats.binomtest(here, total, share)
     low, high = clopper_pearson(here, total)
@@ -238,32 +253,3 @@ def rate_ratio(time: Vector, event: Vector, active: Vector) -> dict[str, Any]:
         "p": float(test.pvalue),
         "reason": None if finite else "no event in the control arm: the ratio has no finite upper limit",
     }
-
-
-def sample_needed(counts: HorizonCounts, horizon_years: float) -> SampleNeeded:
-    """Return what sample would settle the question, from the control arm's observed risk, also as a sentence.
-
-    >>> sample_needed(HorizonCounts(0, 31, 0, 3, 25, 0), 2.0)["sentence"].split(": ")[1]
-    '121 participants in each arm would show a hazard ratio of 0.25, 403 one of 0.5, 1346 one of 0.7.'
-    """
-    n = counts.control_events + counts.control_free
-    words = {"definition": DEFINITIONS["sample_needed"]}
-    if counts.control_events == 0 or n == 0:
-        why = "no event in the control arm before the horizon"
-        return without(SampleNeeded, why, **words, sentence=f"What sample would settle it is unknown: {why}.")
-    risk = min(counts.control_events / n, 1 - 1e-9)
-    z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
-    rows = []
-    for ratio in (0.25, 0.5, 0.7):
-        events = 4 * z**2 / math.log(ratio) ** 2
-        mean_risk = (risk + 1 - (1 - risk) ** ratio) / 2
-        rows.append({"hazard_ratio": ratio, "events": math.ceil(events), "per_arm": math.ceil(events / mean_risk / 2)})
-    first, *others = rows
-    sentence = (
-        f"At the control arm's risk of {100 * risk:.1f} % in {horizon_years:g} years, with 80 % power at two-sided "
-        f"0.05: {first['per_arm']} participants in each arm would show a hazard ratio of {first['hazard_ratio']:g}, "
-        + ", ".join(f"{row['per_arm']} one of {row['hazard_ratio']:g}" for row in others)
-        + "."
-    )
-    found = {"control_risk": risk, "per_arm": rows, "sentence": sentence, "reason": None}
-    return complete(SampleNeeded, words | found)

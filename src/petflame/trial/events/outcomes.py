@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,25 @@ from petflame.files import sha256, write_json
 from petflame.outside import calling
 from petflame.trial.blocks import block, complete
 from petflame.trial.choices import SEED
+from petflame.trial.estimates import clopper_pearson
 from petflame.trial.events import comparisons as ev
 from petflame.trial.events import firth
 from petflame.trial.events.association import change_and_events, read_change
 from petflame.trial.events.blocks import Fisher, HazardRatio, LogRank, OddsRatio, OutcomesDocument, RateRatio
+from petflame.trial.events.competing import CAUSE_SPECIFIC, competing_events
+from petflame.trial.events.incidence import COMPETING, EVENT
+from petflame.trial.events.risk import EXACT, risk_difference
+from petflame.trial.events.sample import sample_needed
+from petflame.trial.plan.deviations import HORIZON, LANDMARK, from_plan
+from petflame.trial.plan.model import Events
+from petflame.trial.plan.sealing import read_plan
 from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
-    "Exploratory: few events, no adjustment for multiple looks. The ordinary Cox model is not shown: with an arm "
-    "without events its estimate diverges."
+    "Exploratory: few events, no adjustment for multiple looks. The difference of the risks at the horizon, with its "
+    "exact or permutation p, is the primary comparison; the other tests stand beside it. The ordinary Cox model is not "
+    "shown: with an arm without events its estimate diverges."
 )
 
 
@@ -32,8 +42,10 @@ def outcomes(
     allocation: Path,
     out: Path,
     *,
-    horizon_years: float = 2.0,
+    horizon_years: float | None = None,
+    landmark_years: float | None = None,
     patients: Path | None = None,
+    plan: Path | None = None,
     seed: int = SEED,
     provenance: dict[str, Any] | None = None,
 ) -> OutcomesDocument:
@@ -42,57 +54,75 @@ def outcomes(
     Parameters
     ----------
     outcomes : Path
-        Table of participant_id, time_years (> 0, to the event or the end of follow-up), event (0 or 1).
+        Table of participant_id, time_years (from 0, to the event or the end of follow-up), event (0 none, 1 event, 2
+        competing event).
     allocation : Path
         Table of participant_id and arm.
     out : Path
         Folder for the result.
-    horizon_years : float
-        Time of the comparison of proportions, in years.
+    horizon_years : float, optional
+        Time of the comparison of risks, in years; by default the plan's, else that of `Events`.
+    landmark_years : float, optional
+        Start of the association of the change with events, in years since randomisation: the second scan or later; by
+        default as for the horizon.
     patients : Path, optional
         PATIENTS table; adds the association of the percent change in TBRmax with events, ``change_and_events``.
+    plan : Path, optional
+        The sealed analysis plan.
     seed : int
-        Of the permutation log-rank test.
+        Of the random exchanges of the arms.
 
     Raises
     ------
     InputRefused
-        On every fault of the tables: other event codes (competing events), participants without an arm, one arm only,
-        no identifier in common (with PATIENTS too), a horizon that is not positive.
+        On every fault of the tables: other event codes, participants without an arm, one arm only, no identifier in
+        common (with PATIENTS too), a horizon that is not positive, a negative landmark.
     """
-    table, not_followed = _load(outcomes, allocation, horizon_years)
+    sealed = None if plan is None else read_plan(plan)
+    planned = Events() if sealed is None else sealed.plan.events
+    horizon_years = planned.horizon_years if horizon_years is None else horizon_years
+    landmark_years = planned.landmark_years if landmark_years is None else landmark_years
+    table, not_followed = _load(outcomes, allocation, horizon_years, landmark_years)
     change = None if patients is None else read_change(patients, table["participant_id"])
-    time, event = table["time_years"].to_numpy(float), table["event"].to_numpy(bool)
-    active = (table["arm"] == "active").to_numpy()
-    counts = ev.horizon_counts(time, event, active, horizon_years)
-    rank = block(LogRank, lambda: ev.log_rank(time, event, active, seed), definition=ev.DEFINITIONS["log_rank"])
+    time, code = table["time_years"].to_numpy(float), table["event"].to_numpy(int)
+    event, active = code == EVENT, (table["arm"] == "active").to_numpy()
+    counts = ev.horizon_counts(time, code, active, horizon_years)
+    specific = CAUSE_SPECIFIC if (code == COMPETING).any() else ""
+    rank = block(
+        LogRank, lambda: ev.log_rank(time, event, active, seed), definition=ev.DEFINITIONS["log_rank"] + specific
+    )
+    difference = risk_difference(time, code, active, counts, horizon_years, seed)
     fisher = block(Fisher, lambda: ev.fisher(counts), definition=ev.DEFINITIONS["fisher"])
-    inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients}
+    inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients, "plan": plan}
+    done = {HORIZON: horizon_years, LANDMARK: landmark_years}
     document = {
         "label": LABEL,
         "horizon_years": horizon_years,
         "events": {arm: _events(table[table["arm"] == arm]) for arm in ARMS},
         "not_followed": not_followed,
+        "risk_difference": difference,
         "at_horizon": ev.at_horizon(counts),
         "kaplan_meier": {arm: ev.kaplan_meier(*_arm(table, arm), (*YEARS, horizon_years)) for arm in ARMS},
         "kaplan_meier_curves": {arm: ev.curve(*_arm(table, arm)) for arm in ARMS},
+        "competing_events": competing_events(time, code, active, (*YEARS, horizon_years)),
         "log_rank_p": rank["p"],
         "log_rank": rank,
         "fisher_p": fisher["p"],
         "fisher": fisher,
         "rate_ratio": block(
-            RateRatio, lambda: ev.rate_ratio(time, event, active), definition=ev.DEFINITIONS["rate_ratio"]
+            RateRatio, lambda: ev.rate_ratio(time, event, active), definition=ev.DEFINITIONS["rate_ratio"] + specific
         ),
         "firth_cox": block(
             HazardRatio,
             lambda: firth.firth_cox(active.astype(float), time, event),
-            definition=firth.DEFINITIONS["firth_cox"],
+            definition=firth.DEFINITIONS["firth_cox"] + specific,
         ),
         "firth_logistic": block(
             OddsRatio, lambda: firth.firth_logistic(counts), definition=firth.DEFINITIONS["firth_logistic"]
         ),
-        "sample_needed": ev.sample_needed(counts, horizon_years),
-        "change_and_events": None if change is None else change_and_events(table, change),
+        "sample_needed": sample_needed(difference["control"], horizon_years),
+        "change_and_events": None if change is None else change_and_events(table, change, landmark_years),
+        "deviations": [] if sealed is None else from_plan(sealed, done),
         "provenance": {
             **(provenance or {}),
             "petflame": __version__,
@@ -105,11 +135,16 @@ def outcomes(
     return whole
 
 
-def _load(outcomes: Path, allocation: Path, horizon_years: float) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _load(
+    outcomes: Path, allocation: Path, horizon_years: float, landmark_years: float
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     faults = FaultList()
     if not (np.isfinite(horizon_years) and 0 < horizon_years <= LONGEST_YEARS):
         what = f"the horizon {horizon_years} is not positive, or beyond {LONGEST_YEARS:g} years"
         faults.add(what, "horizon_years", "give years")
+    if not (np.isfinite(landmark_years) and 0 <= landmark_years <= LONGEST_YEARS):
+        what = f"the landmark {landmark_years} is negative, or beyond {LONGEST_YEARS:g} years"
+        faults.add(what, "landmark_years", "give years since randomisation")
     joined = load_events(outcomes, allocation, faults)
     alone = one_arm_fault(joined, outcomes) if joined is not None else None
     faults.extend([alone] if alone is not None else [])
@@ -155,20 +190,40 @@ def one_arm_fault(joined: pd.DataFrame, outcomes: Path) -> Fault | None:
     return Fault(what, calling(outcomes), "give both arms, or wait until both are followed")
 
 
+def events_line(document: Mapping[str, Any]) -> str:
+    """Say the primary comparison and the whole follow-up in a line."""
+    found, whole = document["risk_difference"], document["events"]
+    counts = ", ".join(f"{arm} {whole[arm]['events']} of {whole[arm]['n']}" for arm in ARMS)
+    counts = f"whole follow-up: {counts}"
+    if found["difference"] is None:
+        return f"no difference of risks at {document['horizon_years']:g} years ({found['reason']}); {counts}"
+    risks = ", ".join(f"{arm} {100 * found[arm]['risk']:.1f} %" for arm in ARMS)
+    if found["p"] is None:
+        p = f"no p: {found['reason']}"
+    else:
+        p = f"{'exact' if found['p_method'] == EXACT else 'permutation'} p {found['p']:.3g}"
+    return (
+        f"risk in {document['horizon_years']:g} years {risks}; difference {100 * found['difference']:+.1f} points "
+        f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f}), {p}; {counts}"
+    )
+
+
 def _arm(table: pd.DataFrame, arm: str) -> tuple[Any, Any]:
     rows = table[table["arm"] == arm]
-    return rows["time_years"].to_numpy(float), rows["event"].to_numpy(bool)
+    return rows["time_years"].to_numpy(float), rows["event"].to_numpy() == EVENT
 
 
 def _events(rows: pd.DataFrame) -> dict[str, Any]:
-    n, events = len(rows), int(rows["event"].sum())
-    low, high = ev.clopper_pearson(events, n)
+    n, events = len(rows), int((rows["event"] == EVENT).sum())
+    low, high = clopper_pearson(events, n)
     return {
         "n": n,
         "events": events,
+        "competing": int((rows["event"] == COMPETING).sum()),
         "proportion": events / n,
         "proportion_low": low,
         "proportion_high": high,
         "person_years": float(rows["time_years"].sum()),
-        "definition": "events over the whole follow-up; exact (Clopper-Pearson) interval of the proportion",
+        "definition": "events over the whole follow-up; exact (Clopper-Pearson) interval of the proportion, which is "
+        "no risk where follow-up differs in length",
     }

@@ -12,6 +12,7 @@ from petflame.trial.plan.blocks import Deviation, PlanRecord
 from petflame.trial.plan.model import KeySecondary
 from petflame.trial.plan.sealing import SealedPlan
 
+HORIZON, LANDMARK = "horizon of the events, years", "landmark of change and events, years"
 NO_PLAN = (
     "No plan was sealed: nothing shows that these analyses were chosen before the arms were seen. What is called "
     "primary or key secondary here is so by the defaults of this software."
@@ -41,9 +42,7 @@ def plan_record(
         planned: dict[str, Any] = {"analysis set": protocol.analysis_set}
         found = [_deviation(f"{k} (of the protocol)", v, done[k]) for k, v in planned.items() if done.get(k, v) != v]
     else:
-        compared = planned_values(sealed)
-        found = [_deviation(k, v, done[k]) for k, v in compared.items() if k in done and done[k] != v]
-        found += protocol_deviations(sealed.protocol, protocol.as_dict())
+        found = from_plan(sealed, done) + protocol_deviations(sealed.protocol, protocol.as_dict())
         if sealed.petflame != __version__:
             found.append(_deviation("version of petflame", sealed.petflame, __version__))
     plan = None if sealed is None else sealed.plan
@@ -59,9 +58,15 @@ def plan_record(
         "sensitivity": None if plan is None else [*plan.sensitivity, *(f"covariates.{c}" for c in plan.covariates)],
         "responder": "configured" if plan is None else plan.responder,
         "deviations": found,
-        "sentence": _sentence(sealed, found),
+        "sentence": _sentence(sealed),
     }
     return complete(PlanRecord, record)
+
+
+def from_plan(sealed: SealedPlan, done: Mapping[str, Any]) -> list[Deviation]:
+    """Return what differs of the items in `done` from what the plan fixes."""
+    compared = planned_values(sealed)
+    return [_deviation(k, v, done[k]) for k, v in compared.items() if k in done and done[k] != v]
 
 
 def planned_values(sealed: SealedPlan) -> dict[str, Any]:
@@ -74,8 +79,8 @@ def planned_values(sealed: SealedPlan) -> dict[str, Any]:
         "variation behind one patient's band": plan.repeatability,
         "seed": plan.resampling.seed,
         "permutations": plan.resampling.permutations,
-        "horizon of the events, years": plan.events.horizon_years,
-        "landmark of change and events, years": plan.events.landmark_years,
+        HORIZON: plan.events.horizon_years,
+        LANDMARK: plan.events.landmark_years,
     }
 
 
@@ -117,16 +122,13 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _sentence(sealed: SealedPlan | None, found: list[Deviation]) -> str:
+def _sentence(sealed: SealedPlan | None) -> str:
     if sealed is None:
         return NO_PLAN
     when = f" on {sealed.sealed_on}" if sealed.sealed_on else ""
-    amended = f", amended {len(sealed.amendments)} times" if len(sealed.amendments) > 1 else ""
-    amended = ", amended once" if len(sealed.amendments) == 1 else amended
-    count = "one deviation" if len(found) == 1 else f"{len(found)} deviations"
-    followed = f"with {count} from it" if found else "and followed"
-    seal = f"before an allocation lay in the study (SHA-256 {sealed.seal})"
-    return f"A plan was sealed{when}{amended}, {seal}, {followed}."
+    n = len(sealed.amendments)
+    amended = f", amended {'once' if n == 1 else f'{n} times'}" if n else ""
+    return f"A plan was sealed{when}{amended}, before an allocation lay in the study: SHA-256 {sealed.seal}."
 
 
 def role_of(record: PlanRecord, name: str) -> str:
