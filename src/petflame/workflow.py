@@ -104,8 +104,8 @@ class Workflow:
 
     @property
     def _study_id(self) -> str:
-        planned = self.table(SEALED)
-        if self.settings.study_id is None and planned is not None:
+        planned = self.study.root / SEALED
+        if self.settings.study_id is None and planned.exists():
             return read_plan(planned).plan.study_id
         return self.settings.study_id or ("SIMULATED" if self.simulated else self.study.root.resolve().name)
 
