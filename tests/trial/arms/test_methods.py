@@ -33,7 +33,10 @@ def arms(tables):
 def test_batch_fit_is_the_primary_model(arms):
     whole, many = ancova(arms), batch_ancova(arms.baseline[None], arms.followup[None], arms.active)
     assert many.coef[0] == pytest.approx(whole.coef)
-    assert many.percent()["low"][0] == pytest.approx(adjusted_percent(whole)["adjusted_percent_delta_low"])
+    percent = adjusted_percent(whole)
+    for end in ("low", "high"):
+        assert many.percent()[end][0] == pytest.approx(percent[f"adjusted_percent_{end}"])
+    assert many.percent()["p"][0] == pytest.approx(difference_record(whole)["p"])
 
 
 def test_permutation_keeps_strata_and_repeats_with_the_seed(arms):

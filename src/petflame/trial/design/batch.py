@@ -36,11 +36,21 @@ class BatchFit:
         return self._interval(self.coef[:, 1], np.sqrt(self.cov[:, 1, 1])) | {"sigma": self.sigma}
 
     def percent(self) -> dict[str, Vector]:
-        """Return the same of the adjusted percent (delta method), without sigma."""
+        """Return the same of the adjusted percent, without sigma: Fieller's limits, and the difference's p with them.
+
+        The standard error is the delta method's. Limits are NaN where Fieller's do not exist.
+        """
         control, difference = self.coef[:, 0], self.coef[:, 1]
         gradient = 100 * np.column_stack([-difference / control**2, 1 / control])
         variance = np.einsum("ti,tij,tj->t", gradient, self.cov[:, :2, :2], gradient)
-        return self._interval(100 * difference / control, np.sqrt(variance))
+        found = self._interval(100 * difference / control, np.sqrt(variance))
+        t2 = stats.t.ppf(0.5 + LEVEL / 2, self.df) ** 2
+        square = control**2 - t2 * self.cov[:, 0, 0]
+        middle = control * difference - t2 * self.cov[:, 0, 1]
+        root = np.sqrt(np.maximum(middle**2 - square * (difference**2 - t2 * self.cov[:, 1, 1]), 0.0))
+        square = np.where(np.isfinite(self.sigma) & (square > 0), square, np.nan)
+        limits = {"low": 100 * (middle - root) / square, "high": 100 * (middle + root) / square}
+        return found | {"p": self.difference()["p"]} | limits
 
     def _interval(self, estimate: Vector, se: Vector) -> dict[str, Vector]:
         return _interval(estimate, se, np.where(np.isfinite(self.sigma), self.df, np.nan))
