@@ -170,7 +170,8 @@ def check_study(
     from petflame.identity.finding import FLAGGED, REFUSED, Entry
     from petflame.identity.record import Hasher
     from petflame.segment.beforehand import LATER
-    from petflame.study_tables import table_faults
+    from petflame.study_tables import plan_faults, table_faults
+    from petflame.trial.plan.sealing import SEALED
 
     path = root / "visits.tsv"
     # What the run refuses of the folder's name.
@@ -188,7 +189,7 @@ def check_study(
     except PetflameError as error:
         rows.extend(error.faults)
     found = table_faults(root, scanned)
-    faults += [*rows, *found.stopping, *found.exploratory, *found.unread]
+    faults += [*rows, *found.stopping, *found.exploratory, *found.unread, *plan_faults(root)]
     warnings += [f"follow-up events will not be compared: {fault}" for fault in found.early]
     if not rows:
         times = Counter(v.participant_id for v in visits)
@@ -206,7 +207,9 @@ def check_study(
     compared = compare(entries)
     faults += [Fault(f.fault.what, _whose(f.codes), f.fault.remedy) for f in compared if f.outcome == REFUSED]
     warnings += [f"{_whose(f.codes)}: {f.fault.what}" for f in compared if f.outcome == FLAGGED]
-    later = (LATER,) if any(getattr(v, name) for v in visits for name in READERS_FILES) else ()
+    later: tuple[str, ...] = (LATER,) if any(getattr(v, name) for v in visits for name in READERS_FILES) else ()
+    if not (root / "allocation.tsv").exists() and not (root / SEALED).exists():
+        later += ("an analysis plan, sealed while nobody knows the arms (`petflame sap`)",)
     return CheckReport(len(visits), tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(warnings)), later)
 
 

@@ -112,6 +112,17 @@ def check_tables(study: Study) -> TableFaults:
     return found
 
 
+def plan_faults(root: Path) -> list[Fault]:
+    """Return what is wrong with the study's sealed plan, where there is one."""
+    if not (root / SEALED).exists():
+        return []
+    try:
+        read_plan(root / SEALED)
+    except InputRefused as error:
+        return list(error.faults)
+    return []
+
+
 def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[Fault]:
     """Find what the analysis would refuse: a plan edited after its seal, strata that are no columns, no such file.
 
@@ -124,11 +135,7 @@ def analysis_faults(study: Study, strata: str, reliability: str | None) -> list[
         Path of a ``reliability.json``.
     """
     faults = FaultList()
-    if (study.root / SEALED).exists():
-        try:
-            read_plan(study.root / SEALED)
-        except InputRefused as error:
-            faults.extend(error.faults)
+    faults.extend(plan_faults(study.root))
     if reliability is not None and not Path(reliability).is_file():
         faults.add("there is no such file", f"reliability={reliability}", "name the reliability.json of repeat scans")
     elif reliability is not None:

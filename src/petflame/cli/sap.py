@@ -36,10 +36,10 @@ def sap(
     console, chosen = Console(log_json), load_protocol(protocol)
     sealing = words[0] == "seal"
     folders = words[1:] if sealing else words
-    if len(folders) != 1:
+    if len(folders) > 1 or not (folders or sealing):
         what = f"it takes the study's folder, not {len(folders)} names"
         raise InputRefused.of(what, "petflame sap", "give `petflame sap STUDY` or `petflame sap seal STUDY`")
-    study = Path(folders[0])
+    study = Path(folders[0] if folders else ".")
     if not study.is_dir():
         raise InputRefused.of("there is no such folder", str(study), "name the folder of the study's tables")
     if sealing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ import yaml
 
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
+from petflame.study_tables import plan_faults
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.endpoints import ENDPOINTS
@@ -205,3 +208,23 @@ def test_a_blinded_run_holds_the_plan_too(study):
     found = analyse(given, tables.folder / "out", AnalysisChoices.of(PROTOCOL, plan))
     assert found["plan"]["sealed"]
     assert found["key_secondary"] is None
+
+
+def test_the_verb_drafts_seals_and_refuses_and_planning_finds_an_edited_seal(tmp_path):
+    study = tmp_path / "study"
+    study.mkdir()
+    assert said_by("sap", "study", cwd=tmp_path).returncode == 0
+    sealed = said_by("sap", "seal", cwd=study)
+    assert sealed.returncode == 0
+    assert read_plan(study / SEALED).seal in sealed.stdout
+    assert plan_faults(study) == []
+    (study / SEALED).write_text((study / SEALED).read_text().replace('"holm"', '"hierarchical"'))
+    assert ["not as it was sealed" in fault.what for fault in plan_faults(study)] == [True]
+    for words in (("seal", "study"), ("nowhere",), ("seal", "study", "study"), ("study", "--protocol", "none.yaml")):
+        refused = said_by("sap", *words, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+
+
+def said_by(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "petflame", *words], cwd=cwd, capture_output=True, text=True)

@@ -131,8 +131,9 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "permutation",
         "Permutation test",
         "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model "
-        "divided by its HC3 standard error, so that unequal variances do not matter (Chung and Romano 2013; "
-        "`p_ordinary`: by the pooled one). p = (1 + as extreme) / (1 + permutations), two-sided.",
+        "divided by its HC3 standard error, so that unequal variances matter little (Chung and Romano "
+        "2013); p_ordinary, kept beside it, is divided by the pooled one. p = (1 + as extreme) / (1 + permutations), "
+        "two-sided.",
         blocks.Permutation,
         lambda case: resample.permutation_test(case.arms, case.choices.permutations, case.choices.seed),
         "test",

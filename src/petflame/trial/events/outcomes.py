@@ -32,8 +32,8 @@ from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, rea
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
     "Exploratory: few events, no adjustment for multiple looks. The difference of the risks at the horizon, with its "
-    "exact or permutation p, is the primary comparison; the other tests stand beside it. The ordinary Cox model is not "
-    "shown: with an arm without events its estimate diverges."
+    "exact or permutation p, is the main comparison here; the other tests stand beside it. The ordinary Cox model is "
+    "not shown: with an arm without events its estimate diverges."
 )
 
 
