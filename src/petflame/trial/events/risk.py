@@ -20,8 +20,8 @@ KAPLAN_MEIER, AALEN_JOHANSEN = "Kaplan-Meier", "Aalen-Johansen"
 EXACT, MONTE_CARLO = "exact", "Monte Carlo"
 
 DEFINITION = (
-    "Risk of an event up to the horizon in each arm, {risk}, and its difference, active minus control: the primary "
-    "comparison of the events. Interval: Wilson limits of each arm with its effective number of participants, risk x "
+    "Risk of an event up to the horizon in each arm, {risk}, and its difference, active minus control: the main "
+    "comparison of this panel. Interval: Wilson limits of each arm with its effective number of participants, risk x "
     "(1 - risk) / variance of the risk (where nobody or everybody had an event, the participants whose state at the "
     "horizon is known; Dorey and Korn 1987), joined as in Newcombe's interval (1998, method 10), which it is where "
     "nobody is censored before the horizon. p, two-sided: there it is exact (Fisher's); "
