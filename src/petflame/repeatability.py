@@ -150,15 +150,33 @@ class Repeatability:
     @property
     def record(self) -> dict[str, Any]:
         """What the analysis writes of it."""
+        limits = self.cv_limits
         return {
             "within_subject_cv": self.within_subject_cv,
             "within_subject_df": self.df,
+            "within_subject_cv_low": None if limits is None else limits[0],
+            "within_subject_cv_high": None if limits is None else limits[1],
             "assumed": self.assumed,
             "source": self.source,
             "no_change_band_percent": list(self.no_change_percent),
             "published_bands_percent": list(self.published_percent),
             "definition": DEFINITION,
         }
+
+    @property
+    def cv_limits(self) -> tuple[float, float] | None:
+        """Chi-square 95 % limits of a measured CV; None for an assumed one.
+
+        >>> [round(v, 3) for v in Repeatability(0.08, df=11).cv_limits]
+        [0.057, 0.136]
+        """
+        if self.df is None:
+            return None
+        from scipy import stats
+
+        square = math.log1p(self.within_subject_cv**2) * self.df
+        low, high = (math.sqrt(math.expm1(square / float(stats.chi2.ppf(q, self.df)))) for q in (0.975, 0.025))
+        return low, high
 
     @property
     def no_change_percent(self) -> tuple[float, float]:

@@ -94,7 +94,10 @@ def test_directions_and_reasons_in_words():
     why = "p is not below 0.05 even without a delta"
     control = {"delta": None, "delta_in_residual_sd": None, "reason": why}
     block = {**control, "control": control, "nearest": None}
-    arms = {"sensitivity": {"tipping_point": block, "multiple_imputation": {"imputed": {"active": 2, "control": 0}}}}
+    arms = {
+        "plan": {"alpha": 0.05},
+        "sensitivity": {"tipping_point": block, "multiple_imputation": {"imputed": {"active": 2, "control": 0}}},
+    }
     assert tipping_sentences(arms) == ["P is not below 0.05 even without a delta."]
     block |= {"delta": -0.25, "delta_in_residual_sd": -1.2, "reason": None}
     block["nearest"] = {"active_delta": -0.25, "control_delta": 0.0, "reason": None}

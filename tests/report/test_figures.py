@@ -77,11 +77,32 @@ def test_a_row_of_the_table_carries_band_and_grade(results):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "claim"),
-    [(-0.3, -0.1, "lower with active"), (0.1, 0.3, "higher with active"), (-0.3, 0.1, "No clear difference")],
+    ("value", "p", "alpha", "claim"),
+    [
+        (-5.0, 0.01, 0.05, "lower with active treatment than"),
+        (5.0, 0.01, 0.05, "higher with active treatment than"),
+        (-5.0, 0.2, 0.05, "No difference was shown"),
+        (-5.0, 0.02, 0.01, "No difference was shown"),
+    ],
 )
-def test_a_direction_is_claimed_only_where_the_interval_leaves_zero_out(low, high, claim):
-    assert claim in words.effect_headline({"ci_low": low, "ci_high": high}, 5.0)
+def test_a_direction_is_claimed_only_where_the_planned_level_is_reached(value, p, alpha, claim):
+    planned = {"title": "Adjusted percent", "value": value, "p": p}
+    assert claim in words.effect_headline(planned, alpha)
+    assert ("did not reach" in words.verdict_sentence(planned, alpha)) == (alpha == 0.01)
+
+
+def test_a_difference_of_mean_percent_changes_is_in_points_of_its_own_sign():
+    said = words.effect_headline({"title": "Difference of mean percent changes", "value": 5.5, "p": 0.001})
+    assert said.startswith("The mean percent change in TBRmax of the index vessel was 5.5 points higher")
+
+
+def test_how_many_sensitivity_analyses_agree_is_said_and_the_fewer_are_named():
+    arms = {
+        "plan": {"sensitivity": ["a", "b", "c"], "alpha": 0.05},
+        "sensitivity": {"a": {"p": 0.01}, "b": {"p": 0.2}, "c": {"p": 0.02}, "d": {"p": 0.9}},
+    }
+    said = words.agreement_sentence(arms, {"a": "One", "b": "Two", "c": "Three", "d": "Not planned"})
+    assert said == "Of 3 planned sensitivity analyses with a p, 2 have p < 0.05 (not Two)."
 
 
 def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():
@@ -89,6 +110,8 @@ def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():
         "no_change_band_percent": [-12.9, 14.9],
         "within_subject_cv": 0.05,
         "within_subject_df": None,
+        "within_subject_cv_low": None,
+        "within_subject_cv_high": None,
         "assumed": True,
         "published_bands_percent": [9.5],
     }
@@ -98,9 +121,15 @@ def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():
     assert "95 of 100" not in words_of
     assert "beyond" in words.noise_sentence(-30.0, assumed)
     assert "published average effect" in words.noise_sentence(None, assumed)
-    measured = words.noise_sentence(-7.7, assumed | {"assumed": False, "within_subject_df": 11.0})
+    found = {
+        "assumed": False,
+        "within_subject_df": 11.0,
+        "within_subject_cv_low": 0.035,
+        "within_subject_cv_high": 0.085,
+    }
+    measured = words.noise_sentence(-7.7, assumed | found)
     assert "assumed" not in measured
-    assert "11 degrees of freedom" in measured
+    assert "3.5 to 8.5" in measured
     assert "95 of 100" in measured
 
 
@@ -111,6 +140,8 @@ def test_tables_give_the_reason_where_there_is_no_number():
         "vessel_mean": without(VesselMean, "too few patients", definition="", missing=[]),
         "sensitivity": None,
         "negative_controls": None,
+        "plan": {"key_secondary": []},
+        "key_secondary": None,
     }
     table = tables.vessels(arms)
     assert table is not None

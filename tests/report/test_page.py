@@ -443,3 +443,43 @@ def test_baseline_by_arm_and_the_checklist_come_from_the_run(finished, page):
     assert "yours to give" in checklist
     n = arms["primary"]["n"]
     assert f"{n['active']} active and {n['control']} control" in checklist
+
+
+def test_results_of_another_protocol_are_refused(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    arms["provenance"] |= {"protocol": "another", "protocol_sha256": "0" * 64}
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    with pytest.raises(InputRefused, match="analysed by the protocol another"):
+        write_report(own_copy.out, own_copy.root, Protocol(), None)
+
+
+def test_events_by_another_allocation_or_plan_are_told_apart(own_copy):
+    path = own_copy.out / "outcomes.json"
+    events = json.loads(path.read_text())
+    events["provenance"]["inputs"]["allocation"]["sha256"] = "0" * 64
+    events["plan_seal"] = "1" * 64
+    path.write_text(json.dumps(events))
+    page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    assert "Another allocation." in page
+    assert "sealed plan that the events went by" in page
+
+
+def test_where_the_band_is_too_narrow_nobody_is_called_changed(own_copy):
+    path = own_copy.out / "arms.json"
+    arms = json.loads(path.read_text())
+    arms["band_check"] |= {"too_narrow": True, "sentence": "The band is too narrow for this study."}
+    path.write_text(json.dumps(arms))
+    page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    assert "fell and" not in page
+    assert " •" not in page
+    assert "beyond assumed measurement noise;" not in page
+    assert "too narrow for a verdict on one patient" in page
+
+
+def test_tables_alone_swear_to_nothing_they_cannot_know(tmp_path, finished):
+    for name in ("arms.json", "patients.tsv", "patient_changes.tsv", "vessels.tsv"):
+        shutil.copy(finished.out / name, tmp_path / name)
+    page = write_report(tmp_path, None, Protocol(), None).read_text(encoding="utf-8")
+    assert "no scan was measured in this run" in page
+    assert "ran without the allocation" not in page
+    assert "No table of exclusions was given." in page

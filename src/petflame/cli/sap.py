@@ -31,6 +31,7 @@ def sap(
     """
     from petflame.errors import InputRefused
     from petflame.protocol import load_protocol
+    from petflame.trial.plan.draft import draft_plan
     from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, draft, seal_plan
 
     console, chosen = Console(log_json), load_protocol(protocol)
@@ -45,6 +46,8 @@ def sap(
     if sealing:
         found = seal_plan(study, chosen, amend, datetime.now(UTC).date().isoformat())
         console.say(f"sealed {study / SEALED}: SHA-256 {found.seal}")
+        if found.plan.estimand == draft_plan(found.plan.study_id, chosen).estimand:
+            console.warn("the estimand is the draft's own words, which know nothing of this trial: make them yours")
         console.say("put this hash where others can see it, such as the trial's registry: it proves what, not when")
         return
     new = draft(study, study_id or study.resolve().name, chosen)

@@ -11,6 +11,7 @@ import typer
 from petflame.cli import app
 from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.console import Console
+from petflame.errors import FaultList
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
@@ -32,6 +33,15 @@ def say_deviations(deviations: Iterable[Mapping[str, object]], console: Console)
     """Warn of everything that was done otherwise than planned."""
     for found in deviations:
         console.warn(f"deviates from the plan: {found['item']}: {found['planned']} -> {found['done']}")
+
+
+def refuse_missing(given: Mapping[str, Path]) -> None:
+    """Raise `InputRefused` with every file that was named and does not exist."""
+    faults = FaultList()
+    for name, path in given.items():
+        if not path.is_file():
+            faults.add("there is no such file", f"--{name}: {path}", "mend the path, or leave the option out")
+    faults.raise_if_any()
 
 
 @app.command()
@@ -77,6 +87,7 @@ def analyse(
     refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
     with step("analyse", out, record, console) as outcome:
+        refuse_missing(tables.given)
         outcome.made_from(analyse_request(tables, chosen, columns, study_id, analysis_set))
         if allocation is None:
             # Events per arm of an unblinded run must not stand beside a blinded one.

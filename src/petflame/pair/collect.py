@@ -247,7 +247,8 @@ def _if_not_comparable(protocol: Protocol) -> str:
     counts = "it counts in the primary analysis all the same; to leave such pairs out write `analysis_set: comparable`"
     if protocol.analysis_set == "comparable":
         counts = "it is left out of the primary analysis; to count such pairs write `analysis_set: all_measured`"
-    return f"{counts} in the protocol's file, before the arms are known; the participant stays in every table"
+    when = "in the protocol's file while the arms are unknown (later it departs from the plan)"
+    return f"{counts} {when}; the participant stays in every table"
 
 
 def index_doubt(notes: list[str], protocol: Protocol) -> list[dict[str, str]]:

@@ -66,8 +66,9 @@ def _way(delta: float) -> str:
 
 
 def tipping_sentences(arms: Row) -> list[str]:
-    """Say how far what is imputed must be wrong before p reaches 0.05, in one arm and in both."""
+    """Say how far what is imputed must be wrong before p reaches alpha, in one arm and in both."""
     tipping: Row = arms["sensitivity"]["tipping_point"]
+    alpha = arms["plan"]["alpha"]
     blocks = {"active": tipping, "control": tipping["control"]}
     if tipping["control"] is None:
         return [_sentence(tipping["reason"])]
@@ -76,7 +77,7 @@ def tipping_sentences(arms: Row) -> list[str]:
         if block["delta"] is not None:
             said.append(
                 f"Missing {arm} patients would have to be {_way(block['delta'])} in TBRmax than imputed "
-                f"({number(abs(block['delta_in_residual_sd']), 1)} residual SD) before p reaches 0.05."
+                f"({number(abs(block['delta_in_residual_sd']), 1)} residual SD) before p reaches {alpha:g}."
             )
         else:
             said.append(_sentence(f"{arm} arm: {block['reason']}"))
@@ -108,7 +109,7 @@ class DeltaTable:
     columns : tuple
         Deltas of the control arm, in TBR and in residual SD.
     rows : tuple
-        Delta of the active arm, likewise, and the cells: words, p, and whether p is below 0.05.
+        Delta of the active arm, likewise, and the cells: words, p, and whether p is below alpha.
     caption : str
     """
 
@@ -123,6 +124,7 @@ def delta_table(arms: Row) -> DeltaTable | None:
     if not block or block["cells"] is None:
         return None
     cells, sd = block["cells"], block["residual_sd"]
+    alpha = arms["plan"]["alpha"]
     active = sorted({c["active_in_residual_sd"] for c in cells})
     control = sorted({c["control_in_residual_sd"] for c in cells})
     found = {(c["active_in_residual_sd"], c["control_in_residual_sd"]): c for c in cells}
@@ -133,14 +135,14 @@ def delta_table(arms: Row) -> DeltaTable | None:
         return number(steps * sd, signed=True), f"{number(steps, 1, signed=True)} SD"
 
     def cell(row: Row) -> dict[str, Any]:
-        return {"words": number(row["difference"], 3), "p": p_clause(row["p"]), "below": row["p"] < 0.05}
+        return {"words": number(row["difference"], 3), "p": p_clause(row["p"]), "below": row["p"] < alpha}
 
     rows = tuple((heading(a), tuple(cell(found[a, c]) for c in control)) for a in active)
     n = block["imputed"]
     caption = (
         f"Difference in TBRmax where the imputed follow-ups ({n['active']} active, {n['control']} control) are higher "
         f"or lower than imputed by a delta: rows, in the active arm; columns, in the control arm. SD: of the primary "
-        f"model's residuals, {number(sd, 3)}. p below 0.05 is bold and has an asterisk."
+        f"model's residuals, {number(sd, 3)}. p below {alpha:g} is bold and has an asterisk."
     )
     return DeltaTable(tuple(map(heading, control)), rows, caption)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from petflame.anatomy import title
 from petflame.protocol import Protocol
+from petflame.report.panels import STATION_TITLES
 from petflame.report.read import Results
 from petflame.report.words import between, number, p_clause
 from petflame.trial.plan.model import endpoint_title
@@ -60,9 +61,16 @@ TOPICS: dict[str, str] = {
 }
 
 
+BLIND_MEASUREMENT = (
+    "Measurement, choice of the index vessel and pairing ran without the allocation; the analysis alone read it."
+)
+BLIND_FILES = "Visits carry random codes; results of a visit hold no identity, date, order or arm."
+
+
 def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
     """Return a row an item: item, topic, and said, which is empty where a run can say nothing."""
     arms = results.arms
+    measured = results.measured_here
     said: dict[str, Callable[[], str]] = {
         "3": lambda: _plan(arms["plan"]),
         "4": lambda: (
@@ -72,14 +80,10 @@ def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
         "9": lambda: _arms(arms),
         "10": lambda: _deviations(arms["plan"], results.outcomes),
         "14": lambda: _outcomes(arms, protocol),
-        "17b": lambda: f"Strata in the analysis: {', '.join(arms['strata'])}." if arms["strata"] else "",
-        "20a": lambda: (
-            "Measurement, choice of the index vessel and pairing ran without the allocation; the analysis "
-            "alone read it."
-        ),
-        "20b": lambda: "Visits carry random codes; results of a visit hold no identity, date, order or arm.",
+        "20a": lambda: BLIND_MEASUREMENT if measured else "",
+        "20b": lambda: BLIND_FILES if measured else "",
         "21a": lambda: _methods(arms),
-        "21b": lambda: f"{_set(arms)} Participants stand in the arm they were allocated to.",
+        "21b": lambda: _set(arms),
         "21c": lambda: _missing(arms),
         "21d": lambda: _additional(arms["plan"]),
         "22a": lambda: _flow(arms),
@@ -87,7 +91,7 @@ def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
         "25": lambda: "Table Baseline by arm." if arms["baseline"] and arms["baseline"]["rows"] else "",
         "26": lambda: _result(arms),
         "27": lambda: _events(results.outcomes),
-        "28": lambda: "" if results.blinded else "Panels called exploratory; all of them are listed on this page.",
+        "28": lambda: "" if results.blinded else "Panels called exploratory on this page.",
         "30": lambda: "Part of it under Methods, limits and provenance.",
     }
     empty: Callable[[], str] = lambda: ""  # noqa: E731
@@ -119,7 +123,7 @@ def _outcomes(arms: Mapping[str, Any], protocol: Protocol) -> str:
     vessels = ", ".join(title(v).lower() for v in protocol.summary.index_candidates)
     return (
         f"Primary: mean TBRmax of the index vessel at the second scan (index vessel among {vessels}). Key secondary: "
-        f"{secondary}."
+        f"{secondary}." + ("" if arms["plan"]["sealed"] else " No sealed plan shows since when.")
     )
 
 
@@ -130,7 +134,10 @@ def _methods(arms: Mapping[str, Any]) -> str:
 
 def _set(arms: Mapping[str, Any]) -> str:
     found = arms["analysis_set"]
-    return f"Analysis set {found['name'].replace('_', ' ')}: {found['definition']}."
+    return (
+        f"Analysis set {found['name'].replace('_', ' ')}: {found['definition']}. Strata in the model: "
+        f"{', '.join(arms['strata']) or 'none'}. Participants stand in the arm they were allocated to."
+    )
 
 
 def _missing(arms: Mapping[str, Any]) -> str:
@@ -151,7 +158,7 @@ def _additional(plan: Mapping[str, Any]) -> str:
 def _flow(arms: Mapping[str, Any]) -> str:
     steps = [s for s in arms["consort"]["stations"] if s["total"] is not None]
     words = [
-        f"{s['station'].replace('_', ' ')} {s['total']}"
+        f"{STATION_TITLES.get(s['station'], s['station']).lower()} {s['total']}"
         + (f" ({s['active']} active, {s['control']} control)" if "active" in s else "")
         for s in steps
     ]

@@ -46,7 +46,7 @@ def waterfall(participants: Sequence[Participant], band: Sequence[float] | None)
     y, left, right = Scale(low, high, 340, 34), 48.0, 1052.0
     if band:
         drawing.rect(left, y(band[1]), right - left, y(band[0]) - y(band[1]), "band")
-        words = "an unchanged patient lies in this band"
+        words = "95 % band of an unchanged patient"
         drawing.text(right - 6, y(band[1]) + 14, words, "bandtext", "end")
     drawing.axis_y(y, left, "Change in mean TBRmax of the index vessel, %", right, count=6)
     step = (right - left) / max(len(order), 1)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from petflame import __version__
 from petflame.anatomy import title
+from petflame.errors import InputRefused
 from petflame.files import sha256, write_text
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
@@ -27,7 +28,8 @@ from petflame.report.read import Results, Row, read_results
 from petflame.report.svg import span_of
 from petflame.set_aside import NO_RESULT, tally
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
-from petflame.trial.plan.deviations import role_of
+from petflame.trial.plan.changes import deviation
+from petflame.trial.plan.deviations import planned_percentage, role_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,9 +62,16 @@ def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_fil
     Raises
     ------
     InputRefused
-        When ``arms.json`` or ``patients.tsv`` is absent or unreadable.
+        When ``arms.json`` or ``patients.tsv`` is absent or unreadable, or was made by another protocol.
     """
     results = read_results(out, study)
+    analysed_by = results.arms["provenance"].get("protocol_sha256", protocol.digest)
+    if analysed_by != protocol.digest:
+        name = results.arms["provenance"].get("protocol", "another protocol")
+        what = f"the results were analysed by the protocol {name}, not by {protocol.name}"
+        raise InputRefused.of(
+            what, "arms.json", "give that protocol's file to --protocol, or analyse again by this one"
+        )
     provenance = write_provenance(out, study_inputs(study, protocol_file), dict(protocol.stamp))
     page = render(results, protocol, provenance, sha256(results.out.provenance), cores)
     write_text(results.out.report, page)
@@ -138,7 +147,10 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
     """Return what the page says of the trial as a whole."""
     arms, measured, outcomes = results.arms, results.measured, results.outcomes
     primary, stations = arms["primary"], arms["consort"]["stations"]
-    planned = words.planned_percentage(arms) if primary else None
+    chosen, alpha = arms["plan"]["primary_percentage"], arms["plan"]["alpha"]
+    planned = planned_percentage(chosen, primary, arms["sensitivity"]) if primary else None
+    # A percentage that could not be made leaves the difference to speak for itself.
+    planned = planned if planned and planned["p"] is not None else None
     span = span_of([v for p in measured for v in (p.value(BASELINE), p.value(FOLLOWUP))])
     groups: list[str | None] = ["active", "control"] if not results.blinded else [None]
     described: dict[str | None, Any] = {**(arms["arms"] or {}), None: arms["pooled"]}
@@ -150,12 +162,19 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "blinded": results.blinded,
         "simulated": results.simulated,
         "plan": arms["plan"],
-        "deviations": [*arms["plan"]["deviations"], *(outcomes["deviations"] if outcomes else ())],
+        "deviations": deviations(arms, outcomes),
+        "events_of_others": events_of_others(arms, outcomes),
+        "too_narrow": bool(arms["band_check"] and arms["band_check"]["too_narrow"]),
+        "measured_here": results.measured_here,
+        "exclusions_given": results.out.exclusions.exists(),
         "gloss": words.GLOSS,
         "planned": planned,
-        "headline": words.effect_headline(primary, planned["value"]) if primary and planned else "",
+        "headline": words.effect_headline(planned, alpha) if planned else "",
+        "verdict": words.verdict_sentence(planned, alpha) if planned else "",
+        "agreement": words.agreement_sentence(arms, tables.TESTED) if primary else "",
+        "comparability": words.comparability_sentence(arms["analysis_set"]),
         "detail": words.effect_detail(primary) if primary else "",
-        "noise": words.noise_sentence(planned["value"] if planned else None, arms["patients"]),
+        "noise": words.noise_sentence(planned["value"] if planned else None, arms["patients"], arms["band_check"]),
         "percentages": tables.percentages(arms),
         "waterfall": figures.waterfall(measured, band) if measured else "",
         "paired": drawn if measured else [],
@@ -191,6 +210,24 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
     }
 
 
+def deviations(arms: Row, outcomes: Row | None) -> list[Row]:
+    """Return what both analyses did otherwise than planned, and whether they went by one plan."""
+    found = [*arms["plan"]["deviations"]]
+    if outcomes is not None:
+        found += outcomes["deviations"]
+        if outcomes["plan_seal"] != arms["plan"]["seal"]:
+            found.append(deviation("sealed plan that the events went by", arms["plan"]["seal"], outcomes["plan_seal"]))
+    return found
+
+
+def events_of_others(arms: Row, outcomes: Row | None) -> bool:
+    """Tell whether the events were compared by another allocation than the effect."""
+    if outcomes is None:
+        return False
+    used = [document["provenance"]["inputs"].get("allocation") for document in (arms, outcomes)]
+    return None not in used and used[0]["sha256"] != used[1]["sha256"]
+
+
 def _roles(arms: Row, blocks: Row) -> str:
     """Say of a panel whether it holds key secondary endpoints, exploratory ones, or both."""
     roles = {role_of(arms["plan"], name) for name, block in blocks.items() if isinstance(block, dict)}
@@ -203,6 +240,8 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
     people = results.participants
     orders = [picture_orders(p, protocol, top_tbr) for p in people]
     noise = Repeatability.of_record(results.arms["patients"])
+    check = results.arms["band_check"]
+    narrow = bool(check and check["too_narrow"])
     with _mapper(cores) as run:
         drawn = list(run(draw_all, orders))
     shown = [
@@ -211,8 +250,8 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
         if any(v.code for v in p.visits.values()) or p.vessels
     ]
     return {
-        "rows": [table_row(p) for p in people],
-        "panels": shown,
+        "rows": [_without_verdict(table_row(p)) if narrow else table_row(p) for p in people],
+        "panels": [_without_verdict(p) if narrow else p for p in shown],
         "linked": {p["id"] for p in shown},
         "any_pictures": any(pictures for pictures, _ in drawn),
         "refused": [e for e in results.exclusions if e["kind"] == "refused"],
@@ -224,6 +263,15 @@ def patient_context(results: Results, protocol: Protocol, cores: int) -> dict[st
         "top_tbr": top_tbr,
         "fade_tbr": FADE_TBR[1],
     }
+
+
+def _without_verdict(row: dict[str, Any]) -> dict[str, Any]:
+    """Take the verdict on a single patient out, where the control arm shows the band to be too narrow for one."""
+    said = ""
+    if row.get("verdict"):
+        said = f"A change of {row['percent']} ({row['band']}). The control arm shows this band to be too narrow for a "
+        said += "verdict on one patient."
+    return row | {"beyond": False} | ({"verdict": said} if "verdict" in row else {})
 
 
 @contextmanager

@@ -157,6 +157,11 @@ class Results:
         return all(p.arm is None for p in self.participants)
 
     @property
+    def measured_here(self) -> bool:
+        """Whether the results hold visits that were measured, and not tables alone."""
+        return any(visit.code for p in self.participants for visit in p.visits.values())
+
+    @property
     def measured(self) -> list[Participant]:
         """Participants with a change."""
         return [p for p in self.participants if p.measured]

@@ -119,12 +119,18 @@ def controls_found(arms: Row) -> str:
     return controls_sentence(measured) if measured else ""
 
 
+# The analyses of the primary difference that have a p of their own.
+TESTED = {s.name: s.title for s in SENSITIVITY if s.shown in ("difference", "test")}
+
+
 def percentages(arms: Row) -> EstimateTable | None:
     """Return the published percentages; None where the trial is blinded."""
     primary = arms["primary"]
     if not primary:
         return None
-    note = f"{primary['adjusted_percent_definition']} p is that of the difference. (as in IVORY, inferred)"
+    delta = between(primary["adjusted_percent_delta_low"], primary["adjusted_percent_delta_high"], 1)
+    note = f"{primary['adjusted_percent_definition']} By the delta method: {delta}. p is that of the difference. "
+    note += "(as in IVORY, inferred)"
     chosen = arms["plan"]["primary_percentage"]
 
     def label(name: str, title: str) -> str:
@@ -133,25 +139,35 @@ def percentages(arms: Row) -> EstimateTable | None:
     own = label("adjusted_percent", "Adjusted percent")
     rows = [_percent(own, primary, note, strong=chosen == "adjusted_percent")]
     for s in SENSITIVITY:
-        if s.shown == "percent" and s.source:
+        if s.shown == "percent":
             block = arms["sensitivity"][s.name]
-            words = f"{block['reason'] or s.sentence} ({s.source})"
+            words = f"{block['reason'] or s.sentence}" + (f" ({s.source})" if s.source else "")
             rows.append({**block, "label": label(s.name, s.title), "note": words, "strong": s.name == chosen})
     return table_of(rows, "Percent (95 % CI)", 1)
 
 
 def vessels(arms: Row) -> EstimateTable | None:
-    """Return each vessel's adjusted percent with Holm's correction, the vessels' mean last."""
-    rows = [
-        _percent(title(name), block, _patients(block), p2=block["p_holm"])
-        for name, block in (arms["vessels"] or {}).items()
-    ]
-    if not rows:
-        return None
+    """Return each vessel's adjusted percent with its role and, where key secondary, its adjusted p; their mean last."""
     mean = arms["vessel_mean"]
+    blocks = {name: (title(name), block) for name, block in (arms["vessels"] or {}).items()}
+    if not blocks:
+        return None
     if mean["adjusted_percent"] is not None:
-        rows.append(_percent("Mean of the target vessels", mean, _patients(mean), strong=True))
-    return table_of(rows, "Adjusted percent (95 % CI)", 1, ("p", "p, Holm"))
+        blocks["vessel_mean"] = ("Mean of the target vessels", mean)
+    rows = [
+        _percent(_with_role(arms, name, words), block, _patients(block), p2=_p_adjusted(arms, name))
+        for name, (words, block) in blocks.items()
+    ]
+    return table_of(rows, "Adjusted percent (95 % CI)", 1, ("p", "p adjusted"))
+
+
+def _with_role(arms: Row, name: str, words: str) -> str:
+    return f"{words} ({role_of(arms['plan'], name)})"
+
+
+def _p_adjusted(arms: Row, name: str) -> float | None:
+    tests = arms["key_secondary"]["tests"] if arms["key_secondary"] else ()
+    return next((t["p_adjusted"] for t in tests if t["name"] == name), None)
 
 
 def _patients(block: Row) -> str:
@@ -183,7 +199,7 @@ def sensitivity(arms: Row) -> EstimateTable | None:
     planned = arms["plan"]["sensitivity"]
     for s in SENSITIVITY:
         block = other[s.name]
-        note = (block["reason"] or s.sentence) + _not_planned(s.name, planned)
+        note = sentences(block["reason"] or s.sentence, _not_planned(s.name, planned))
         if s.shown == "difference":
             rows.append(_difference(s.title, block, note + imputed_note(block) if "imputed" in block else note))
         elif s.shown == "test":
@@ -195,14 +211,23 @@ def sensitivity(arms: Row) -> EstimateTable | None:
         if isinstance(block, Mapping):
             label = "all covariates" if name == "all" else name.replace("_", " ")
             words = ". ".join(part for part in (block["reason"] or block["meaning"], counted(block)) if part)
-            note = words + _not_planned(f"covariates.{name}", planned)
+            note = sentences(words, _not_planned(f"covariates.{name}", planned))
             rows.append(_difference(f"Adjusted for {label}", block, note))
     return table_of(rows, "Difference in TBRmax (95 % CI)", 3)
 
 
+def sentences(*parts: str) -> str:
+    """Join sentences, each with its full stop.
+
+    >>> sentences("one", "", "two.")
+    'one. two.'
+    """
+    return " ".join(part if part.endswith((".", ")")) else f"{part}." for part in parts if part)
+
+
 def _not_planned(name: str, planned: Sequence[str] | None) -> str:
     """Say of an analysis that a sealed plan does not name that it came later."""
-    return " Not in the sealed plan." if planned is not None and name not in planned else ""
+    return "Not in the sealed plan." if planned is not None and name not in planned else ""
 
 
 def _bounds(label: str, block: Row, note: str, primary: Row) -> dict[str, Any]:
@@ -250,12 +275,11 @@ def endpoints(arms: Row) -> EstimateTable | None:
     blocks = arms["endpoints"]
     measured = [e for e in ENDPOINTS if blocks and blocks[e.name]]
     rows = [
-        _difference(
-            f"{e.title} ({role_of(arms['plan'], e.name)})", blocks[e.name], endpoint_note(blocks[e.name], e.sentence)
-        )
+        _difference(_with_role(arms, e.name, e.title), blocks[e.name], endpoint_note(blocks[e.name], e.sentence))
+        | {"p2": _p_adjusted(arms, e.name)}
         for e in measured
     ]
-    return table_of(rows, "Difference (95 % CI)", 3) if rows else None
+    return table_of(rows, "Difference (95 % CI)", 3, ("p", "p adjusted")) if rows else None
 
 
 def negative_controls(arms: Row) -> EstimateTable | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from petflame.published import EFFECT_PERCENT
+from petflame.trial.plan.deviations import PERCENTAGES
 
 DASH = "–"
 HARD_SPACE = "\u00a0"
@@ -122,55 +123,99 @@ def _as_prose(text: str) -> str:
     return _HYPHEN.sub("−", _COLUMN.sub(" ", words))
 
 
-PERCENTAGES = {
-    "adjusted_percent": "Adjusted percent",
-    "log_ratio_percent": "Log-ratio percent",
-    "mean_percent_change_difference": "Difference of mean percent changes",
-}
-
-
-def planned_percentage(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return title, value and limits of the percentage that the plan, or else the default, calls primary."""
-    name = arms["plan"]["primary_percentage"]
-    title = PERCENTAGES[name]
-    if name == "adjusted_percent":
-        block = arms["primary"]
-        return {"title": title, **{key: block[f"{name}{end}"] for key, end in _ENDS.items()}}
-    block = arms["sensitivity"][name]
-    return {"title": title, "value": block["estimate"], "low": block["low"], "high": block["high"]}
-
-
-_ENDS = {"value": "", "low": "_low", "high": "_high"}
 GLOSS = (
     "TBRmax, the highest uptake across an artery over that of venous blood, stands for arterial inflammation; it does "
     "not measure it."
 )
 
 
-def effect_headline(primary: Mapping[str, Any], size_percent: float) -> str:
-    """Say the effect in one sentence; a direction is claimed only where the interval leaves zero out.
+def effect_headline(planned: Mapping[str, Any], alpha: float = 0.05) -> str:
+    """Say the effect in one sentence; a direction is claimed only where p is below the planned alpha.
 
     Parameters
     ----------
-    primary : mapping
-        The ``primary`` block of ``arms.json``; its interval decides.
-    size_percent : float
-        The percentage that was planned as primary.
+    planned : mapping
+        The percentage that was planned as primary: title, value, p (`planned_percentage`).
+    alpha : float
+        Planned two-sided level.
 
     Examples
     --------
-    >>> effect_headline({"ci_low": -0.3, "ci_high": -0.03}, -7.7).replace(HARD_SPACE, " ")
+    >>> adjusted = {"title": "Adjusted percent", "value": -7.7, "p": 0.015}
+    >>> effect_headline(adjusted).replace(HARD_SPACE, " ")
     'Mean TBRmax of the index vessel was 7.7 % lower with active treatment than with control.'
+    >>> effect_headline(adjusted, alpha=0.01).replace(HARD_SPACE, " ")
+    'No difference was shown: mean TBRmax of the index vessel was 7.7 % lower with active treatment, p = 0.015.'
     """
-    size = percent(abs(size_percent), signed=False)
-    if primary["ci_high"] < 0 or primary["ci_low"] > 0:
-        way = "lower" if primary["ci_high"] < 0 else "higher"
-        return f"Mean TBRmax of the index vessel was {size} {way} with active treatment than with control."
-    way = "lower" if size_percent < 0 else "higher"
+    way = "lower" if planned["value"] < 0 else "higher"
+    if planned["title"] == PERCENTAGES["mean_percent_change_difference"]:
+        what = "the mean percent change in TBRmax of the index vessel"
+        size = f"{number(abs(planned['value']), 1)} points"
+    else:
+        what, size = "mean TBRmax of the index vessel", percent(abs(planned["value"]), signed=False)
+    if planned["p"] < alpha:
+        return f"{what[:1].upper()}{what[1:]} was {size} {way} with active treatment than with control."
+    return f"No difference was shown: {what} was {size} {way} with active treatment, {p_clause(planned['p'])}."
+
+
+def verdict_sentence(planned: Mapping[str, Any], alpha: float) -> str:
+    """Say whether the primary comparison reached its level, where that level is not the intervals' own.
+
+    >>> verdict_sentence({"p": 0.017}, 0.05)
+    ''
+    """
+    if alpha == 0.05:
+        return ""
+    reached = "reached" if planned["p"] < alpha else "did not reach"
     return (
-        f"No clear difference: mean TBRmax of the index vessel was {size} {way} with active treatment, which chance "
-        "can explain."
+        f"The primary comparison {reached} its planned level ({p_clause(planned['p'])}; two-sided alpha {alpha:g}). "
+        "Intervals are 95 % and describe; they do not decide."
     )
+
+
+def comparability_sentence(analysis_set: Mapping[str, Any]) -> str:
+    """Say how many pairs were graded as not comparable, and whether they are among the analysed.
+
+    >>> comparability_sentence({"comparability": {"pass": 3, "fail": 7}, "name": "all_measured"})
+    'Of 10 pairs of scans 7 are graded as not comparable, and are analysed all the same (see Other analysis set).'
+    """
+    grades = analysis_set["comparability"]
+    failed = grades.get("fail", 0) if grades else 0
+    if not failed:
+        return ""
+    fate = "are analysed all the same" if analysis_set["name"] == "all_measured" else "are left out"
+    verb = "is graded as not comparable, and" if failed == 1 else "are graded as not comparable, and"
+    fate = fate.replace("are", "is", 1) if failed == 1 else fate
+    return f"Of {count(sum(grades.values()), 'pair')} of scans {failed} {verb} {fate} (see Other analysis set)."
+
+
+def agreement_sentence(arms: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Say how many sensitivity analyses with a p of their own reach the planned level.
+
+    Parameters
+    ----------
+    arms : mapping
+        ``arms.json``.
+    names : mapping of name to title
+        Analyses of the primary difference that have a p.
+    """
+    planned, alpha = arms["plan"]["sensitivity"], arms["plan"]["alpha"]
+    known = {
+        title: arms["sensitivity"][name]["p"]
+        for name, title in names.items()
+        if arms["sensitivity"][name]["p"] is not None and (planned is None or name in planned)
+    }
+    if not known:
+        return ""
+    below = [title for title, p in known.items() if p < alpha]
+    above = [title for title in known if title not in below]
+    kind = "sensitivity" if planned is None else "planned sensitivity"
+    words = f"Of {count(len(known), f'{kind} analysis', f'{kind} analyses')} with a p, {len(below)} have p < {alpha:g}"
+    # The fewer are named.
+    fewer = min((below, above), key=len)
+    if fewer and below and above:
+        words += f" ({'only ' if fewer is below else 'not '}{', '.join(fewer)})"
+    return words + "."
 
 
 def controls_sentence(blocks: Mapping[str, Any]) -> str:
@@ -209,7 +254,9 @@ def effect_detail(primary: Mapping[str, Any], level: str = "95 %") -> str:
     )
 
 
-def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) -> str:
+def noise_sentence(
+    effect_percent: float | None, patients: Mapping[str, Any], check: Mapping[str, Any] | None = None
+) -> str:
     """Say what the effect's size would mean in one patient.
 
     Parameters
@@ -218,6 +265,8 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
         The estimated effect; None where the trial is blinded, and the published one is taken.
     patients : mapping
         The ``patients`` block of ``arms.json``: within_subject_cv, no_change_band_percent, published_bands_percent.
+    check : mapping, optional
+        The ``band_check`` block; told where the control arm shows the band to be too narrow.
     """
     size = EFFECT_PERCENT if effect_percent is None else effect_percent
     which = "the published average effect" if effect_percent is None else "the average effect"
@@ -225,15 +274,14 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
     others = " and ".join(f"±{p:g}{HARD_SPACE}%" for p in patients["published_bands_percent"])
     inside, noise = low <= size <= high, "assumed measurement noise" if patients["assumed"] else "measurement noise"
     verdict = f"A change of {percent(size)} in a single patient lies {'within' if inside else 'beyond'} {noise}"
-    if not inside and low <= EFFECT_PERCENT <= high:
-        verdict += f" (the published {percent(EFFECT_PERCENT)} lies within it)"
     band = f"{between(low, high, 1, signed=True)}{HARD_SPACE}%"
     rests = (
         f"The band of {band} assumes a within-subject coefficient of variation of {number(100 * cv, 1)} %, which this "
         "study has not measured"
         if patients["assumed"]
         else f"With the within-subject coefficient of variation of {number(100 * cv, 1)} % that repeated scans gave "
-        f"({patients['within_subject_df']:g} degrees of freedom), two scans of an unchanged patient differ by {band} "
+        f"(95 % interval {number(100 * patients['within_subject_cv_low'], 1)} to "
+        f"{number(100 * patients['within_subject_cv_high'], 1)} %), two scans of an unchanged patient differ by {band} "
         "in 95 of 100 cases"
     )
     return f"{verdict}: {which} is a mean over many patients and says nothing about one. {rests}" + (
@@ -242,18 +290,18 @@ def noise_sentence(effect_percent: float | None, patients: Mapping[str, Any]) ->
 
 
 def interaction_sentence(interaction: Mapping[str, Any] | None) -> str:
-    """Say whether the effect depended on baseline, from the interaction alone, on the scale that it was looked for."""
+    """Give the interaction with baseline, on the scale that it was looked for and on that of logarithms."""
     if interaction is None or interaction["p"] is None:
-        return "Whether the effect depends on baseline could not be estimated."
-    p, logs = interaction["p"], interaction["log_scale"]
-    start = "There is evidence" if p < 0.05 else "There is no clear evidence"
-    other = "" if logs is None else f" on the scale of logarithms, where it makes none, {p_clause(logs['p'])};"
+        return "Whether the difference depends on baseline could not be estimated."
+    logs = interaction["log_scale"]
+    other = "" if logs is None else f" (on the scale of logarithms it makes none, and there {p_clause(logs['p'])})"
     return (
-        f"Exploratory. {start} that the difference in TBRmax depends on baseline (arm × baseline interaction "
-        f"{number(interaction['estimate'], 2)} per unit of TBRmax, {p_clause(p)}). The scale matters: a drug that "
-        f"lowered everybody by the same percentage would alone make an interaction of "
-        f"{number(interaction['constant_percent'], 2)} here;{other} high baselines fall and low ones rise without any "
-        "drug (regression to the mean), so only the distance between the two lines counts."
+        f"Exploratory: arm × baseline interaction {number(interaction['estimate'], 2)} per unit of TBRmax (95 % CI "
+        f"{between(interaction['ci_low'], interaction['ci_high'], 2)}; {p_clause(interaction['p'])}; "
+        f"{interaction['df']:g} degrees of freedom). The scale matters: a drug that lowered everybody by the same "
+        f"percentage would alone make an interaction of {number(interaction['constant_percent'], 2)} here{other}. High "
+        "baselines fall and low ones rise without any drug (regression to the mean), so only the distance between the "
+        "two lines counts."
     )
 
 

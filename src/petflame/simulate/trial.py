@@ -28,6 +28,7 @@ from petflame.trial.plan.sealing import draft as draft_plan
 
 _ENTRIES = ("dicom", "labels", "seeds", "truth", "truth.json", "blinding.key", PLAN, WORDS, SEALED)
 _TABLES = ("participants", "visits", "visits_with_labels", "allocation", "outcomes")
+LEAST_FOR_STRATA = 24
 Progress = Callable[[int, int, str], None]
 
 
@@ -77,7 +78,8 @@ def simulate_trial(
     try:
         measured = _make_visits(draft, plan, size, maps, cores, progress)
         # As a trial should: the analysis is fixed before the arms are written down.
-        draft_plan(draft, "SIMULATED", Protocol())
+        # Too few participants may all be of one site.
+        draft_plan(draft, "SIMULATED", Protocol(), strata=("site",) if patients >= LEAST_FOR_STRATA else ())
         seal_plan(draft, Protocol())
         _write_tables(draft, plan)
         write_text(draft / "blinding.key", plan.blinding_key + "\n", private=True)

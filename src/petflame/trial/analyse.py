@@ -30,6 +30,7 @@ from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import NotEstimable
 from petflame.trial.flow import consort
 from petflame.trial.parts import Parts
+from petflame.trial.plan.deviations import not_done, planned_percentage
 from petflame.trial.plan.multiplicity import key_secondary_tests
 from petflame.trial.tables import ARMS
 
@@ -84,12 +85,17 @@ def analyse(
         document["primary_reason"] = "no allocation was given: the description is pooled and blinded"
     else:
         document |= arm_blocks(cohort, choices, out, parts)
-        primary_p = document["primary"] and document["primary"]["p"]
+        primary_p = None
+        if document["primary"] is not None:
+            name = plan["primary_percentage"]
+            primary_p = planned_percentage(name, document["primary"], document["sensitivity"])["p"]
         measured = {name: found for name, found in document["endpoints"].items() if found is not None}
         compared = {"vessel_mean": document["vessel_mean"], **document["vessels"], **measured}
         document["key_secondary"] = key_secondary_tests(plan, primary_p, compared)
         document["band_check"] = parts("band", lambda: patients.band_check(analysed, noise), None)
         document["responders"] = parts("responders", lambda: patients.responders(analysed, noise), None)
+        if choices.sealed is not None:
+            plan["deviations"] += not_done(choices.sealed, document)
     if (varied := tables.variations) is not None:
         none: list[dict[str, Any]] = []
         document["variations"] = parts(

@@ -143,6 +143,8 @@ class Patients(TypedDict):
 
     within_subject_cv: float
     within_subject_df: Figure
+    within_subject_cv_low: Figure
+    within_subject_cv_high: Figure
     assumed: bool
     source: str
     no_change_band_percent: list[float]

@@ -12,7 +12,7 @@ from petflame.protocol import ChangeRules, Protocol
 from petflame.repeatability import Repeatability
 from petflame.trial.plan.blocks import PlanRecord
 from petflame.trial.plan.deviations import plan_record
-from petflame.trial.plan.model import KeySecondary, Resampling
+from petflame.trial.plan.model import KeySecondary, PrimaryAnalysis, Resampling
 from petflame.trial.plan.sealing import SealedPlan, read_plan
 
 AnalysisSet = Literal["all_measured", "comparable"]
@@ -132,6 +132,11 @@ class AnalysisChoices:
             protocol=protocol,
             sealed=sealed,
         )
+
+    @property
+    def alpha(self) -> float:
+        """Two-sided level of the primary test."""
+        return PrimaryAnalysis().alpha if self.sealed is None else self.sealed.plan.primary.alpha
 
     @property
     def key_secondary(self) -> tuple[str, ...]:

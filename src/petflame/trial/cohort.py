@@ -18,6 +18,7 @@ from petflame.trial.endpoints import PRIMARY
 from petflame.trial.tables import (
     ARMS,
     few,
+    names_arms,
     read_allocation,
     read_exclusions,
     read_participants,
@@ -25,6 +26,7 @@ from petflame.trial.tables import (
     read_vessels,
     to_numbers,
 )
+from petflame.typed import as_written
 
 SETS: dict[str, str] = {
     "all_measured": "every participant whose index vessel was measured at both visits",
@@ -103,6 +105,13 @@ def load_cohort(
             "use the set all_measured, or pair the visits again",
         )
     table = _join_strata(main, people, strata, patients, tables.participants, faults)
+    if tables.allocation is None:
+        for stratum in strata:
+            if stratum in table.columns and names_arms(table[stratum]):
+                what = (
+                    f"the stratum {as_written(stratum, 'of another name')} tells the arms, and there is no allocation"
+                )
+                faults.add(what, calling(tables.participants or patients), "a blinded analysis goes without it")
     table = _join_arms(table, arms, patients, tables.allocation, faults)
     if parts is not None and vessels is not None:
         strangers = sorted(set(parts["participant_id"]) - set(main["participant_id"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,25 @@ LONGEST_YEARS = 60.0
 OLDEST_YEARS = 120.0
 # IVORY and its like follow for up to ten years: whole numbers beyond, or most of them, are months.
 PLAUSIBLE_YEARS = 15.0
+
+
+# Names of columns and words in them that tell the arms.
+ARM_COLUMNS = {"allocated", "allocation", "arm", "arms", "group", "randomisation", "randomised", "randomization"}
+ARM_COLUMNS |= {"randomized", "rx", "treatment", "trt", "trta", "trtp", "trt01a", "trt01p"}
+ARM_WORDS = {"active", "control", "drug", "intervention", "placebo", "treated", "treatment", "verum"}
+
+
+def names_arms(column: pd.Series) -> bool:
+    """Tell whether a column tells the arms, by its name or by what it holds.
+
+    >>> names_arms(pd.Series(["Active", "placebo"], name="given")), names_arms(pd.Series([1, 2], name="trt_code"))
+    (True, True)
+    >>> names_arms(pd.Series(["north", "south"], name="site"))
+    False
+    """
+    held = {str(v).strip().lower() for v in column.dropna()}
+    words = set(re.split(r"[^a-z0-9]+", str(column.name).lower()))
+    return bool(words & ARM_COLUMNS) or (bool(held) and held <= ARM_WORDS)
 
 
 def rows_in_words(table: pd.DataFrame, chosen: pd.Series, column: str | None = None) -> str:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from petflame.trial.events.comparisons import horizon_counts, log_rank
+from petflame.trial.events.competing import competing_events
 from petflame.trial.events.follow_up import _follow_up, own_follow_up_p
 from petflame.trial.events.risk import arm_risk, exchange_p, risk_difference
 
@@ -158,3 +160,21 @@ def test_the_sample_needed_follows_the_risk_and_not_the_share_of_those_left(anal
     found = analysed(pd.concat([arm.assign(arm="control"), arm.assign(arm="active", event=0)]))
     assert found["at_horizon"]["control"]["proportion"] == pytest.approx(0.3)
     assert found["sample_needed"]["control_risk"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("n", [1, 7, 13, 17, 18, 30, 34, 37, 38])
+def test_an_arm_in_which_everybody_has_an_event_is_whole(n):
+    """Shares that sum to one but for rounding: Wilson's interval of n of n, as for any other count."""
+    every, times = np.ones(n, dtype=int), np.arange(1, n + 1) / 10
+    found = arm_risk(times, every, 60.0)
+    low, high = proportion_confint(n, n, method="wilson")
+    assert (found["risk"], found["effective_n"]) == (1.0, n)
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    other = np.full(n, 80.0)
+    time, active = np.concatenate([times, other]), np.repeat([True, False], n)
+    deaths = competing_events(time, np.concatenate([2 * every, 0 * every]), active, (70.0,))
+    assert deaths["cumulative_incidence"]["active"]["70"]["competing"]["incidence"] == 1.0
+    counts = horizon_counts(time, np.concatenate([every, 0 * every]), active, 60.0)
+    whole = risk_difference(time, np.concatenate([every, 0 * every]), active, counts, 60.0, 1)
+    assert whole["difference"] == 1.0
+    assert -1 <= whole["low"] < whole["high"] <= 1

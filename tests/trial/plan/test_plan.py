@@ -13,6 +13,7 @@ import yaml
 
 from petflame.errors import InputRefused
 from petflame.protocol import Protocol
+from petflame.seal import sealed
 from petflame.study_tables import plan_faults
 from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
@@ -22,6 +23,8 @@ from petflame.trial.plan.multiplicity import adjust
 from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, draft, load_plan, plan_beside, read_plan, seal_plan
 
 PROTOCOL = Protocol()
+ONE_SECONDARY = {"endpoints": ["csuv_max"], "multiplicity": "holm"}
+NONE_SECONDARY = {"endpoints": [], "multiplicity": "holm"}
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_drafting_again_keeps_what_was_changed_and_renews_the_words(study):
 
 def test_a_followed_plan_has_no_deviation_and_its_strata_are_used(study):
     tables, allocation = study
-    change(tables.folder, strata=["site"], resampling={"seed": 7, "permutations": 300})
+    change(tables.folder, strata=["site"], resampling={"seed": 7, "permutations": 300}, key_secondary=NONE_SECONDARY)
     seal = seal_plan(tables.folder, PROTOCOL).seal
     found = run(tables, allocation)
     assert found["strata"] == ["site"]
@@ -85,6 +88,7 @@ def test_a_followed_plan_has_no_deviation_and_its_strata_are_used(study):
 
 def test_every_difference_is_a_deviation(study):
     tables, allocation = study
+    change(tables.folder, key_secondary=NONE_SECONDARY)
     seal_plan(tables.folder, PROTOCOL)
     patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
     tables.write("patients", patients.assign(comparability="pass"))
@@ -98,15 +102,110 @@ def test_every_difference_is_a_deviation(study):
     }
 
 
+def test_what_was_planned_and_not_done_is_a_deviation(study):
+    tables, allocation = study
+    change(
+        tables.folder,
+        key_secondary={"endpoints": ["mds_locked"], "multiplicity": "holm"},
+        covariates=["scanner"],
+        responder="published_33_percent",
+    )
+    seal_plan(tables.folder, PROTOCOL)
+    found = {d["item"]: d["done"] for d in run(tables, allocation)["plan"]["deviations"]}
+    assert set(found) == {"key secondary mds_locked", "adjustment for scanner", "responder"}
+    assert all(done.startswith("not done") for done in found.values())
+
+
+def test_the_planned_percentage_decides_and_gates_what_comes_after(study):
+    tables, allocation = study
+    change(tables.folder, primary={"percentage": "mean_percent_change_difference"}, key_secondary=ONE_SECONDARY)
+    seal_plan(tables.folder, PROTOCOL)
+    patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
+    tables.write("patients", patients.assign(csuv_max_baseline=patients["tbr_max_baseline"], csuv_max_followup=1.0))
+    found = run(tables, allocation)
+    assert found["sensitivity"]["mean_percent_change_difference"]["p"] != found["primary"]["p"]
+    assert found["key_secondary"]["tests"][0]["reason"] is not None
+    patients["csuv_max_baseline"], patients["csuv_max_followup"] = (
+        patients[c] + 0.2 for c in ("tbr_max_baseline", "tbr_max_followup")
+    )
+    tables.write("patients", patients)
+    found = run(tables, allocation)
+    (test,) = found["key_secondary"]["tests"]
+    planned = found["sensitivity"]["mean_percent_change_difference"]["p"]
+    assert test["p_adjusted"] == pytest.approx(max(planned, test["p"]))
+    assert test["ci_low"] < test["difference"] < test["ci_high"]
+
+
+def test_the_level_of_the_plan_is_that_of_the_tipping_point_and_of_what_follows(study):
+    tables, allocation = study
+    change(tables.folder, primary={"alpha": 1e-9}, key_secondary=ONE_SECONDARY)
+    seal_plan(tables.folder, PROTOCOL)
+    patients = pd.read_csv(tables.folder / "patients.tsv", sep="\t", dtype={"participant_id": str})
+    patients["csuv_max_baseline"], patients["csuv_max_followup"] = (
+        patients[c] + 0.2 for c in ("tbr_max_baseline", "tbr_max_followup")
+    )
+    patients.loc[:2, "tbr_max_followup"] = float("nan")
+    tables.write("patients", patients)
+    found = run(tables, allocation)
+    assert found["primary"]["p"] > 1e-9
+    assert found["key_secondary"]["tests"][0]["significant"] is False
+    assert "not below 1e-09" in found["sensitivity"]["tipping_point"]["reason"]
+
+
+@pytest.mark.parametrize(
+    "name", ["allocation_final.tsv", "Randomisation list.csv", "inside/allocation.tsv", "out/arms.json"]
+)
+def test_whatever_tells_the_arms_stops_the_seal(study, name):
+    folder = study[0].folder
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"primary": {"p": 0.01}}')
+    with pytest.raises(InputRefused, match="allocation lies in the study"):
+        seal_plan(folder, PROTOCOL)
+
+
+def test_a_plan_made_by_hand_is_held_to_its_form(study):
+    folder = study[0].folder
+    seal_plan(folder, PROTOCOL)
+    document = json.loads((folder / SEALED).read_text())
+    for change_of in (
+        {"protocol": [1]},
+        {"sealed_on": {"<b>": 1}},
+        {"plan": document["plan"] | {"sensitivity": ["zzz"]}},
+    ):
+        forged = {k: v for k, v in (document | change_of).items() if k != "seal"}
+        (folder / SEALED).write_text(json.dumps(sealed(forged)))
+        with pytest.raises(InputRefused, match="no sealed plan"):
+            read_plan(folder / SEALED)
+
+
+def test_a_blinded_analysis_takes_no_stratum_that_tells_the_arms(study):
+    tables, allocation = study
+    people = tables.write("people", allocation.rename(columns={"arm": "given"}))
+    given = TrialTables(tables.folder / "patients.tsv", participants=people)
+    with pytest.raises(InputRefused, match="tells the arms"):
+        analyse(given, tables.folder / "out", AnalysisChoices(strata=("given",)))
+
+
+def test_a_file_that_is_not_there_is_refused(study):
+    folder = study[0].folder
+    for option in ("--reliability", "--variations", "--exclusions", "--plan"):
+        refused = said_by("analyse", "patients.tsv", "--out", "o", option, "nowhere.x", cwd=folder)
+        assert (refused.returncode, "no such file" in refused.stderr or "missing" in refused.stderr) == (2, True)
+
+
 def test_another_horizon_is_a_deviation_of_the_events(study):
     tables, allocation = study
-    change(tables.folder, events={"horizon_years": 3.0, "landmark_years": 0.5})
+    events = {"horizon_years": 3.0, "landmark_years": 0.5}
+    change(tables.folder, events=events, resampling={"seed": 9, "permutations": 500})
     seal_plan(tables.folder, PROTOCOL)
     arms = tables.write("allocation", allocation)
     events = allocation[["participant_id"]].assign(time_years=[1.0, 2.5, 4.0] * 8, event=[1, 0, 0] * 8)
     path = tables.write("outcomes", events)
     followed = outcomes(path, arms, tables.folder / "o", plan=plan_beside(arms))
     assert (followed["horizon_years"], followed["deviations"]) == (3.0, [])
+    assert followed["plan_seal"] == read_plan(tables.folder / SEALED).seal
+    assert (followed["provenance"]["seed"], followed["log_rank"]["permutations"]) == (9, 500)
     other = outcomes(path, arms, tables.folder / "o", horizon_years=2.0, plan=plan_beside(arms))
     assert other["deviations"] == [{"item": "horizon of the events, years", "planned": "3", "done": "2"}]
     assert outcomes(path, arms, tables.folder / "o")["horizon_years"] == 2.0
@@ -138,7 +237,9 @@ def test_a_sealed_plan_cannot_be_edited_and_an_amendment_says_why(study):
     change(folder, analysis_set="comparable")
     second = seal_plan(folder, PROTOCOL, amend="scanner exchanged at one site")
     assert second.seal != first.seal
-    assert second.amendments == ("scanner exchanged at one site",)
+    (amendment,) = second.amendments
+    assert amendment.because == "scanner exchanged at one site"
+    assert amendment.changes == ({"item": "analysis_set", "planned": "all_measured", "done": "comparable"},)
     assert json.loads((folder / SEALED).read_text())["earlier"][0]["seal"] == first.seal
     text = (folder / SEALED).read_text().replace('"comparable"', '"all_measured"')
     (folder / SEALED).write_text(text)

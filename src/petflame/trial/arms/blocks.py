@@ -40,13 +40,6 @@ class AdjustedPercent(TypedDict):
     adjusted_percent_delta_high: Figure
 
 
-class Counted(TypedDict):
-    """The patients behind an estimate, and those of the analysis set who are not: who, and why."""
-
-    n: ByArm | None
-    missing: list[LeftOutOfArm]
-
-
 class ControlMean(TypedDict):
     """The control arm's adjusted mean."""
 
@@ -80,8 +73,21 @@ class Primary(TypedDict):
     adjusted_percent_definition: str
 
 
+class Counted(TypedDict):
+    """The patients behind an estimate, and those of the analysis set who are not: who, and why."""
+
+    n: ByArm | None
+    missing: list[LeftOutOfArm]
+
+
 class Robust(Estimate, Said):
     """The difference with a robust standard error."""
+
+
+class OtherSet(Difference, Said):
+    """The primary difference in the other analysis set."""
+
+    n: ByArm | None
 
 
 class ResidualSd(TypedDict):
@@ -266,7 +272,7 @@ class TippingStep(TypedDict):
 
 
 class TippingOfControls(TypedDict):
-    """The delta, added to what is imputed in the control arm, that takes p to 0.05."""
+    """The delta, added to what is imputed in the control arm, that takes p to alpha."""
 
     delta: Figure
     delta_in_residual_sd: Figure
@@ -274,7 +280,7 @@ class TippingOfControls(TypedDict):
 
 
 class NearestTipping(TypedDict):
-    """The deltas of both arms together that take p to 0.05 with the least departure from what is imputed."""
+    """The deltas of both arms together that take p to alpha with the least departure from what is imputed."""
 
     active_delta: Figure
     control_delta: Figure
@@ -285,7 +291,7 @@ class NearestTipping(TypedDict):
 
 
 class TippingPoint(TypedDict):
-    """The delta, added to what is imputed in the active arm, that takes p to 0.05; then the other ways there."""
+    """The delta, added to what is imputed in the active arm, that takes p to alpha; then the other ways there."""
 
     delta: Figure
     definition: str

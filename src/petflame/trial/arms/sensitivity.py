@@ -27,6 +27,7 @@ from petflame.trial.blocks import Said
 from petflame.trial.choices import AnalysisChoices
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, COVARIATES, FOLLOWUP
+from petflame.trial.estimates import NotEstimable
 from petflame.trial.parts import Parts
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ class Case:
     def arms(self) -> ancova.Arms:
         """Complete cases of the primary endpoint."""
         return ancova.make_arms(self.cohort.analysed, BASELINE, FOLLOWUP, self.cohort.strata)
+
+    @cached_property
+    def other_set(self) -> ancova.Arms:
+        """Complete cases of the analysis set that is not the primary's."""
+        table = self.cohort.table
+        measured = table["measured_baseline"] & table["measured_followup"]
+        if "comparability" not in table.columns or not (measured & (table["comparability"] == "fail")).any():
+            raise NotEstimable("no pair is graded as not comparable: both sets are the same")
+        comparable = measured & (table["comparability"] != "fail")
+        chosen = comparable if self.cohort.analysis_set == "all_measured" else measured
+        return ancova.make_arms(table[chosen], BASELINE, FOLLOWUP, self.cohort.strata)
 
     @cached_property
     def left_out(self) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -100,6 +112,15 @@ class Sensitivity:
 
 
 SENSITIVITY: tuple[Sensitivity, ...] = (
+    Sensitivity(
+        "other_analysis_set",
+        "Other analysis set",
+        "The primary model in the other analysis set: comparable pairs alone where the primary takes all that were "
+        "measured, and all where it takes the comparable alone.",
+        blocks.OtherSet,
+        lambda case: {"n": case.other_set.n, **ancova.difference_record(ancova.ancova(case.other_set))},
+        "difference",
+    ),
     Sensitivity(
         "hc3",
         "Robust standard error (HC3)",
@@ -256,11 +277,11 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "tipping_point",
         "Tipping point",
         "Delta (TBR units) is added to every imputed follow-up of the active arm; the tipping point is the smallest "
-        "delta that takes the two-sided p to 0.05 or above. `control`: the same for the control arm, against the "
+        "delta that takes the two-sided p to alpha or above. `control`: the same for the control arm, against the "
         "effect; `nearest`: deltas in both arms with the least distance from the imputed values, in residual SD. All "
         "from the multiple imputation under missing at random.",
         blocks.TippingPoint,
-        lambda case: tipping.tipping_point(case.imputer),
+        lambda case: tipping.tipping_point(case.imputer, case.choices.alpha),
         "panel",
     ),
     Sensitivity(

@@ -1,4 +1,4 @@
-"""How far what is imputed must be wrong before p reaches 0.05: deltas added in either arm, and in both."""
+"""How far what is imputed must be wrong before p reaches alpha: deltas added in either arm, and in both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from petflame.trial.arms.imputation import combined_variance
 from petflame.trial.arms.missing import Imputer
 from petflame.trial.estimates import LEVEL, Vector
 
-ALPHA = 1 - LEVEL
 # In residual standard deviations.
 FARTHEST, STEP = 5.0, 0.25
 DELTAS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
@@ -66,8 +65,8 @@ class Surface:
         return Pooled(self._difference + a * self._moved[0] + c * self._moved[1], np.sqrt(total), df)
 
 
-def tipping_point(imputer: Imputer) -> dict[str, Any]:
-    """Return the smallest deltas that take p to 0.05: in the active arm, in the control arm, and in both together.
+def tipping_point(imputer: Imputer, alpha: float = 1 - LEVEL) -> dict[str, Any]:
+    """Return the smallest deltas that take p to `alpha`: in the active arm, in the control arm, and in both together.
 
     Deltas work against the effect: where active is lower, what is imputed rises in the active arm and falls in the
     control arm. Of both together, the combination nearest to the imputed values is sought, distance in residual SD.
@@ -75,7 +74,7 @@ def tipping_point(imputer: Imputer) -> dict[str, Any]:
     surface, sd = Surface(imputer), imputer.residual_sd
     start = surface.at(0.0, 0.0)
     sign = 1.0 if float(start.difference) <= 0 else -1.0
-    early = "p is not below 0.05 even without a delta" if float(start.p) >= ALPHA else None
+    early = f"p is not below {alpha:g} even without a delta" if float(start.p) >= alpha else None
     record: dict[str, Any] = {"reason": "no follow-up is missing in the active arm", "grid": None}
     if imputer.imputed["active"]:
         deltas = sign * sd * np.arange(0, FARTHEST + STEP / 2, STEP)
@@ -84,30 +83,34 @@ def tipping_point(imputer: Imputer) -> dict[str, Any]:
         record["grid"] = [{"delta": float(d), "difference": float(e), "p": float(p)} for d, e, p in rows]
     radius: dict[str, float | None] = {}
     for arm, way in (("active", (1.0, 0.0)), ("control", (0.0, -1.0))):
-        radius[arm] = None if early or not imputer.imputed[arm] else _radius(surface, sign * sd, way)
-    record |= _one_way(imputer, "active", early, radius["active"], sign)
+        radius[arm] = None if early or not imputer.imputed[arm] else _radius(surface, sign * sd, way, alpha)
+    record |= _one_way(imputer, "active", early, radius["active"], sign, alpha)
     return record | {
-        "control": _one_way(imputer, "control", early, radius["control"], -sign),
-        "nearest": _nearest(imputer, surface, early, radius, sign),
+        "control": _one_way(imputer, "control", early, radius["control"], -sign, alpha),
+        "nearest": _nearest(imputer, surface, early, sign, alpha),
     }
 
 
-def _one_way(imputer: Imputer, arm: str, early: str | None, radius: float | None, sign: float) -> dict[str, Any]:
+def _one_way(
+    imputer: Imputer, arm: str, early: str | None, radius: float | None, sign: float, alpha: float
+) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(("delta", "delta_in_residual_sd"))
     if not imputer.imputed[arm]:
         return found | {"reason": f"no follow-up is missing in the {arm} arm"}
     if early:
         return found | {"reason": early}
     if radius is None:
-        return found | {"reason": f"p stays below 0.05 up to a delta of {sign * FARTHEST * imputer.residual_sd:.2f}"}
+        return found | {
+            "reason": f"p stays below {alpha:g} up to a delta of {sign * FARTHEST * imputer.residual_sd:.2f}"
+        }
     return {"delta": sign * radius * imputer.residual_sd, "delta_in_residual_sd": sign * radius, "reason": None}
 
 
-def _radius(surface: Surface, scale: float, way: tuple[float, float]) -> float | None:
-    """Return how far to go in one way, in residual SD, until p first reaches 0.05; None where it does not."""
+def _radius(surface: Surface, scale: float, way: tuple[float, float], alpha: float) -> float | None:
+    """Return how far to go in one way, in residual SD, until p first reaches `alpha`; None where it does not."""
 
     def excess(radius: Vector | float) -> Vector:
-        return surface.at(way[0] * scale * radius, way[1] * scale * radius).p - ALPHA
+        return surface.at(way[0] * scale * radius, way[1] * scale * radius).p - alpha
 
     steps = np.arange(0, FARTHEST + STEP / 2, STEP)
     beyond = np.flatnonzero(excess(steps) >= 0)
@@ -116,9 +119,7 @@ def _radius(surface: Surface, scale: float, way: tuple[float, float]) -> float |
     return float(optimize.brentq(excess, steps[beyond[0] - 1], steps[beyond[0]], xtol=1e-12))
 
 
-def _nearest(
-    imputer: Imputer, surface: Surface, early: str | None, radius: dict[str, float | None], sign: float
-) -> dict[str, Any]:
+def _nearest(imputer: Imputer, surface: Surface, early: str | None, sign: float, alpha: float) -> dict[str, Any]:
     keys = ("active_delta", "control_delta", "active_in_residual_sd", "control_in_residual_sd")
     record: dict[str, Any] = dict.fromkeys((*keys, "distance_in_residual_sd"))
     if early:
@@ -126,7 +127,7 @@ def _nearest(
     sd = imputer.residual_sd
 
     def distance(angle: float) -> float:
-        found = _radius(surface, sign * sd, (math.cos(angle), -math.sin(angle)))
+        found = _radius(surface, sign * sd, (math.cos(angle), -math.sin(angle)), alpha)
         return math.inf if found is None else found
 
     if all(imputer.imputed.values()):
@@ -139,7 +140,7 @@ def _nearest(
         angle = 0.0 if imputer.imputed["active"] else math.pi / 2
     length = distance(angle)
     if math.isinf(length):
-        return record | {"reason": f"p stays below 0.05 up to {FARTHEST:g} residual SD"}
+        return record | {"reason": f"p stays below {alpha:g} up to {FARTHEST:g} residual SD"}
     active, control = sign * length * math.cos(angle), -sign * length * math.sin(angle)
     # An arm without missing follow-up has no delta, not one of rounding.
     active, control = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,12 @@ from petflame.trial.design.blocks import Reestimation, SizeAtSd
 from petflame.trial.design.sample_size import to_randomise
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import LEVEL, NotEstimable, is_constant
+from petflame.trial.tables import names_arms
 from petflame.typed import as_written
 
 # With fewer the 95 % limits of the SD lie more than a factor of three apart.
 LEAST_PARTICIPANTS = 10
 # How allocation tables name the arm, any word of the column's name, and what they write there.
-ARM_COLUMNS = {"allocated", "allocation", "arm", "arms", "group", "randomisation", "randomised", "randomization"}
-ARM_COLUMNS |= {"randomized", "rx", "treatment", "trt", "trta", "trtp", "trt01a", "trt01p"}
-ARM_WORDS = {"active", "control", "drug", "intervention", "placebo", "treated", "treatment", "verum"}
 DEFINITION = (
     "lumped: residual SD of Y_F ~ Y_B (+ strata) over all participants without the arm, chi-square interval as if "
     "there were no effect. If the planned difference d is true, its square holds d^2 N / (4 (N - 1)) of the effect "
@@ -95,9 +92,7 @@ def refuse_arms(interim: Interim) -> None:
     for path in filter(None, (interim.patients, interim.participants)):
         table = read_tsv(path)
         for column in table.columns:
-            held = {str(v).strip().lower() for v in table[column].dropna()}
-            words = set(re.split(r"[^a-z0-9]+", str(column).lower()))
-            if words & ARM_COLUMNS or (held and held <= ARM_WORDS):
+            if names_arms(table[column]):
                 what = f"the column {as_written(column, 'of another name')} names the arms"
                 faults.add(
                     f"{what}, and blinded re-estimation must not see them", calling(path), "give the table without it"

@@ -324,5 +324,6 @@ class OutcomesDocument(TypedDict):
     firth_logistic: OddsRatio
     sample_needed: SampleNeeded
     change_and_events: ChangeAndEvents | None
+    plan_seal: str | None
     deviations: list[Deviation]
     provenance: Provenance

@@ -11,11 +11,10 @@ from scipy import stats
 
 from petflame.trial.arms.resample import permuted_arms
 from petflame.trial.blocks import without
+from petflame.trial.choices import PERMUTATIONS
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, clopper_pearson
 from petflame.trial.events.blocks import ProportionDifference
 from petflame.trial.events.incidence import COMPETING, EVENT
-
-PERMUTATIONS = 20000
 
 DEFINITIONS: dict[str, str] = {
     "log_rank": "Log-rank test over the whole follow-up. `p` is asymptotic, chi-square with 1 degree of freedom: "
@@ -189,7 +188,9 @@ def log_rank_z(time: Vector, event: Vector, arms: Matrix) -> Vector:
     return np.where(variance > 1e-12, arms @ score / np.sqrt(np.maximum(variance, 1e-12)), np.nan)
 
 
-def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str, Any]:
+def log_rank(
+    time: Vector, event: Vector, active: Vector, seed: int, permutations: int = PERMUTATIONS
+) -> dict[str, Any]:
     """Return the log-rank p and the p of its permutation version.
 
     Parameters
@@ -197,7 +198,7 @@ def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str
     time : ndarray, shape (n,)
         Years.
     event, active : ndarray of bool, shape (n,)
-    seed : int
+    seed, permutations : int
         Of the permutation.
     """
     need_events(event)
@@ -205,14 +206,14 @@ def log_rank(time: Vector, event: Vector, active: Vector, seed: int) -> dict[str
     if not math.isfinite(z):
         raise NotEstimable("only one arm was at risk when events occurred")
     rng = np.random.default_rng(seed)
-    drawn = permuted_arms(active.astype(float), np.zeros(active.size, dtype=int), PERMUTATIONS, rng)
+    drawn = permuted_arms(active.astype(float), np.zeros(active.size, dtype=int), permutations, rng)
     others = np.nan_to_num(log_rank_z(time, event, drawn))
     extreme = int((np.abs(others) >= abs(z) * (1 - 1e-10)).sum())
     return {
         "chi_square": z**2,
         "p": float(stats.chi2.sf(z**2, 1)),
-        "permutation_p": (1 + extreme) / (1 + PERMUTATIONS),
-        "permutations": PERMUTATIONS,
+        "permutation_p": (1 + extreme) / (1 + permutations),
+        "permutations": permutations,
     }
 
 

@@ -11,6 +11,9 @@ from petflame.trial.estimates import Matrix, Vector
 EVENT, COMPETING = 1, 2
 
 
+ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class Incidence:
     """Cumulative incidence of one cause, a value a moment; tied causes stand apart as moments of their own.
@@ -44,6 +47,9 @@ class Incidence:
         """
         upto = self.time <= year
         value = float(self.incidence[upto][-1])
+        # Sums of shares end a rounding beside nobody and everybody, where nothing varies any more.
+        if min(value, 1 - value) < ROUNDING:
+            return float(round(value)), 0.0
         # A moment that everybody left ends the curve, so nothing of it is to come.
         some = upto & (self.ended > 0)
         n, d, d1 = (v[some].astype(float) for v in (self.at_risk, self.ended, self.caused))

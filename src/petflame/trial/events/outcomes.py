@@ -14,7 +14,6 @@ from petflame.errors import Fault, FaultList
 from petflame.files import sha256, write_json
 from petflame.outside import calling
 from petflame.trial.blocks import block, complete
-from petflame.trial.choices import SEED
 from petflame.trial.estimates import clopper_pearson
 from petflame.trial.events import comparisons as ev
 from petflame.trial.events import firth
@@ -25,7 +24,7 @@ from petflame.trial.events.incidence import COMPETING, EVENT
 from petflame.trial.events.risk import EXACT, risk_difference
 from petflame.trial.events.sample import sample_needed
 from petflame.trial.plan.deviations import HORIZON, LANDMARK, from_plan
-from petflame.trial.plan.model import Events
+from petflame.trial.plan.model import Events, Resampling
 from petflame.trial.plan.sealing import read_plan
 from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
 
@@ -46,7 +45,8 @@ def outcomes(
     landmark_years: float | None = None,
     patients: Path | None = None,
     plan: Path | None = None,
-    seed: int = SEED,
+    seed: int | None = None,
+    permutations: int | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> OutcomesDocument:
     """Analyse follow-up events and write ``outcomes.json``.
@@ -69,7 +69,7 @@ def outcomes(
         PATIENTS table; adds the association of the percent change in TBRmax with events, ``change_and_events``.
     plan : Path, optional
         The sealed analysis plan.
-    seed : int
+    seed, permutations : int, optional
         Of the random exchanges of the arms.
 
     Raises
@@ -80,6 +80,9 @@ def outcomes(
     """
     sealed = None if plan is None else read_plan(plan)
     planned = Events() if sealed is None else sealed.plan.events
+    resampling = Resampling() if sealed is None else sealed.plan.resampling
+    seed = resampling.seed if seed is None else seed
+    permutations = resampling.permutations if permutations is None else permutations
     horizon_years = planned.horizon_years if horizon_years is None else horizon_years
     landmark_years = planned.landmark_years if landmark_years is None else landmark_years
     table, not_followed = _load(outcomes, allocation, horizon_years, landmark_years)
@@ -89,12 +92,16 @@ def outcomes(
     counts = ev.horizon_counts(time, code, active, horizon_years)
     specific = CAUSE_SPECIFIC if (code == COMPETING).any() else ""
     rank = block(
-        LogRank, lambda: ev.log_rank(time, event, active, seed), definition=ev.DEFINITIONS["log_rank"] + specific
+        LogRank,
+        lambda: ev.log_rank(time, event, active, seed, permutations),
+        definition=ev.DEFINITIONS["log_rank"] + specific,
     )
-    difference = risk_difference(time, code, active, counts, horizon_years, seed)
+    difference = risk_difference(time, code, active, counts, horizon_years, seed, permutations)
     fisher = block(Fisher, lambda: ev.fisher(counts), definition=ev.DEFINITIONS["fisher"])
     inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients, "plan": plan}
-    done = {HORIZON: horizon_years, LANDMARK: landmark_years}
+    done = {HORIZON: horizon_years, "seed": seed, "permutations": permutations}
+    # Without the patients' changes nothing starts at the landmark.
+    done |= {} if patients is None else {LANDMARK: landmark_years}
     document = {
         "label": LABEL,
         "horizon_years": horizon_years,
@@ -122,6 +129,7 @@ def outcomes(
         ),
         "sample_needed": sample_needed(difference["control"], horizon_years),
         "change_and_events": None if change is None else change_and_events(table, change, landmark_years),
+        "plan_seal": None if sealed is None else sealed.seal,
         "deviations": [] if sealed is None else from_plan(sealed, done),
         "provenance": {
             **(provenance or {}),

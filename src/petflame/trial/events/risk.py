@@ -29,7 +29,8 @@ DEFINITION = (
     "their order, fall on any of those whose follow-up reaches them, and every arm keeps its own follow-up (Heinze, "
     "Gnant and Schemper 2003). `exchange_p` exchanges whole participants instead; it is valid only where participants "
     "are censored alike in both arms, and takes a difference in follow-up for one in risk where they are not. Assumed "
-    "by all of this: those censored before the horizon have the risk of those who stay."
+    "by all of this: those censored before the horizon have the risk of those who stay. Interval and p are "
+    "made by different methods and need not agree in small arms."
 )
 RISKS = {
     KAPLAN_MEIER: "1 less the Kaplan-Meier estimate",
@@ -74,7 +75,13 @@ def arm_risk(time: Vector, code: Vector, horizon: float) -> Risk:
 
 
 def risk_difference(
-    time: Vector, code: Vector, active: Vector, counts: HorizonCounts, horizon: float, seed: int
+    time: Vector,
+    code: Vector,
+    active: Vector,
+    counts: HorizonCounts,
+    horizon: float,
+    seed: int,
+    permutations: int = PERMUTATIONS,
 ) -> RiskDifference:
     """Return each arm's risk, their difference with its interval, and its exact or permutation p.
 
@@ -89,7 +96,7 @@ def risk_difference(
         Of the same participants.
     horizon : float
         Years.
-    seed : int
+    seed, permutations : int
         Of the random draws.
     """
     arms = {"active": arm_risk(time[active], code[active], horizon)}
@@ -113,10 +120,10 @@ def risk_difference(
         p = float(stats.fisher_exact(counts.table)[1])
         return complete(RiskDifference, found | {"p": p, "p_method": EXACT, "exchange_p": p})
     drawn = {
-        "p": own_follow_up_p(time, code, active, horizon, seed),
+        "p": own_follow_up_p(time, code, active, horizon, seed, permutations),
         "p_method": MONTE_CARLO,
-        "exchange_p": exchange_p(time, code, active, horizon, seed),
-        "permutations": PERMUTATIONS,
+        "exchange_p": exchange_p(time, code, active, horizon, seed, permutations),
+        "permutations": permutations,
         "seed": seed,
     }
     return complete(RiskDifference, found | drawn)

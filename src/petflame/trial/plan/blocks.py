@@ -15,13 +15,20 @@ class Deviation(TypedDict):
     done: str
 
 
+class Amended(TypedDict):
+    """Why a plan was sealed anew, and what changed (`planned` before, `done` after)."""
+
+    because: str
+    changes: list[Deviation]
+
+
 class PlanRecord(TypedDict):
     """The sealed plan and what differs from it; `sensitivity` is null where no plan names any."""
 
     sealed: bool
     seal: str | None
     sealed_on: str | None
-    amendments: list[str]
+    amendments: list[Amended]
     primary_percentage: str
     alpha: float
     key_secondary: list[str]
@@ -37,6 +44,9 @@ class Tested(TypedDict):
 
     name: str
     title: str
+    difference: Figure
+    ci_low: Figure
+    ci_high: Figure
     p: Figure
     p_adjusted: Figure
     significant: bool | None

@@ -9,7 +9,8 @@ from petflame import __version__
 from petflame.protocol import Protocol
 from petflame.trial.blocks import complete
 from petflame.trial.plan.blocks import Deviation, PlanRecord
-from petflame.trial.plan.model import KeySecondary
+from petflame.trial.plan.changes import changed, deviation
+from petflame.trial.plan.model import KeySecondary, PrimaryAnalysis
 from petflame.trial.plan.sealing import SealedPlan
 
 HORIZON, LANDMARK = "horizon of the events, years", "landmark of change and events, years"
@@ -40,19 +41,19 @@ def plan_record(
     """
     if sealed is None:
         planned: dict[str, Any] = {"analysis set": protocol.analysis_set}
-        found = [_deviation(f"{k} (of the protocol)", v, done[k]) for k, v in planned.items() if done.get(k, v) != v]
+        found = [deviation(f"{k} (of the protocol)", v, done[k]) for k, v in planned.items() if done.get(k, v) != v]
     else:
-        found = from_plan(sealed, done) + protocol_deviations(sealed.protocol, protocol.as_dict())
-        if sealed.petflame != __version__:
-            found.append(_deviation("version of petflame", sealed.petflame, __version__))
+        found = from_plan(sealed, done) + changed(sealed.protocol, protocol.as_dict(), "protocol: ")
     plan = None if sealed is None else sealed.plan
     record = {
         "sealed": sealed is not None,
         "seal": None if sealed is None else sealed.seal,
         "sealed_on": None if sealed is None else sealed.sealed_on,
-        "amendments": [] if sealed is None else list(sealed.amendments),
+        "amendments": [
+            {"because": a.because, "changes": list(a.changes)} for a in (() if sealed is None else sealed.amendments)
+        ],
         "primary_percentage": "adjusted_percent" if plan is None else plan.primary.percentage,
-        "alpha": 0.05 if plan is None else plan.primary.alpha,
+        "alpha": (PrimaryAnalysis() if plan is None else plan.primary).alpha,
         "key_secondary": list(key_secondary),
         "multiplicity": (KeySecondary() if plan is None else plan.key_secondary).multiplicity,
         "sensitivity": None if plan is None else [*plan.sensitivity, *(f"covariates.{c}" for c in plan.covariates)],
@@ -66,7 +67,10 @@ def plan_record(
 def from_plan(sealed: SealedPlan, done: Mapping[str, Any]) -> list[Deviation]:
     """Return what differs of the items in `done` from what the plan fixes."""
     compared = planned_values(sealed)
-    return [_deviation(k, v, done[k]) for k, v in compared.items() if k in done and done[k] != v]
+    found = [deviation(k, v, done[k]) for k, v in compared.items() if k in done and done[k] != v]
+    if sealed.petflame != __version__:
+        found.append(deviation("version of petflame", sealed.petflame, __version__))
+    return found
 
 
 def planned_values(sealed: SealedPlan) -> dict[str, Any]:
@@ -84,51 +88,67 @@ def planned_values(sealed: SealedPlan) -> dict[str, Any]:
     }
 
 
-def protocol_deviations(planned: Mapping[str, Any], used: Mapping[str, Any]) -> list[Deviation]:
-    """Return every choice of the measurement protocol that differs from the sealed one."""
-    before, after = flat(planned), flat(used)
-    keys = [*before, *(k for k in after if k not in before)]
-    return [
-        _deviation(f"protocol: {key}", before.get(key), after.get(key))
-        for key in keys
-        if before.get(key) != after.get(key)
-    ]
-
-
-def flat(choices: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested choices by dotted names.
-
-    >>> flat({"region": {"metal": "flag"}, "name": "x"})
-    {'region.metal': 'flag', 'name': 'x'}
-    """
-    found: dict[str, Any] = {}
-    for key, value in choices.items():
-        name = f"{prefix}.{key}" if prefix else str(key)
-        found |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return found
-
-
-def _deviation(item: str, planned: Any, done: Any) -> Deviation:
-    return {"item": item, "planned": _words(planned), "done": _words(done)}
-
-
-def _words(value: Any) -> str:
-    if value is None or value in ([], (), {}):
-        return "none"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_words, value))
-    if isinstance(value, Mapping):
-        return "; ".join(f"{k}: {_words(v)}" for k, v in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _sentence(sealed: SealedPlan | None) -> str:
     if sealed is None:
         return NO_PLAN
     when = f" on {sealed.sealed_on}" if sealed.sealed_on else ""
     n = len(sealed.amendments)
     amended = f", amended {'once' if n == 1 else f'{n} times'}" if n else ""
-    return f"A plan was sealed{when}{amended}, before an allocation lay in the study: SHA-256 {sealed.seal}."
+    return (
+        f"A plan was sealed{when} by the sealing computer's clock{amended}; no allocation was found in the study's "
+        f"folder then. When the arms became known, only a hash that was lodged elsewhere can show. "
+        f"SHA-256 {sealed.seal}."
+    )
+
+
+PERCENTAGES = {
+    "adjusted_percent": "Adjusted percent",
+    "log_ratio_percent": "Log-ratio percent",
+    "mean_percent_change_difference": "Difference of mean percent changes",
+}
+
+
+def planned_percentage(name: str, primary: Mapping[str, Any], sensitivity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return title, value, low, high and p of the percentage that is called primary; the p decides.
+
+    Parameters
+    ----------
+    name : str
+        One of `PERCENTAGES`.
+    primary, sensitivity : mapping
+        Blocks of ``arms.json``.
+    """
+    if name == "adjusted_percent":
+        found = {key: primary[f"{name}{end}"] for key, end in (("value", ""), ("low", "_low"), ("high", "_high"))}
+        return {"title": PERCENTAGES[name], **found, "p": primary["p"]}
+    block = sensitivity[name]
+    return {"title": PERCENTAGES[name], "value": block["estimate"], **{k: block[k] for k in ("low", "high", "p")}}
+
+
+def not_done(sealed: SealedPlan, document: Mapping[str, Any]) -> list[Deviation]:
+    """Return what the plan names and the analysis could not do: endpoints, covariates, the responder's definition.
+
+    Parameters
+    ----------
+    sealed : SealedPlan
+    document : mapping
+        ``arms.json`` of an unblinded analysis, but for the plan.
+    """
+    plan, tests = sealed.plan, document["key_secondary"]["tests"]
+    found = [
+        deviation(f"key secondary {test['name']}", "tested", f"not done: {test['reason']}")
+        for test in tests
+        if test["p"] is None
+    ]
+    covariates = document["sensitivity"]["covariates"]
+    for name in plan.covariates:
+        block = covariates[name]
+        if block is None or block["p"] is None:
+            why = "not measured in this trial" if block is None else block["reason"]
+            found.append(deviation(f"adjustment for {name}", "done", f"not done: {why}"))
+    if document["responders"] is None or plan.responder not in document["responders"]:
+        found.append(deviation("responder", plan.responder, "not done: the protocol has no such limit"))
+    return found
 
 
 def role_of(record: PlanRecord, name: str) -> str:

@@ -37,18 +37,19 @@ EVENTS: tuple[IntercurrentEvent, ...] = (
     IntercurrentEvent(
         event="a second scan that is refused or cannot be measured",
         strategy="hypothetical",
-        handling="missing; primary by complete cases, with imputation under missing at random, reference-based "
-        "imputation and a delta grid over both arms as sensitivity analyses",
+        handling="missing data rather than an event in the sense of E9(R1); primary by complete cases, with imputation "
+        "under missing at random, reference-based imputation and a delta grid over both arms as sensitivity analyses",
     ),
     IntercurrentEvent(
         event="two scans that are graded as not comparable (scanner, reconstruction, uptake time)",
         strategy="treatment policy",
-        handling="kept in the analysis set all_measured; left out in the set comparable, as the plan names it",
+        handling="quality of the data rather than an event in the sense of E9(R1); kept in the analysis set "
+        "all_measured; left out in the set comparable, as the plan names it",
     ),
 )
 
 
-def draft_plan(study_id: str, protocol: Protocol) -> AnalysisPlan:
+def draft_plan(study_id: str, protocol: Protocol, strata: tuple[str, ...] = ()) -> AnalysisPlan:
     """Return the plan that this package would follow by itself.
 
     Parameters
@@ -56,6 +57,8 @@ def draft_plan(study_id: str, protocol: Protocol) -> AnalysisPlan:
     study_id : str
     protocol : Protocol
         Gives the analysis set and the words for the variable.
+    strata : tuple of str
+        Columns of participants.tsv that the randomisation was stratified by.
     """
     from petflame.trial.arms.sensitivity import SENSITIVITY
 
@@ -74,6 +77,7 @@ def draft_plan(study_id: str, protocol: Protocol) -> AnalysisPlan:
         study_id=study_id,
         estimand=estimand,
         analysis_set=protocol.analysis_set,
+        strata=strata,
         sensitivity=tuple(s.name for s in SENSITIVITY if s.name not in ("covariates", "interaction", "tertiles")),
     )
 
@@ -116,6 +120,7 @@ def plan_words(plan: AnalysisPlan, protocol: Protocol) -> str:
         f"* **Percentage.** `{primary.percentage}`: {percent[primary.percentage]}",
         f"* **Strata.** {', '.join(plan.strata) or 'none'}",
         f"* **Analysis set.** `{plan.analysis_set}`",
+        f"* **Sample size.** {plan.sample_size or 'not said'}",
         "* **Missing data.** Complete cases; how far that matters is shown by the sensitivity analyses.",
         "",
         "## Key secondary analyses",

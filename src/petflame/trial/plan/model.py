@@ -62,8 +62,10 @@ class KeySecondary(_Part):
     def _known(self) -> KeySecondary:
         known = (VESSELS, *ARTERIES, *(e.name for e in ENDPOINTS))
         unknown = [name for name in self.endpoints if name not in known]
-        if unknown or len(set(self.endpoints)) < len(self.endpoints):
-            raise ValueError(f"unknown or repeated names in {list(self.endpoints)}; known are {', '.join(known)}")
+        if unknown:
+            raise ValueError(f"unknown endpoints {', '.join(unknown)}; known are {', '.join(known)}")
+        if len(set(self.endpoints)) < len(self.endpoints):
+            raise ValueError(f"the endpoints {', '.join(self.endpoints)} repeat")
         return self
 
     def in_order(self, target_vessels: tuple[str, ...] = TARGET_VESSELS) -> tuple[str, ...]:
@@ -82,6 +84,12 @@ class Events(_Part):
     horizon_years: Years = 2.0
     landmark_years: Years = 0.25
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Events:
+        if self.landmark_years >= self.horizon_years:
+            raise ValueError("the landmark does not stand before the horizon")
+        return self
+
 
 class Resampling(_Part):
     """Draws of the resampling tests."""
@@ -98,6 +106,8 @@ class AnalysisPlan(_Part):
     study_id : str
     estimand : Estimand
     primary : PrimaryAnalysis
+    sample_size : str, optional
+        How it was found, in words.
     analysis_set : {'all_measured', 'comparable'}
     strata : tuple of str
         Columns of participants.tsv that the randomisation was stratified by.
@@ -118,12 +128,13 @@ class AnalysisPlan(_Part):
     study_id: ShortName
     estimand: Estimand
     primary: PrimaryAnalysis = PrimaryAnalysis()
+    sample_size: Words | None = None
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"
     strata: tuple[ShortName, ...] = ()
     key_secondary: KeySecondary = KeySecondary()
     sensitivity: tuple[ShortName, ...] = ()
     covariates: tuple[ShortName, ...] = ()
-    responder: Annotated[str, Field(pattern=r"^(configured|published_[0-9.]+_percent)$")] = "configured"
+    responder: Annotated[str, Field(pattern=r"^(configured|published_[0-9]+(\.[0-9]+)?_percent)$")] = "configured"
     repeatability: Repeatability = "assumed"
     events: Events = Events()
     resampling: Resampling = Resampling()
@@ -134,6 +145,8 @@ class AnalysisPlan(_Part):
         unknown = [name for name in self.covariates if name not in known]
         if unknown:
             raise ValueError(f"unknown covariates {unknown}; known are {', '.join(known)}")
+        if len(set(self.strata)) < len(self.strata):
+            raise ValueError(f"the strata {', '.join(self.strata)} repeat")
         return self
 
 

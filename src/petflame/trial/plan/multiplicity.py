@@ -9,6 +9,7 @@ from petflame.trial.blocks import complete
 from petflame.trial.plan.blocks import KeySecondaryTests, PlanRecord, Tested
 from petflame.trial.plan.model import endpoint_title
 
+STOPPED = "the primary, or an endpoint before this one, could not be tested"
 DEFINITIONS = {
     "holm": "Tested only once the primary is significant, then with Holm's correction over all of them; p_adjusted is "
     "the larger of the primary's p and Holm's.",
@@ -34,10 +35,13 @@ def key_secondary_tests(plan: PlanRecord, primary_p: float | None, blocks: Mappi
         {
             "name": name,
             "title": endpoint_title(name),
+            "difference": block.get("difference"),
+            "ci_low": block.get("ci_low"),
+            "ci_high": block.get("ci_high"),
             "p": block["p"],
             "p_adjusted": p,
             "significant": None if p is None else p < plan["alpha"],
-            "reason": block.get("reason"),
+            "reason": block.get("reason") or (STOPPED if p is None else None),
         }
         for name, block, p in zip(names, found, adjusted, strict=True)
     ]

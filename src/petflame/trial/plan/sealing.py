@@ -5,24 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petflame import __version__
+from petflame.anatomy import ARTERIES
 from petflame.errors import Fault, FaultList, InputRefused
-from petflame.files import write_json, write_text
+from petflame.files import read_json, write_json, write_text
 from petflame.outside import calling, read_yaml
 from petflame.protocol import Protocol, validation_faults
 from petflame.seal import read_sealed, sealed
+from petflame.trial.endpoints import COVARIATES, ENDPOINTS
+from petflame.trial.plan.blocks import Deviation
+from petflame.trial.plan.changes import changed
 from petflame.trial.plan.draft import draft_plan, plan_words
-from petflame.trial.plan.model import AnalysisPlan
+from petflame.trial.plan.model import VESSELS, AnalysisPlan, Multiplicity, Percentage
 
 PLAN, WORDS, SEALED = "sap.yaml", "sap.md", "sap.sealed.json"
 HEADER = (
     "# Statistical analysis plan, the form that is sealed (petflame sap seal). Change what your trial does otherwise,\n"
     "# run `petflame sap` again to renew sap.md, and seal it before an allocation exists.\n"
+    f"# key_secondary.endpoints: {', '.join((VESSELS, *ARTERIES, *(e.name for e in ENDPOINTS)))}\n"
+    f"# primary.percentage: {', '.join(get_args(Percentage))}; multiplicity: {', '.join(get_args(Multiplicity))}\n"
+    f"# covariates: {', '.join((*(c.name for c in COVARIATES), 'all'))}; strata: columns of participants.tsv\n"
+    "# responder: configured (the band of this protocol), or published_<limit>_percent with a limit of the protocol\n"
 )
+
+
+RESTORE = "put the sealed plan back as it was; a plan is never edited after its seal"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Earlier(_Part):
+    seal: str
+    sealed_on: str | None
+    amended_because: str
+    changes: list[Deviation]
+
+
+class _Document(_Part):
+    plan: AnalysisPlan
+    protocol: dict[str, Any]
+    protocol_sha256: str
+    petflame: str
+    sealed_on: str | None
+    earlier: list[_Earlier]
+    seal: str
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """Why a sealed plan was sealed anew, and what changed."""
+
+    because: str
+    changes: tuple[Deviation, ...]
 
 
 @dataclass(frozen=True)
@@ -41,8 +81,8 @@ class SealedPlan:
         Day, as the sealing machine told it.
     seal : str
         SHA-256 of all of this.
-    amendments : tuple of str
-        Reasons of those that came after the first seal.
+    amendments : tuple of Amendment
+        Those that came after the first seal.
     """
 
     plan: AnalysisPlan
@@ -51,10 +91,10 @@ class SealedPlan:
     petflame: str
     sealed_on: str | None
     seal: str
-    amendments: tuple[str, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
 
 
-def draft(study: Path, study_id: str, protocol: Protocol) -> bool:
+def draft(study: Path, study_id: str, protocol: Protocol, strata: tuple[str, ...] = ()) -> bool:
     """Write ``sap.yaml`` where there is none, and ``sap.md`` from it; return whether it was drafted now.
 
     Raises
@@ -68,7 +108,7 @@ def draft(study: Path, study_id: str, protocol: Protocol) -> bool:
         raise InputRefused.of("there is no such folder", str(study), "name the folder of the study's tables")
     path, new = study / PLAN, not (study / PLAN).exists()
     if new:
-        document = draft_plan(study_id, protocol).model_dump(mode="json")
+        document = draft_plan(study_id, protocol, strata).model_dump(mode="json")
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
         write_text(path, HEADER + text)
     write_text(study / WORDS, plan_words(load_plan(path), protocol))
@@ -83,8 +123,6 @@ def load_plan(path: Path) -> AnalysisPlan:
     InputRefused
         When it is absent, or with every unknown key and bad value.
     """
-    from petflame.trial.arms.sensitivity import SENSITIVITY
-
     where = calling(path, "the analysis plan")
     document = read_yaml(path, where=where, remedy="draft one with `petflame sap STUDY`")
     if not isinstance(document, dict):
@@ -93,12 +131,22 @@ def load_plan(path: Path) -> AnalysisPlan:
         plan = AnalysisPlan.model_validate({str(k): v for k, v in document.items()})
     except ValidationError as error:
         raise InputRefused(validation_faults(error, where)) from None
+    try:
+        known_analyses(plan)
+    except ValueError as error:
+        raise InputRefused.of(str(error), where, "mend the names") from None
+    return plan
+
+
+def known_analyses(plan: AnalysisPlan) -> None:
+    """Raise `ValueError` where the plan names sensitivity analyses that do not exist."""
+    from petflame.trial.arms.sensitivity import SENSITIVITY
+
     known = [s.name for s in SENSITIVITY]
     unknown = [name for name in plan.sensitivity if name not in known]
     if unknown:
-        what = f"the sensitivity analyses {', '.join(unknown)} do not exist"
-        raise InputRefused.of(what, where, f"name some of {', '.join(known)}")
-    return plan
+        what = f"the sensitivity analyses {', '.join(unknown)} do not exist; there are {', '.join(known)}"
+        raise ValueError(what)
 
 
 def seal_plan(study: Path, protocol: Protocol, amend: str | None = None, today: str | None = None) -> SealedPlan:
@@ -122,24 +170,27 @@ def seal_plan(study: Path, protocol: Protocol, amend: str | None = None, today: 
     """
     plan = load_plan(study / PLAN)
     faults = FaultList()
-    if any(p.name.lower() == "allocation.tsv" for p in study.iterdir()):
+    for path in _of_the_arms(study):
         what = "an allocation lies in the study: a plan that is sealed now was not fixed before the arms could be known"
-        faults.add(what, str(study / "allocation.tsv"), "seal the plan before the allocation is put there")
+        faults.add(what, str(path), "seal the plan before an allocation, or a result by arm, is put there")
     faults.extend(_unknown_columns(study, plan))
+    now = plan.model_dump(mode="json")
     earlier: list[dict[str, Any]] = []
     if (study / SEALED).exists():
-        before = read_sealed(study / SEALED, "put the sealed plan back as it was")
+        read_plan(study / SEALED)
+        before = read_sealed(study / SEALED, RESTORE)
         if amend is None:
             faults.add("a sealed plan exists", str(study / SEALED), 'give `--amend "why"` to seal an amended one')
-        earlier = [*before.get("earlier", []), {"seal": before["seal"], "sealed_on": before.get("sealed_on")}]
-        earlier[-1]["amended_because"] = amend
+        changes = changed({**before["plan"], "protocol": before["protocol"]}, {**now, "protocol": protocol.as_dict()})
+        last = {"seal": before["seal"], "sealed_on": before["sealed_on"], "amended_because": amend, "changes": changes}
+        earlier = [*before["earlier"], last]
     elif amend is not None:
         faults.add("there is no sealed plan to amend", str(study), "leave `--amend` out")
     faults.raise_if_any()
     write_text(study / WORDS, plan_words(plan, protocol))
     document = sealed(
         {
-            "plan": plan.model_dump(mode="json"),
+            "plan": now,
             "protocol": protocol.as_dict(),
             "protocol_sha256": protocol.digest,
             "petflame": __version__,
@@ -149,6 +200,15 @@ def seal_plan(study: Path, protocol: Protocol, amend: str | None = None, today: 
     )
     write_json(study / SEALED, document)
     return read_plan(study / SEALED)
+
+
+def _of_the_arms(study: Path) -> list[Path]:
+    """Return what in the study's folder and the folders in it tells the arms: allocations by name, results by arm."""
+    places = [study, *(p for p in study.iterdir() if p.is_dir() and not p.is_symlink())]
+    files = [path for place in places for path in sorted(place.iterdir()) if path.is_file()]
+    found = [path for path in files if path.name.lower().startswith(("allocation", "randomi", "unblind"))]
+    results = [path for path in files if path.name == "arms.json"]
+    return found + [path for path in results if read_json(path).get("primary") is not None]
 
 
 def _unknown_columns(study: Path, plan: AnalysisPlan) -> list[Fault]:
@@ -172,20 +232,18 @@ def read_plan(path: Path) -> SealedPlan:
     InputRefused
         When it is absent, was changed after it was sealed, or is no plan.
     """
-    document = read_sealed(path, "put the sealed plan back as it was; a plan is never edited after its seal")
+    document = read_sealed(path, RESTORE)
     try:
-        return SealedPlan(
-            AnalysisPlan.model_validate(document["plan"]),
-            document["protocol"],
-            document["protocol_sha256"],
-            document["petflame"],
-            document["sealed_on"],
-            document["seal"],
-            tuple(str(item["amended_because"]) for item in document["earlier"]),
-        )
-    except (KeyError, TypeError, ValidationError) as error:
+        whole = _Document.model_validate(document)
+        known_analyses(whole.plan)
+        Protocol.model_validate(whole.protocol)
+    except (ValidationError, ValueError) as error:
         what = f"it is no sealed plan ({type(error).__name__})"
         raise InputRefused.of(what, str(path), "seal a plan with `petflame sap seal STUDY`") from None
+    amendments = tuple(Amendment(e.amended_because, tuple(e.changes)) for e in whole.earlier)
+    return SealedPlan(
+        whole.plan, whole.protocol, whole.protocol_sha256, whole.petflame, whole.sealed_on, whole.seal, amendments
+    )
 
 
 def plan_beside(*tables: Path | None) -> Path | None:
