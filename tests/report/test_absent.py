@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from petflame.protocol import Protocol
-from petflame.report.absent import missing_words, tipping_sentences
+from petflame.report.absent import composite_sentences, endpoint_note, missing_words, tipping_sentences
 from petflame.report.page import write_report
 from petflame.report.words import number
 from petflame.trial.analyse import analyse
+from petflame.trial.arms.absent import NONE_LEFT
 from petflame.trial.choices import AnalysisChoices, TrialTables
 
 TARGETS = ("aorta_ascending", "carotid_right", "carotid_left")
@@ -102,6 +103,39 @@ def test_directions_and_reasons_in_words():
     block |= {"delta": -0.25, "delta_in_residual_sd": -1.2, "reason": None}
     block["nearest"] = {"active_delta": -0.25, "control_delta": 0.0, "reason": None}
     assert tipping_sentences(arms)[0].startswith("Missing active patients would have to be 0.25 lower in TBRmax")
+    arms["sensitivity"]["multiple_imputation"]["imputed"]["active"] = 1
+    assert tipping_sentences(arms)[0].startswith("The missing active patient would have to be 0.25 lower in TBRmax")
+
+
+def test_one_missing_patient_is_one(tmp_path):
+    _, text = page_of(tmp_path, lost=[7])
+    assert "Imputed: 0 active, 1 control." in text
+    assert "(known of that one)" in text
+    assert "the imputed follow-up (0 active, 1 control) is higher" in text
+    gone = {"arm": "active", "reason": NONE_LEFT}
+    block = {"n": None, "reason": None, "missing": [gone]}
+    assert "The one with none left is not counted" in endpoint_note(block, "Words")
+    assert "Those with none left are not counted" in endpoint_note(block | {"missing": [gone, gone]}, "Words")
+    lost = [{"arm": "active", "reason": f"reason {k}"} for k in range(5)]
+    assert missing_words(lost).endswith("1 for another reason")
+
+
+@pytest.mark.parametrize(
+    ("strata", "patients", "test"),
+    [
+        (1, 24, "Exact rank-sum test"),
+        (1, 400, "Rank-sum test by random exchange of the arms"),
+        (2, 24, "Van Elteren's rank test, which compares patients of one stratum only (2 strata)"),
+    ],
+)
+def test_the_composite_names_its_test_and_what_its_interval_is_not(strata, patients, test):
+    none = {"active": 8, "control": 1, "fisher_p": 0.01}
+    block = {"n": {"active": patients // 2, "control": patients // 2}, "none_left": none, "strata": strata, "p": 0.095}
+    block |= {"p_adjusted": 0.08, "win_probability": 1.0, "win_low": 0.67, "win_high": 1.0, "missing": []}
+    said = " ".join(composite_sentences({"active_composite": block}))
+    assert f"{test}: p = 0.095" in said
+    assert ("whatever their strata" in said) == (strata > 1)
+    assert "different methods, which need not agree in small samples" in said
 
 
 @pytest.mark.parametrize("key", ["active_composite", "endpoints"])

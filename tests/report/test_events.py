@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,8 +60,10 @@ def test_each_row_says_what_it_tests(panel):
     first, second = (rank.index(f">{p_value(document['log_rank'][k])}<") for k in ("permutation_p", "p"))
     assert first < second
     assert section.index("p, exact or permutation") < section.index("p, asymptotic")
-    assert "3 are not followed (1 active, 2 control)" in text
-    assert "That risk is known only to lie within" in text
+    assert "3 participants of the allocation are not followed (1 active, 2 control)" in text
+    assert document["sample_needed"]["sentence"] in text
+    control, interval = difference["control"], "(95 % interval {:.1f} to {:.1f} %)"
+    assert interval.format(100 * control["low"], 100 * control["high"]) in text
     assert "Kaplan-Meier estimate" in text
     assert "Competing" not in text
 
@@ -83,3 +87,27 @@ def test_a_curve_begins_before_what_happened_on_day_0():
     ends = [tuple(map(float, point.split())) for point in path[1:].split("L")]
     assert ends[0][0] == ends[1][0]
     assert ends[0][1] < ends[1][1]
+
+
+def test_no_key_stands_in_the_text_and_one_is_one(panel):
+    time, code = few_events()
+    code[code == 1] = 0
+    code[0] = 1
+    _, text, _ = panel(time, code, not_followed=1)
+    assert "1 participant of the allocation is not followed" in text
+    assert not re.findall(r"\w+_\w+|`", text)
+    assert not re.findall(r"\b1 (?:participants|events|are)\b", text)
+
+
+def test_the_control_risk_has_one_interval_also_where_events_compete(panel):
+    time, code = few_events()
+    code[[12, 13, 15]] = 2
+    document, text, section = panel(time, code)
+    risk = document["risk_difference"]["control"]
+    shown = f"{100 * risk['low']:.1f} to {100 * risk['high']:.1f}"
+    table = section.split("Cumulative incidence, % (95 % CI)")[1]
+    row = next(r for r in table.split("<tr>") if "control" in r and ">2<" in r)
+    other = document["competing_events"]["cumulative_incidence"]["control"]["2"]
+    assert f"{100 * risk['risk']:.1f} ({shown})" in row
+    assert f"{100 * other['competing']['low']:.1f} to" in row
+    assert "the interval of the event is that of the comparison of risks" in text

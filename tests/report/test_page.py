@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from petflame.cli import main
 from petflame.errors import InputRefused
+from petflame.files import read_tsv
 from petflame.folders import StudyOut
 from petflame.pair.collect import collect
 from petflame.protocol import Protocol
@@ -233,7 +235,7 @@ def test_vessels_of_a_patient_and_later_events_have_their_panels(own_copy):
     assert f"Slope of the difference {number(slope)} for each unit" in text
     assert "Is the difference greater in the hotter vessel of a patient?" in text
     assert "Change in TBRmax and later events" in text
-    assert "To settle it takes about" in text
+    assert "% power" in text
 
 
 def test_hostile_cells_are_text(own_copy):
@@ -483,3 +485,24 @@ def test_tables_alone_swear_to_nothing_they_cannot_know(tmp_path, finished):
     assert "no scan was measured in this run" in page
     assert "ran without the allocation" not in page
     assert "No table of exclusions was given." in page
+
+
+def test_a_baseline_without_a_second_scan_keeps_its_vessels(finished, tmp_path):
+    out = Path(shutil.copytree(finished.out, tmp_path / "out"))
+    whole = read_tsv(out / "patients.tsv", text=("participant_id",)).set_index("participant_id")
+    participant = whole[whole["status"] == "measured"].index[0]
+    kept = tuple(v for v in finished.study.visits if (v.participant_id, v.visit) != (participant, "followup"))
+    study = replace(finished.study, visits=kept)
+    collect(study, out, Protocol())
+    patients = read_tsv(out / "patients.tsv", text=("participant_id",)).set_index("participant_id")
+    assert patients.loc[participant, "status"] == "missing_visit"
+    vessels = read_tsv(out / "vessels.tsv", text=("participant_id",))
+    rows = vessels[vessels["participant_id"] == participant].set_index("vessel")
+    assert set(rows.index) == {"aorta_ascending", "carotid_right", "carotid_left"}
+    assert rows["tbr_max_followup"].isna().all()
+    measured = read_tsv(StudyOut(out).visit(study.code(participant, "baseline")).vessels)
+    for row in measured.to_dict("records"):
+        if row["vessel"] in rows.index:
+            assert rows.loc[row["vessel"], "tbr_max_baseline"] == row["mean_tbr_max"]
+    index = patients.loc[participant, "index_vessel"]
+    assert rows.loc[index, "tbr_max_baseline"] == patients.loc[participant, "tbr_max_baseline"]

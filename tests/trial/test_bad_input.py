@@ -279,7 +279,7 @@ def test_readings_that_cannot_be_used_are_refused(tables):
     path = tables.write("readings", table)
     assert reliability(path, tables.folder)["subjects"] == 2
     tables.write("readings", table.iloc[:3])
-    assert "only 1 subjects" in refusal(reliability, path, tables.folder)
+    assert "only 1 subject was read" in refusal(reliability, path, tables.folder)
     tables.write("readings", table[table["rater"] == "a"])
     assert "only one rater" in refusal(reliability, path, tables.folder)
     tables.write("readings", table.assign(value=3.0))

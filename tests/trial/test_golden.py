@@ -124,6 +124,12 @@ def test_reliability_agrees_with_r(golden_tables, golden, tmp_path):
     assert found["repeatability_coefficient"] == pytest.approx(golden["repeatability"], rel=CLOSED)
     assert found["repeatability_coefficient_low"] == pytest.approx(golden["repeatability.low"], rel=CLOSED)
     assert found["repeatability_coefficient_high"] == pytest.approx(golden["repeatability.high"], rel=CLOSED)
+    assert found["within_subject_cv"] == pytest.approx(golden["cv.raw"], rel=CLOSED)
+    assert found["within_subject_cv_low"] < found["within_subject_cv"] < found["within_subject_cv_high"]
+    logs = reliability(golden_tables["readings"], tmp_path, log=True)
+    for end in ("", "_low", "_high"):
+        key = f"cv.log{end.replace('_', '.')}"
+        assert logs[f"within_subject_cv{end}"] == pytest.approx(golden[key], rel=CLOSED)
     pair = found["bland_altman"]["pairs"]["bob - ann"]
     assert pair["bias"] == pytest.approx(golden["ba.bias"], rel=CLOSED)
     assert pair["sd"] == pytest.approx(golden["ba.sd"], rel=CLOSED)

@@ -196,16 +196,14 @@ def reliability(
     Example: petflame reliability readings.tsv --repeated scan_rescan --out reliability
     """
     from petflame.trial.reliability import reliability as run
+    from petflame.trial.reliability_words import lines
 
     console = Console(log_json, record)
     with step("reliability", out, record, console):
         result = run(readings, out, repeated=repeated, log=log)
-        agreement = result["icc"]["A,1"]
-        icc = "not estimable (" + result["icc"]["reason"] + ")" if agreement is None else f"{agreement['estimate']:.3f}"
-        console.say(
-            f"ICC(A,1) {icc}, repeatability coefficient "
-            f"{result['repeatability_coefficient']:.3f}; {out / 'reliability.json'}"
-        )
+        for line in lines(result):
+            console.say(line)
+        console.say(f"written: {out / 'reliability.json'}")
         if repeated is None:
             console.warn("what was repeated was not said (--repeated): no band or design can rest on this file")
 
@@ -241,7 +239,7 @@ def power(
     """Design a trial: power by simulation, with the index vessel chosen anew in every trial.
 
     With --interim the residual SD of the running trial, arms unknown, gives the sample size again; the other options
-    then are what was planned.
+    then are what was planned, and only the new sample size is printed.
 
     Example: petflame power --patients-per-arm 40 --effect-percent -6
     """
@@ -267,3 +265,4 @@ def power(
     )
     for line in lines(result):
         console.say(line)
+    console.say(f"written: {out / 'power.json'}" if out else "nothing was written: give --out DIR for power.json")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from petflame.anatomy import ARTERIES
 from petflame.dicom.product import read_pet_sidecar
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_tsv, write_tsv
-from petflame.folders import StudyOut
+from petflame.folders import StudyOut, VisitFolder
 from petflame.identity.finding import FLAGGED, REFUSED, Finding
 from petflame.identity.run import study_findings, without_codes
 from petflame.measure.product import read_details, read_vessels
@@ -21,6 +22,9 @@ from petflame.protocol import Protocol
 from petflame.set_aside import ABSENT, NO_RESULT, tally
 from petflame.study import VISITS, Study
 from petflame.typed import Misshapen, mapping, sequence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "participant_id": ("participant", ""),
@@ -37,6 +41,8 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
 }
 STEPS = ("convert", "identify", "segment", "measure")
 # Flags of identity count among what makes two scans comparable.
+# Outcomes of a pair whose own tables stand.
+PAIRED = ("measured", "not_measurable")
 GRADES = ("unknown", "pass", "warn", "fail")
 
 
@@ -92,7 +98,7 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
             row = _with_doubt(row, finding, fault["what"])
         patients.append(row)
         vessels += [] if change is None else [change]
-        if change is not None:
+        if change is not None and row["status"] in PAIRED:
             variations.append(read_tsv(results.pair(code).variations, text=("participant_id", "variation", "reason")))
         exclusions += [_exclusion(participant, "pair", "pair", kind, fault) for kind, fault in pair_faults]
     table = pd.DataFrame(patients, columns=list(PATIENT_COLUMNS)).sort_values("participant_id")
@@ -202,6 +208,7 @@ def _pair_results(
 ) -> tuple[dict[str, Any], Any, list[tuple[str, dict[str, str]]]]:
     folder, participant, visits = results.pair(code), study.participant_of(code), study.pairs[code]
     bare = {"participant_id": participant, "code": code}
+    alone = None
     outcome = read_outcome(folder.status)
     if refused or outcome is None or not outcome.is_ok:
         # A pair that an earlier run measured is no result of visits that are no longer in the table, or are refused.
@@ -220,7 +227,9 @@ def _pair_results(
             kept, doubt = _baseline_alone(results, code, study.code(participant, VISITS[0]), visits, protocol)
             bare |= kept
             words += doubt
-        return {**bare, "status": status, "reason": "; ".join(words)}, None, own
+            if kept:
+                alone = _baseline_vessels(results.visit(study.code(participant, VISITS[0])), bare)
+        return {**bare, "status": status, "reason": "; ".join(words)}, alone, own
     patient = read_tsv(folder.patient, text=("participant_id", "code", "index_seal", "scanner"))
     row = {str(k): v for k, v in patient.to_dict("records")[0].items()}
     baseline = results.visit(study.code(participant, VISITS[0]))
@@ -278,3 +287,22 @@ def _baseline_alone(
         return {}, []
     seal = read_index(folder, results.visit(baseline))
     return {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}, []
+
+
+def _baseline_vessels(baseline: VisitFolder, patient: dict[str, Any]) -> pd.DataFrame:
+    """Return the vessels of a baseline without a second scan: what they tell of a missing follow-up counts."""
+    import pandas as pd
+
+    rows = [
+        {
+            "participant_id": patient["participant_id"],
+            "vessel": row["vessel"],
+            "index": row["vessel"] == patient["index_vessel"],
+            "tbr_max_baseline": row["mean_tbr_max"],
+            "withheld": bool(row["withheld"]),
+            "reason": row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no follow-up measurement",
+        }
+        for row in read_vessels(baseline).to_dict("records")
+        if row["vessel"] in ARTERIES
+    ]
+    return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from petflame.report.read import Row
-from petflame.report.words import between, number, p_clause, percent, readable
+from petflame.report.words import between, count, number, p_clause, percent, readable
 from petflame.trial.arms.absent import NONE_LEFT
+from petflame.trial.arms.composite import is_exact
 
 REASONS_SHOWN = 4
 ARMS = ("active", "control")
@@ -34,14 +35,16 @@ def missing_words(missing: list[Row]) -> str:
         by_arm = Counter(row["arm"] for row in missing if row["reason"] == reason)
         shown.append(f"{', '.join(f'{by_arm[arm]} {arm}' for arm in ARMS if by_arm[arm])} ({readable(reason)})")
     rest = sum(total for _, total in reasons[REASONS_SHOWN:])
-    return ", ".join([*shown, *([f"{rest} for other reasons"] if rest else [])])
+    return ", ".join([*shown, *([count(rest, "for another reason", "for other reasons")] if rest else [])])
 
 
 def endpoint_note(block: Row, sentence: str) -> str:
     """Say what an endpoint is, whom it rests on, and where those it lacks make it misleading."""
     note = ". ".join(part for part in (block["reason"] or sentence, counted(block)) if part)
-    if any(row["reason"] == NONE_LEFT for row in block["missing"]):
-        note += ". Those with none left are not counted here though it is the best result: see the composite below"
+    gone = sum(row["reason"] == NONE_LEFT for row in block["missing"])
+    if gone:
+        whom = "The one with none left is" if gone == 1 else "Those with none left are"
+        note += f". {whom} not counted here though it is the best result: see the composite below"
     return note
 
 
@@ -52,13 +55,19 @@ def imputed_note(block: Row) -> str:
         return ""
     people = sum(n.values())
     used = [a for a in block["auxiliaries"] if a["used"]]
-    told = "; ".join(f"{a['meaning']} (known of {a['n_of_imputed']} of them)" for a in used)
+    told = "; ".join(f"{a['meaning']} ({_known(a['n_of_imputed'], people)})" for a in used)
     words = f" Imputed: {n['active']} active, {n['control']} control."
     if told:
         return f"{words} Auxiliaries: {told}."
     why = {a["reason"] for a in block["auxiliaries"]}
     whom = "that one" if people == 1 else "them"
     return f"{words} Nothing beside arm, baseline and strata tells of {whom}: {'; '.join(sorted(map(str, why)))}."
+
+
+def _known(n: int, people: int) -> str:
+    if people == 1:
+        return "known of that one" if n else "not known of that one"
+    return f"known of {n} of them"
 
 
 def _way(delta: float) -> str:
@@ -73,10 +82,12 @@ def tipping_sentences(arms: Row) -> list[str]:
     if tipping["control"] is None:
         return [_sentence(tipping["reason"])]
     said = []
+    imputed = arms["sensitivity"]["multiple_imputation"]["imputed"]
     for arm, block in blocks.items():
         if block["delta"] is not None:
+            whom = f"The missing {arm} patient" if imputed and imputed[arm] == 1 else f"Missing {arm} patients"
             said.append(
-                f"Missing {arm} patients would have to be {_way(block['delta'])} in TBRmax than imputed "
+                f"{whom} would have to be {_way(block['delta'])} in TBRmax than imputed "
                 f"({number(abs(block['delta_in_residual_sd']), 1)} residual SD) before p reaches {alpha:g}."
             )
         else:
@@ -84,7 +95,6 @@ def tipping_sentences(arms: Row) -> list[str]:
     if tipping["reason"] and tipping["reason"] == tipping["control"]["reason"]:
         return [_sentence(tipping["reason"])]
     nearest = tipping["nearest"]
-    imputed = arms["sensitivity"]["multiple_imputation"]["imputed"]
     if nearest["reason"] and imputed and all(imputed.values()):
         said.append(_sentence(f"both arms together: {nearest['reason']}"))
     if nearest["active_delta"] and nearest["control_delta"]:
@@ -139,8 +149,9 @@ def delta_table(arms: Row) -> DeltaTable | None:
 
     rows = tuple((heading(a), tuple(cell(found[a, c]) for c in control)) for a in active)
     n = block["imputed"]
+    which, verb = ("follow-up", "is") if sum(n.values()) == 1 else ("follow-ups", "are")
     caption = (
-        f"Difference in TBRmax where the imputed follow-ups ({n['active']} active, {n['control']} control) are higher "
+        f"Difference in TBRmax where the imputed {which} ({n['active']} active, {n['control']} control) {verb} higher "
         f"or lower than imputed by a delta: rows, in the active arm; columns, in the control arm. SD: of the primary "
         f"model's residuals, {number(sd, 3)}. p below {alpha:g} is bold and has an asterisk."
     )
@@ -152,15 +163,23 @@ def composite_sentences(arms: Row) -> list[str]:
     block = arms["active_composite"]
     if not block or block["p"] is None:
         return []
-    n, none = block["n"], block["none_left"]
+    n, none, strata = block["n"], block["none_left"], block["strata"]
     return [
         "Patients with an active section at baseline, ranked by the mean TBRmax of their active sections at follow-up; "
         "none left is the best rank (composite strategy of ICH E9 R1).",
         f"No active section left at follow-up: {none['active']} of {n['active']} active and {none['control']} of "
-        f"{n['control']} control patients who had some at baseline (Fisher's exact test {p_clause(none['fisher_p'])}).",
-        f"Of all pairs of an active and a control patient, the active one fared better in "
-        f"{percent(100 * block['win_probability'], 0, signed=False)}, ties counting half (95 % confidence interval "
-        f"{between(100 * block['win_low'], 100 * block['win_high'], 0)}; 50 is no difference). Rank test "
-        f"{p_clause(block['p'])}; adjusted for baseline {p_clause(block['p_adjusted'])}.",
+        f"{n['control']} control (Fisher's exact test {p_clause(none['fisher_p'])}).",
+        f"Of all pairs of an active and a control patient{', whatever their strata' if strata > 1 else ''}, the active "
+        f"one fared better in {percent(100 * block['win_probability'], 0, signed=False)}, ties counting half (95 % "
+        f"confidence interval {between(100 * block['win_low'], 100 * block['win_high'], 0)}; 50 is no difference). "
+        f"{_rank_test(sum(n.values()), strata)}: {p_clause(block['p'])}; adjusted for baseline, by random exchange "
+        f"of the arms, {p_clause(block['p_adjusted'])}. The interval (Newcombe's) and the tests are different "
+        "methods, which need not agree in small samples.",
         *([f"Not ranked: {missing_words(block['missing'])}."] if block["missing"] else []),
     ]
+
+
+def _rank_test(patients: int, strata: int) -> str:
+    if strata > 1:
+        return f"Van Elteren's rank test, which compares patients of one stratum only ({strata} strata)"
+    return "Exact rank-sum test" if is_exact(patients, strata) else "Rank-sum test by random exchange of the arms"

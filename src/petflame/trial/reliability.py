@@ -18,15 +18,21 @@ from petflame.outside import calling
 from petflame.repeatability import Repeated
 from petflame.trial.estimates import LEVEL, Matrix, NotEstimable, Vector, attempt, is_constant
 from petflame.trial.tables import read_readings
+from petflame.trial.words import counted
 
 Z = float(stats.norm.ppf(0.5 + LEVEL / 2))
 TAIL = 0.5 + LEVEL / 2
+# The exponential of more than this is no floating-point number.
+LARGEST_LOG = 700.0
 
 DEFINITIONS: dict[str, str] = {
     "icc": "Intraclass correlations of McGraw and Wong (1996): 1 = one-way, A = absolute agreement, C = consistency; "
     "second part: one reading or the mean of k. Intervals from F distributions.",
     "within_subject_sd": "Root of the one-way within-subject mean square.",
-    "within_subject_cv": "Root mean square over subjects of SD / mean (on the log scale sqrt(exp(s^2) - 1)).",
+    "within_subject_cv": "Root mean square over subjects of SD / mean (on the log scale sqrt(exp(s^2) - 1)). "
+    "`within_subject_cv_low` and `_high`: chi-square 95 % limits of the variance of the logarithms, ln(1 + CV^2), at "
+    "`repeatability_df`. The CV and these degrees of freedom, and nothing else of this file, feed the band of one "
+    "patient's change and the design of a trial, and only where scans were repeated.",
     "repeatability_coefficient": "1.96 x sqrt(2) x within_subject_sd: two readings of one subject differ by less in "
     "95 % of pairs; chi-square interval.",
     "minimal_detectable_change": "1.96 x sqrt(2) x root of the two-way residual mean square: as the repeatability "
@@ -227,7 +233,7 @@ def reliability(
     }
     document["bland_altman"] = next(iter(pairs.values())) if len(pairs) == 1 else {"pairs": pairs}
     document |= repeatability(values)
-    document["within_subject_cv"] = _within_subject_cv(raw, document["within_subject_sd"] if log else None)
+    document |= _cv_record(raw, document["within_subject_sd"] if log else None, document["repeatability_df"])
     if log:
         rc = document["repeatability_coefficient"]
         document["repeatability_percent"] = {"low": 100 * math.expm1(-rc), "high": 100 * math.expm1(rc)}
@@ -239,6 +245,38 @@ def reliability(
     }
     write_json(out / "reliability.json", document)
     return document
+
+
+def _cv_record(raw: Matrix, log_sd: float | None, df: int) -> dict[str, float | str | None]:
+    keys = ("within_subject_cv", "within_subject_cv_low", "within_subject_cv_high")
+    cv = _within_subject_cv(raw, log_sd)
+    if cv is None:
+        return {**dict.fromkeys(keys), "within_subject_cv_reason": "a reading is not positive"}
+    return {**dict(zip(keys, (cv, *cv_limits(cv, df)), strict=True)), "within_subject_cv_reason": None}
+
+
+def cv_limits(cv: float, df: float) -> tuple[float, float | None]:
+    """Return 95 % limits of a within-subject CV: chi-square limits of the variance of the logarithms, ln(1 + CV^2).
+
+    Parameters
+    ----------
+    cv : float
+        Fraction.
+    df : float
+        Degrees of freedom of the within-subject variance, at least 1.
+
+    Returns
+    -------
+    tuple of float
+        The upper limit is None where it is beyond every number.
+
+    Examples
+    --------
+    >>> [round(v, 4) for v in cv_limits(0.04293, 11)]
+    [0.0304, 0.073]
+    """
+    low, high = (math.log1p(cv**2) * df / float(stats.chi2.ppf(q, df)) for q in (TAIL, 1 - TAIL))
+    return math.sqrt(math.expm1(low)), math.sqrt(math.expm1(high)) if high < LARGEST_LOG else None
 
 
 def _within_subject_cv(raw: Matrix, log_sd: float | None) -> float | None:
@@ -262,7 +300,9 @@ def _load(path: Path, log: bool) -> tuple[pd.DataFrame, list[str]]:
         faults.add("there is only one rater or scan", calling(path), "give two or more readings of each subject")
     elif len(whole) < 2:
         faults.add(
-            f"only {len(whole)} subjects were read by every rater", calling(path), "give at least two such subjects"
+            f"only {counted(len(whole), 'subject was', 'subjects were')} read by every rater",
+            calling(path),
+            "give at least two such subjects",
         )
     elif is_constant(whole.to_numpy(float)):
         faults.add("every reading is the same", calling(path), "give readings that vary")

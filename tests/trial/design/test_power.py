@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
+from typer.testing import CliRunner
 
 from petflame.anatomy import TARGET_VESSELS
+from petflame.cli import app
 from petflame.errors import InputRefused
 from petflame.trial.design.batch import batch_ancova, holm
 from petflame.trial.design.plan import Design
@@ -159,3 +162,23 @@ def test_without_residual_variation_there_is_no_number_and_no_crash(tmp_path):
     assert found["endpoints"]["tbr_max"]["reason"]
     assert found["sample_size"]["per_arm"] is None
     assert list(lines(found))
+
+
+def test_the_words_begin_with_the_design_and_give_every_error_its_own(tmp_path):
+    found = power(tmp_path, trials=200, dropout=0.1)
+    first, *others = lines(found)
+    difference = found["sample_size"]["difference"]
+    assert "30 patients to randomise in each arm, 10 % dropout; effect -7.7 %" in first
+    assert f"a difference of {difference:+.3f} in the TBRmax" in first
+    assert "alpha 0.05 two-sided; 200 simulated trials" in first
+    primary = next(line for line in others if line.startswith("tbr_max:"))
+    rate = found["type_i_error"]["index_ancova"]["rejection"]
+    assert f"type I error {100 * rate:.1f} % (SE {100 * np.sqrt(rate * (1 - rate) / 200):.1f})" in primary
+    assert f"{found['sample_size']['per_arm']} an arm to randomise for 80 % power, with 10 % dropout" in primary
+
+
+def test_the_verb_says_where_its_document_is(tmp_path):
+    import_module("petflame.cli.trial")
+    ran = CliRunner().invoke(app, ["power", "--trials", "100", "--out", str(tmp_path)])
+    assert f"written: {tmp_path / 'power.json'}" in ran.output
+    assert "nothing was written" in CliRunner().invoke(app, ["power", "--trials", "100"]).output

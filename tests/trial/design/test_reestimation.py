@@ -115,6 +115,8 @@ def test_the_command_line_says_it(golden_tables, tmp_path):
     options = [
         "--trials",
         "100",
+        "--dropout",
+        "0.1",
         "--interim",
         str(golden_tables["patients"]),
         "--strata",
@@ -127,9 +129,16 @@ def test_the_command_line_says_it(golden_tables, tmp_path):
     found = runner.invoke(app, ["power", *options, "--participants", str(golden_tables["participants"])])
     assert found.exit_code == 0, found.output
     block = json.loads((Path(tmp_path) / "power.json").read_text())["reestimation"]
-    assert f"residual SD {block['lumped']['sd']:.3f}" in found.output
-    assert f"{block['lumped']['per_arm']} an arm" in found.output
-    assert "does not inflate the type I error materially" in " ".join(found.output.split())
+    said = found.output.strip().splitlines()
+    assert len(said) == 4
+    assert f"{block['participants']} participants with both visits" in said[0]
+    assert "+ site" in said[0]
+    for name in ("lumped", "adjusted"):
+        sd, sizes = ([block[name][f"{key}{end}"] for end in ("", "_low", "_high")] for key in ("sd", "per_arm"))
+        assert "{:.3f} ({:.3f} to {:.3f})".format(*sd) in said[1]
+        assert "{} ({} to {}) by the {}".format(*sizes, name) in said[2]
+    assert "with 10 % dropout" in said[2]
+    assert said[3] == f"written: {tmp_path / 'power.json'}"
     assert block["strata"] == ["site"]
     alone = runner.invoke(app, ["power", "--strata", "site"])
     assert isinstance(alone.exception, InputRefused)

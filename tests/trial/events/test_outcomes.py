@@ -12,7 +12,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_json
 from petflame.privacy import with_names
 from petflame.requests import LANDMARK_YEARS
-from petflame.trial.events.outcomes import outcomes
+from petflame.trial.events.outcomes import events_line, outcomes
 
 N = 40
 IDS = [f"F{i:02d}" for i in range(N)]
@@ -94,16 +94,20 @@ def test_patients_of_another_trial_are_refused(tables, followed):
     assert not (tables.folder / "o").exists()
 
 
-def test_what_sample_would_settle_it(tables, followed):
+def test_the_sample_size_for_80_percent_power_rests_on_the_interval_that_stands_beside_the_risk(tables, followed):
     followed["outcomes"]["event"] = ([0, 1] + [0] * 18) * 2
     followed["outcomes"]["time_years"] = [3.0, 1.0, *[3.0] * 18] * 2
-    needed = run(tables, followed)["sample_needed"]
+    document = run(tables, followed)
+    needed, control = document["sample_needed"], document["risk_difference"]["control"]
     assert needed["control_risk"] == pytest.approx(0.1)
     assert [row["hazard_ratio"] for row in needed["per_arm"]] == [0.25, 0.5, 0.7]
     assert "risk of 10.0 % in 2 years" in needed["sentence"]
     assert all(str(row["per_arm"]) in needed["sentence"] for row in needed["per_arm"])
-    limits = binomtest(2, 20).proportion_ci(method="exact")
+    limits = binomtest(2, 20).proportion_ci(method="wilson")
     assert [needed["control_risk_low"], needed["control_risk_high"]] == pytest.approx([limits.low, limits.high])
+    assert (needed["control_risk_low"], needed["control_risk_high"]) == (control["low"], control["high"])
+    assert f"(95 % interval {100 * limits.low:.1f} to {100 * limits.high:.1f} %)" in needed["sentence"]
+    assert "would have 80 % power if the hazard ratio were 0.25" in needed["sentence"]
     for row in needed["per_arm"]:
         assert row["per_arm_fewest"] < row["per_arm"] < row["per_arm_most"]
         assert f"{row['per_arm_fewest']} to {row['per_arm_most']}" in needed["sentence"]
@@ -131,6 +135,30 @@ def test_missing_event_is_refused(tables, followed):
         run(tables, followed | {"outcomes": table})
 
 
+def test_one_year_and_one_event_are_said_so(tables, followed):
+    times = followed["outcomes"]
+    times["event"], times["time_years"] = 0, 3.0
+    times.loc[1, ["event", "time_years"]] = [1, 0.5]
+    found = run(tables, followed, horizon_years=1.0)
+    assert "in 1 year (95 %" in found["sample_needed"]["sentence"]
+    assert found["change_and_events"]["sample_needed"]["sentence"].endswith("here there was 1 event.")
+    assert events_line(found).startswith("risk in 1 year ")
+    assert "because the active arm has no event" in found["label"]
+    followed["patients"].loc[1:, "tbr_max_followup"] = np.nan
+    assert found["label"] == run(tables, followed)["label"]
+    assert "known for 1 participant only" in run(tables, followed)["change_and_events"]["reason"]
+
+
+def test_the_label_gives_the_reason_for_the_penalty_that_the_events_have(tables, followed):
+    assert "because events are few" in (label := run(tables, followed)["label"])
+    assert "diverges" not in label
+    assert "no adjustment for multiplicity" in label
+    times, active = followed["outcomes"], followed["allocation"]["arm"] == "active"
+    kept = times.assign(event=times["event"].where(active, 0))
+    assert "the control arm has no event" in run(tables, followed | {"outcomes": kept})["label"]
+    assert "no Cox model" in run(tables, followed | {"outcomes": times.assign(event=0)})["label"]
+
+
 def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
     paths = {name: str(tables.write(name, table)) for name, table in followed.items()}
     out = tables.folder / "verb"
@@ -144,7 +172,7 @@ def test_the_verb_passes_the_patients_on(tables, followed, monkeypatch, capfd):
     assert "patients" in read_json(out / "outcomes.json")["provenance"]["inputs"]
     said = " ".join(" ".join(capfd.readouterr()).split())
     assert "exploratory" in said
-    assert "participants in each arm would show" in said
+    assert "participants in each arm would have 80 % power" in said
     assert "risk in 2 years active 10.0 %, control 30.0 %" in said
     assert "exact p 0.235" in said
 

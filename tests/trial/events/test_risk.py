@@ -160,6 +160,9 @@ def test_the_sample_needed_follows_the_risk_and_not_the_share_of_those_left(anal
     found = analysed(pd.concat([arm.assign(arm="control"), arm.assign(arm="active", event=0)]))
     assert found["at_horizon"]["control"]["proportion"] == pytest.approx(0.3)
     assert found["sample_needed"]["control_risk"] == pytest.approx(0.1)
+    control = found["risk_difference"]["control"]
+    for end in ("low", "high"):
+        assert found["sample_needed"][f"control_risk_{end}"] == control[end]
 
 
 @pytest.mark.parametrize("n", [1, 7, 13, 17, 18, 30, 34, 37, 38])

@@ -106,6 +106,12 @@ df <- length(wide) - nrow(wide)
 say("repeatability", qnorm(.975) * sqrt(2 * within))
 say("repeatability.low", qnorm(.975) * sqrt(2 * within * df / qchisq(.975, df)))
 say("repeatability.high", qnorm(.975) * sqrt(2 * within * df / qchisq(.025, df)))
+# Within-subject CV of the logarithms, chi-square limits of their variance.
+logs <- mean(apply(log(wide), 1, var))
+say("cv.log", sqrt(exp(logs) - 1))
+say("cv.log.low", sqrt(exp(logs * df / qchisq(.975, df)) - 1))
+say("cv.log.high", sqrt(exp(logs * df / qchisq(.025, df)) - 1))
+say("cv.raw", sqrt(mean(apply(wide, 1, var) / apply(wide, 1, mean)^2)))
 say("ba.bias", mean(wide[, 2] - wide[, 1])); say("ba.sd", sd(wide[, 2] - wide[, 1]))
 slope <- summary(lm(I(wide[, 2] - wide[, 1]) ~ I((wide[, 1] + wide[, 2]) / 2)))$coefficients[2, ]
 say("ba.slope", slope[1]); say("ba.slope_p", slope[4])

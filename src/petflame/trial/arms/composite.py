@@ -34,8 +34,9 @@ DEFINITION = (
     "also beyond 150 patients). "
     "`p_adjusted`: the same exchange, of ranks less their regression on the ranks of the active mean at baseline "
     "(Quade 1967). `win_probability`: share of the pairs of an active and a control patient in which active is "
-    "better, ties half; 0.5 is no difference; Newcombe's interval (2006, method 5). `none_left`: how many have no "
-    "active section left, difference of shares with Newcombe's interval, Fisher's exact test."
+    "better, ties half, whatever their strata; 0.5 is no difference; Newcombe's interval (2006, method 5), which is "
+    "another method than the tests and need not agree with them in small samples. `none_left`: how many have no active "
+    "section left, difference of shares with Newcombe's interval, Fisher's exact test."
 )
 
 
@@ -161,7 +162,7 @@ def compare(used: Ranked, permutations: int = PERMUTATIONS, seed: int = 0) -> di
     drawn = permuted_arms(used.active, used.block, permutations, rng)
     strata = int(used.block.max()) + 1
     scores = within_strata(used.value, used.block)
-    exact = strata == 1 and used.active.size <= LARGEST_EXACT
+    exact = is_exact(used.active.size, strata)
     p = exact_rank_sum(used.value, used.active) if exact else exchanged(scores, used.active, drawn)
     adjusted = exchanged(without_baseline(scores, within_strata(used.baseline, used.block)), used.active, drawn)
     theta = win_probability(used.value, used.active)
@@ -192,6 +193,11 @@ def win_probability(value: Vector, active: Vector) -> float:
     """
     a, c = value[active == 1], value[active == 0]
     return float((a[:, None] < c).mean() + (a[:, None] == c).mean() / 2)
+
+
+def is_exact(patients: int, strata: int) -> bool:
+    """Return whether the rank test counts all allocations; it exchanges the arms at random where it does not."""
+    return strata == 1 and patients <= LARGEST_EXACT
 
 
 def newcombe(theta: float, active: int, control: int) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from petflame.trial.events.competing import CAUSE_SPECIFIC
 from petflame.trial.events.firth import firth_cox
 from petflame.trial.events.incidence import COMPETING, EVENT
 from petflame.trial.tables import read_patients
+from petflame.trial.words import counted
 
 STEP_PERCENT = 10.0
 # Hazard ratio for one standard deviation of the change, for which the needed sample is given.
@@ -115,7 +116,7 @@ def _hazard_ratio(
     change: np.ndarray[Any, Any], time: np.ndarray[Any, Any], event: np.ndarray[Any, Any]
 ) -> dict[str, Any]:
     if change.size < 3:
-        raise NotEstimable(f"the change and the outcome are both known for {change.size} participants only")
+        raise NotEstimable(f"the change and the outcome are both known for {counted(change.size, 'participant')} only")
     return firth_cox(change / STEP_PERCENT, time, event)
 
 
@@ -128,15 +129,15 @@ def _sample_needed(n: int, events: int) -> ChangeSample:
     z = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
     needed = math.ceil(z**2 / math.log(HAZARD_RATIO_PER_SD) ** 2)
     participants = math.ceil(needed * n / events) if events else None
-    words = f"To settle it takes about {needed} events"
+    words = f"Sample size for 80 % power at two-sided 0.05: about {needed} events"
     if participants is not None:
         words += f", some {participants} participants followed like these"
-    words += f", if the hazard changes by a factor of {HAZARD_RATIO_PER_SD:g} for one standard deviation of the change"
+    words += f", if the hazard changed by a factor of {HAZARD_RATIO_PER_SD:g} for one standard deviation of the change"
     return {
         "hazard_ratio_per_sd": HAZARD_RATIO_PER_SD,
         "events": needed,
         "participants": participants,
         "reason": None if events else "no event among participants with a measured change",
-        "sentence": f"{words}; here there were {events}.",
+        "sentence": f"{words}; here there {'was' if events == 1 else 'were'} {counted(events, 'event')}.",
         "definition": DEFINITIONS["sample_needed"],
     }

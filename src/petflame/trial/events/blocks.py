@@ -49,7 +49,10 @@ class Risk(TypedDict):
 
 
 class RiskDifference(TypedDict):
-    """Difference of the arms' risks, a share; `p_method` is ``exact`` or ``Monte Carlo``."""
+    """Difference of the arms' risks, a share; `p_method` is ``exact`` or ``Monte Carlo``.
+
+    `exchange_p` is the second p, of the exchange of whole participants.
+    """
 
     active: Risk
     control: Risk
@@ -237,7 +240,7 @@ class OddsRatio(TypedDict):
 
 
 class SampleRow(TypedDict):
-    """The sample that would show a hazard ratio."""
+    """Events and participants in each arm for 80 % power, if the hazard ratio were so."""
 
     hazard_ratio: float
     events: int
@@ -247,7 +250,7 @@ class SampleRow(TypedDict):
 
 
 class SampleNeeded(TypedDict):
-    """What sample would settle the question of the arms."""
+    """The sample size for 80 % power to compare the arms; the risk and its limits are those of `risk_difference`."""
 
     definition: str
     control_risk: Figure
@@ -259,7 +262,7 @@ class SampleNeeded(TypedDict):
 
 
 class ChangeSample(TypedDict):
-    """What sample would settle the question of the change."""
+    """The sample size for 80 % power to find that the change goes with events."""
 
     hazard_ratio_per_sd: float
     events: int

@@ -27,12 +27,12 @@ from petflame.trial.plan.deviations import HORIZON, LANDMARK, from_plan
 from petflame.trial.plan.model import Events, Resampling
 from petflame.trial.plan.sealing import read_plan
 from petflame.trial.tables import ARMS, LONGEST_YEARS, few, read_allocation, read_outcomes
+from petflame.trial.words import in_years
 
 YEARS: tuple[float, ...] = (1.0, 2.0, 5.0)
 LABEL = (
-    "Exploratory: few events, no adjustment for multiple looks. The difference of the risks at the horizon, with its "
-    "exact or permutation p, is the main comparison here; the other tests stand beside it. The ordinary Cox model is "
-    "not shown: with an arm without events its estimate diverges."
+    "Exploratory: few events, no adjustment for multiplicity. The difference of the risks at the horizon, with its "
+    "exact or permutation p, is the main comparison of this panel; the other tests stand beside it."
 )
 
 
@@ -98,14 +98,15 @@ def outcomes(
     )
     difference = risk_difference(time, code, active, counts, horizon_years, seed, permutations)
     fisher = block(Fisher, lambda: ev.fisher(counts), definition=ev.DEFINITIONS["fisher"])
+    by_arm = {arm: _events(table[table["arm"] == arm]) for arm in ARMS}
     inputs = {"outcomes": outcomes, "allocation": allocation, "patients": patients, "plan": plan}
     done = {HORIZON: horizon_years, "seed": seed, "permutations": permutations}
     # Without the patients' changes nothing starts at the landmark.
     done |= {} if patients is None else {LANDMARK: landmark_years}
     document = {
-        "label": LABEL,
+        "label": f"{LABEL} {_about_cox({arm: row['events'] for arm, row in by_arm.items()})}",
         "horizon_years": horizon_years,
-        "events": {arm: _events(table[table["arm"] == arm]) for arm in ARMS},
+        "events": by_arm,
         "not_followed": not_followed,
         "risk_difference": difference,
         "at_horizon": ev.at_horizon(counts),
@@ -198,20 +199,32 @@ def one_arm_fault(joined: pd.DataFrame, outcomes: Path) -> Fault | None:
     return Fault(what, calling(outcomes), "give both arms, or wait until both are followed")
 
 
+def _about_cox(events: Mapping[str, int]) -> str:
+    """Say which Cox model is shown, and why, from the events of each arm over the whole follow-up."""
+    none = [arm for arm in ARMS if not events[arm]]
+    if len(none) == len(ARMS):
+        return "Without an event no Cox model can be fitted."
+    if none:
+        why = f"the {none[0]} arm has no event: the estimate of the ordinary one then diverges"
+    else:
+        why = "events are few: the estimate of the ordinary one is then biased"
+    return f"The Cox model is shown with Firth's penalty, because {why}."
+
+
 def events_line(document: Mapping[str, Any]) -> str:
-    """Say the primary comparison and the whole follow-up in a line."""
+    """Say the main comparison and the whole follow-up in a line."""
     found, whole = document["risk_difference"], document["events"]
     counts = ", ".join(f"{arm} {whole[arm]['events']} of {whole[arm]['n']}" for arm in ARMS)
     counts = f"whole follow-up: {counts}"
     if found["difference"] is None:
-        return f"no difference of risks at {document['horizon_years']:g} years ({found['reason']}); {counts}"
+        return f"no difference of risks at {in_years(document['horizon_years'])} ({found['reason']}); {counts}"
     risks = ", ".join(f"{arm} {100 * found[arm]['risk']:.1f} %" for arm in ARMS)
     if found["p"] is None:
         p = f"no p: {found['reason']}"
     else:
         p = f"{'exact' if found['p_method'] == EXACT else 'permutation'} p {found['p']:.3g}"
     return (
-        f"risk in {document['horizon_years']:g} years {risks}; difference {100 * found['difference']:+.1f} points "
+        f"risk in {in_years(document['horizon_years'])} {risks}; difference {100 * found['difference']:+.1f} points "
         f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f}), {p}; {counts}"
     )
 

@@ -1,4 +1,4 @@
-"""The risk of an event up to the horizon, and its difference between the arms: the primary comparison of the panel."""
+"""The risk of an event up to the horizon, and its difference between the arms: the main comparison of the panel."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ DEFINITION = (
     "nobody is censored before the horizon. p, two-sided: there it is exact (Fisher's); "
     "else the share of random draws with a difference at least as large, whatever its sign; in a draw the events, in "
     "their order, fall on any of those whose follow-up reaches them, and every arm keeps its own follow-up (Heinze, "
-    "Gnant and Schemper 2003). `exchange_p` exchanges whole participants instead; it is valid only where participants "
-    "are censored alike in both arms, and takes a difference in follow-up for one in risk where they are not. Assumed "
-    "by all of this: those censored before the horizon have the risk of those who stay. Interval and p are "
-    "made by different methods and need not agree in small arms."
+    "Gnant and Schemper 2003). A second p, of the exchange of whole participants, is valid only where participants are "
+    "censored alike in both arms: where they are not, it takes a difference in follow-up for one in risk. Assumed by "
+    "all of this: those censored before the horizon have the risk of those who stay. Interval and p are made by "
+    "different methods and need not agree in small arms."
 )
 RISKS = {
     KAPLAN_MEIER: "1 less the Kaplan-Meier estimate",
