@@ -150,3 +150,16 @@ def test_tables_give_the_reason_where_there_is_no_number():
     assert tables.percentages(arms) is None
     assert tables.sensitivity(arms) is None
     assert tables.negative_controls(arms) is None
+
+
+def test_a_band_that_the_control_arm_contradicts_says_so_beside_the_result():
+    patients = {
+        "no_change_band_percent": [-12.9, 14.9],
+        "within_subject_cv": 0.05,
+        "within_subject_df": None,
+        "assumed": True,
+        "published_bands_percent": [],
+    }
+    check = {"too_narrow": True, "sentence": "The band is too narrow."}
+    assert words.noise_sentence(-7.7, patients, check).endswith("The band is too narrow.")
+    assert "narrow" not in words.noise_sentence(-7.7, patients, check | {"too_narrow": False})

@@ -284,9 +284,9 @@ def noise_sentence(
         f"{number(100 * patients['within_subject_cv_high'], 1)} %), two scans of an unchanged patient differ by {band} "
         "in 95 of 100 cases"
     )
-    return f"{verdict}: {which} is a mean over many patients and says nothing about one. {rests}" + (
-        f"; published figures imply limits of {others}." if others else "."
-    )
+    limits = f"; published figures imply limits of {others}." if others else "."
+    told = f" {check['sentence']}" if check and check["too_narrow"] else ""
+    return f"{verdict}: {which} is a mean over many patients and says nothing about one. {rests}{limits}{told}"
 
 
 def interaction_sentence(interaction: Mapping[str, Any] | None) -> str:

@@ -153,7 +153,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "Permutation test",
         "Arms are exchanged at random within strata; the statistic is the arm coefficient of the primary model "
         "divided by its HC3 standard error, so that unequal variances matter little (Chung and Romano "
-        "2013); p_ordinary, kept beside it, is divided by the pooled one. p = (1 + as extreme) / (1 + permutations), "
+        "2013); the ordinary p, kept in arms.json, goes by the pooled one. p = (1 + as extreme) / (1 + permutations), "
         "two-sided.",
         blocks.Permutation,
         lambda case: resample.permutation_test(case.arms, case.choices.permutations, case.choices.seed),

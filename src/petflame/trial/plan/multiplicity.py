@@ -11,10 +11,10 @@ from petflame.trial.plan.model import endpoint_title
 
 STOPPED = "the primary, or an endpoint before this one, could not be tested"
 DEFINITIONS = {
-    "holm": "Tested only once the primary is significant, then with Holm's correction over all of them; p_adjusted is "
-    "the larger of the primary's p and Holm's.",
-    "hierarchical": "Tested in this order, each only once the primary and all before it are significant; p_adjusted is "
-    "the largest p so far, the primary's included.",
+    "holm": "Tested only once the primary is significant, then with Holm's correction over all of them; the "
+    "adjusted p is the larger of the primary's and Holm's.",
+    "hierarchical": "Tested in this order, each only once the primary and all before it are significant; the "
+    "adjusted p is the largest so far, the primary's included.",
 }
 
 

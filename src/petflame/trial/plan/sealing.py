@@ -206,7 +206,8 @@ def _of_the_arms(study: Path) -> list[Path]:
     """Return what in the study's folder and the folders in it tells the arms: allocations by name, results by arm."""
     places = [study, *(p for p in study.iterdir() if p.is_dir() and not p.is_symlink())]
     files = [path for place in places for path in sorted(place.iterdir()) if path.is_file()]
-    found = [path for path in files if path.name.lower().startswith(("allocation", "randomi", "unblind"))]
+    told = ("allocation", "randomi", "unblind")
+    found = [p for p in files if p.name.lower().startswith(told) and not p.name.endswith("_columns.json")]
     results = [path for path in files if path.name == "arms.json"]
     return found + [path for path in results if read_json(path).get("primary") is not None]
 
