@@ -11,7 +11,8 @@ import typer
 from petflame.cli import app
 from petflame.cli.options import LogJson, ProtocolFile, Record, ReliabilityFile
 from petflame.console import Console
-from petflame.errors import FaultList
+from petflame.errors import FaultList, InputRefused
+from petflame.outside import calling
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
@@ -35,12 +36,26 @@ def say_deviations(deviations: Iterable[Mapping[str, object]], console: Console)
         console.warn(f"deviates from the plan: {found['item']}: {found['planned']} -> {found['done']}")
 
 
+def plan_of(plan: Path | None, *tables: Path | None) -> Path | None:
+    """Return the sealed plan that was named, or lies beside the tables; refuse one that another one contradicts."""
+    from petflame.trial.plan.sealing import plan_beside, read_plan
+
+    beside = plan_beside(*tables)
+    if plan is not None and beside is not None and read_plan(plan).seal != read_plan(beside).seal:
+        what = "another sealed plan lies beside the allocation or the participants"
+        raise InputRefused.of(
+            what, f"--plan: {plan}", f"leave --plan out, which takes {beside}, or say why in an amendment"
+        )
+    return plan or beside
+
+
 def refuse_missing(given: Mapping[str, Path]) -> None:
     """Raise `InputRefused` with every file that was named and does not exist."""
     faults = FaultList()
     for name, path in given.items():
         if not path.is_file():
-            faults.add("there is no such file", f"--{name}: {path}", "mend the path, or leave the option out")
+            remedy = f"mend the path given for {name}, or leave the option out"
+            faults.add("there is no such file", calling(path, f"the file given for {name}"), remedy)
     faults.raise_if_any()
 
 
@@ -78,11 +93,10 @@ def analyse(
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
     from petflame.trial.choices import AnalysisChoices, TrialTables
-    from petflame.trial.plan.sealing import plan_beside
 
     chosen = load_protocol(protocol)
     console = Console(log_json, record)
-    sealed = plan or plan_beside(allocation, participants)
+    sealed = plan_of(plan, allocation, participants)
     tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations, sealed)
     refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
@@ -104,6 +118,7 @@ def analyse(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
                 f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % ({limits})"
             )
+        console.say(f"{out / 'arms.json'} and its tables are written; next: petflame report {out}")
         console.say(result["plan"]["sentence"])
         say_deviations(result["plan"]["deviations"], console)
         for note in result["notes"]:
@@ -153,12 +168,11 @@ def outcomes(
     from petflame.requests import outcomes_request
     from petflame.trial.events.outcomes import events_line
     from petflame.trial.events.outcomes import outcomes as run
-    from petflame.trial.plan.sealing import plan_beside
 
     console = Console(log_json, record)
     refuse_changed_tables((patients,))
     with step("outcomes", out, record, console) as outcome:
-        sealed = plan or plan_beside(allocation)
+        sealed = plan_of(plan, allocation)
         outcome.made_from(outcomes_request(table, allocation, patients, horizon_years, landmark_years, sealed))
         # One that no record of a step names may be an older one.
         (out / "outcomes.json").unlink(missing_ok=True)

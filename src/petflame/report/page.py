@@ -181,7 +181,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "scatter": figures.scatter(measured, arms) if measured else "",
         "interaction": words.interaction_sentence(arms["sensitivity"] and arms["sensitivity"]["interaction"]),
         "percentiles": tables.percentiles(arms),
-        "thirds": arms["sensitivity"] and arms["sensitivity"]["tertiles"],
+        "thirds": tables.thirds(arms),
         "within": tables.within_patients(arms),
         "within_percentiles": tables.within_percentiles(arms),
         "vessel_table": tables.vessels(arms),

@@ -252,6 +252,18 @@ def percentiles(arms: Row) -> EstimateTable | None:
     return table_of(rows, "Difference in TBRmax (95 % CI)", 3) if rows else None
 
 
+FEWEST_IN_A_THIRD = 5
+
+
+def thirds(arms: Row) -> Row | None:
+    """Return the thirds of baseline; None where a third holds too few of an arm to be read."""
+    found: Row | None = arms["sensitivity"] and arms["sensitivity"]["tertiles"]
+    if not found or not found["thirds"]:
+        return None
+    smallest = min(min(third["n"].values()) for third in found["thirds"])
+    return found if smallest >= FEWEST_IN_A_THIRD else None
+
+
 def within_percentiles(arms: Row) -> EstimateTable | None:
     """Return the effect in hotter and cooler vessels of the same patient, from the mixed interaction model."""
     found = within_patients(arms)

@@ -150,11 +150,11 @@ def _join_strata(
     where = calling(participants or patients)
     unknown = [s for s in strata if s not in source.columns]
     if unknown:
-        faults.add(
-            f"no column {', '.join(f'`{s}`' for s in unknown)} for the strata",
-            where,
-            f"name strata among its columns: {', '.join(c for c in source.columns if c != 'participant_id') or 'none'}",
-        )
+        known = ", ".join(c for c in source.columns if c != "participant_id") or "none"
+        remedy = f"name strata among its columns: {known}"
+        if people is None:
+            remedy = "give the table of participants that holds them (--participants), or name others"
+        faults.add(f"no column {', '.join(f'`{s}`' for s in unknown)} for the strata", where, remedy)
         return main
     if len(set(strata)) < len(strata) or {"arm", "participant_id", "vessel"} & set(strata):
         faults.add(f"the strata {', '.join(strata)} repeat or are not strata", "strata", "name each stratum once")

@@ -19,6 +19,7 @@ from petflame.trial.analyse import analyse
 from petflame.trial.choices import AnalysisChoices, TrialTables
 from petflame.trial.endpoints import ENDPOINTS
 from petflame.trial.events.outcomes import outcomes
+from petflame.trial.plan.changes import changed
 from petflame.trial.plan.multiplicity import adjust
 from petflame.trial.plan.sealing import PLAN, SEALED, WORDS, draft, load_plan, plan_beside, read_plan, seal_plan
 
@@ -329,3 +330,28 @@ def test_the_verb_drafts_seals_and_refuses_and_planning_finds_an_edited_seal(tmp
 
 def said_by(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "petflame", *words], cwd=cwd, capture_output=True, text=True)
+
+
+def test_another_plan_than_the_one_beside_the_allocation_is_refused(study, tmp_path_factory):
+    tables, allocation = study
+    folder = tables.folder
+    change(folder, key_secondary=NONE_SECONDARY)
+    seal_plan(folder, PROTOCOL)
+    other = tmp_path_factory.mktemp("other") / SEALED
+    document = json.loads((folder / SEALED).read_text()) | {"sealed_on": "2026-01-01"}
+    other.write_text(json.dumps(sealed({k: v for k, v in document.items() if k != "seal"})))
+    tables.write("allocation", allocation)
+    words = ("analyse", "patients.tsv", "--allocation", "allocation.tsv", "--out", "o", "--plan")
+    refused = said_by(*words, str(other), cwd=folder)
+    assert refused.returncode == 2
+    assert "another sealed plan" in refused.stderr
+    assert said_by(*words, SEALED, cwd=folder).returncode == 0
+
+
+def test_what_differs_is_shown_to_the_last_digit_and_lists_by_their_names():
+    assert changed({"x": 0.05}, {"x": 0.05000001}) == [{"item": "x", "planned": "0.05", "done": "0.05000001"}]
+    assert changed({"f": {}}, {"f": {"a": 1}}) == [{"item": "f.a", "planned": "none", "done": "1"}]
+    named = [{"name": "one", "about": "long words"}]
+    assert changed({"s": named}, {"s": []}) == [{"item": "s", "planned": "one", "done": "none"}]
+    (row,) = changed({"s": named}, {"s": [{"name": "one", "about": "other words"}]})
+    assert row["planned"] != row["done"]

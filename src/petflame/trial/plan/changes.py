@@ -16,7 +16,9 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
     """
     old, new = flat(before), flat(after)
     keys = [*old, *(k for k in new if k not in old)]
-    return [deviation(prefix + key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+    found = [deviation(prefix + key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+    # An empty mapping gives way to its keys, which stand on lines of their own.
+    return [row for row in found if row["planned"] != row["done"]]
 
 
 def flat(choices: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -33,8 +35,16 @@ def flat(choices: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def deviation(item: str, planned: Any, done: Any) -> Deviation:
-    """Return one difference in words."""
+    """Return one difference in words; lists of named things by their names, unless these agree."""
+    if _names(planned) != _names(done):
+        planned, done = (_names(value) or value for value in (planned, done))
     return {"item": item, "planned": in_words(planned), "done": in_words(done)}
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+        return [str(v["name"]) for v in value]
+    return []
 
 
 def in_words(value: Any) -> str:
