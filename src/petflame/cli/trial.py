@@ -43,9 +43,8 @@ def plan_of(plan: Path | None, *tables: Path | None) -> Path | None:
     beside = plan_beside(*tables)
     if plan is not None and beside is not None and read_plan(plan).seal != read_plan(beside).seal:
         what = "another sealed plan lies beside the allocation or the participants"
-        raise InputRefused.of(
-            what, f"--plan: {plan}", f"leave --plan out, which takes {beside}, or say why in an amendment"
-        )
+        remedy = "leave --plan out, which takes that one, or put the right one there"
+        raise InputRefused.of(what, calling(plan, "the plan given by --plan"), remedy)
     return plan or beside
 
 
