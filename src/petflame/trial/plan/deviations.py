@@ -91,11 +91,11 @@ def planned_values(sealed: SealedPlan) -> dict[str, Any]:
 def _sentence(sealed: SealedPlan | None) -> str:
     if sealed is None:
         return NO_PLAN
-    when = f" on {sealed.sealed_on}" if sealed.sealed_on else ""
+    when = f" on {sealed.sealed_on} by the sealing computer's clock" if sealed.sealed_on else ""
     n = len(sealed.amendments)
     amended = f", amended {'once' if n == 1 else f'{n} times'}" if n else ""
     return (
-        f"A plan was sealed{when} by the sealing computer's clock{amended}; no allocation was found in the study's "
+        f"A plan was sealed{when}{amended}; no allocation was found in the study's "
         f"folder then. When the arms became known, only a hash that was lodged elsewhere can show. "
         f"SHA-256 {sealed.seal}."
     )
