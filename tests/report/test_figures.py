@@ -98,11 +98,20 @@ def test_a_difference_of_mean_percent_changes_is_in_points_of_its_own_sign():
 
 def test_how_many_sensitivity_analyses_agree_is_said_and_the_fewer_are_named():
     arms = {
-        "plan": {"sensitivity": ["a", "b", "c"], "alpha": 0.05},
-        "sensitivity": {"a": {"p": 0.01}, "b": {"p": 0.2}, "c": {"p": 0.02}, "d": {"p": 0.9}},
+        "plan": {"sensitivity": ["a", "b", "c", "e"], "alpha": 0.05, "primary_percentage": "adjusted_percent"},
+        "sensitivity": {
+            "a": {"p": 0.01, "difference": -0.1},
+            "b": {"p": 0.01, "estimate": 0.1},
+            "c": {"p": 0.02},
+            "d": {"p": 0.9, "estimate": -1.0},
+            "e": {"p": 0.03, "estimate": -1.0},
+        },
     }
-    said = words.agreement_sentence(arms, {"a": "One", "b": "Two", "c": "Three", "d": "Not planned"})
-    assert said == "Of 3 planned sensitivity analyses with a p, 2 have p < 0.05 (not Two)."
+    names = {"a": "One", "b": "Other way", "c": "Three", "d": "Not planned", "e": "Five"}
+    said = words.agreement_sentence(arms, names, -7.7)
+    assert said == "Of 4 planned sensitivity analyses with a p, 3 point the same way with p < 0.05 (not Other way)."
+    arms["plan"]["primary_percentage"] = "e"
+    assert words.agreement_sentence(arms, names, -7.7).startswith("Of 3 planned")
 
 
 def test_the_noise_sentence_follows_the_band_and_says_what_is_assumed():

@@ -251,6 +251,8 @@ def test_hostile_cells_are_text(own_copy):
     arms["primary"]["definition"] = bad
     arms["analysis_set"]["left_out"] = [{"participant_id": bad, "arm": bad, "reason": bad}]
     arms["consort"]["stations"][1]["lost"] = [{"reason": bad, "total": 1}]
+    digest = hashlib.sha256((own_copy.out / "patients.tsv").read_bytes()).hexdigest()
+    arms["provenance"]["inputs"]["patients"]["sha256"] = digest
     (own_copy.out / "arms.json").write_text(json.dumps(arms))
     page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
     reader = read(page)
@@ -507,3 +509,37 @@ def test_a_baseline_without_a_second_scan_keeps_its_vessels(finished, tmp_path):
             assert rows.loc[row["vessel"], "tbr_max_baseline"] == pytest.approx(row["mean_tbr_max"], nan_ok=True)
     index = patients.loc[participant, "index_vessel"]
     assert rows.loc[index, "tbr_max_baseline"] == patients.loc[participant, "tbr_max_baseline"]
+
+
+def test_tables_that_were_not_analysed_are_refused(own_copy):
+    for name in ("vessels.tsv", "patients.tsv"):
+        path = own_copy.out / name
+        text = path.read_text()
+        path.write_text(text.replace("0.9", "0.8", 1) if "0.9" in text else text + "\n")
+        with pytest.raises(InputRefused, match="not the table that was analysed"):
+            write_report(own_copy.out, own_copy.root, Protocol(), None)
+        path.write_text(text)
+    write_report(own_copy.out, own_copy.root, Protocol(), None)
+
+
+def test_the_checklist_tells_the_same_changes_as_the_first_page(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    change = {"item": "strata", "planned": "none", "done": "site"}
+    arms["plan"] |= {"sealed": True, "seal": "0" * 64, "sentence": "A plan was sealed."}
+    arms["plan"]["amendments"] = [{"because": "a scanner was exchanged", "changes": [change]}]
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    page = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    item = page.split('<tr><th scope="row">10</th>')[1].split("</tr>")[0]
+    assert "a scanner was exchanged" in item
+    assert "sealed plan that the events went by" in item
+    assert "No deviation" not in item
+
+
+def test_a_planned_percentage_that_cannot_be_made_is_said(own_copy):
+    arms = json.loads((own_copy.out / "arms.json").read_text())
+    arms["plan"]["primary_percentage"] = "log_ratio_percent"
+    arms["sensitivity"]["log_ratio_percent"] |= {"estimate": None, "p": None, "reason": "no residual variation"}
+    (own_copy.out / "arms.json").write_text(json.dumps(arms))
+    first = result_section(own_copy)
+    assert "No effect is estimated." in first
+    assert "No residual variation." in first

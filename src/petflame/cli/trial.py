@@ -92,6 +92,7 @@ def analyse(
     from petflame.requests import analyse_request
     from petflame.trial.analyse import analyse as run
     from petflame.trial.choices import AnalysisChoices, TrialTables
+    from petflame.trial.plan.deviations import planned_percentage
 
     chosen = load_protocol(protocol)
     console = Console(log_json, record)
@@ -117,7 +118,14 @@ def analyse(
                 f"difference {primary['difference']:.3f} ({primary['ci_low']:.3f} to {primary['ci_high']:.3f}), "
                 f"p {primary['p']:.3g}; {primary['adjusted_percent']:+.1f} % ({limits})"
             )
-        console.say(f"{out / 'arms.json'} and its tables are written; next: petflame report {out}")
+            percentage = result["plan"]["primary_percentage"]
+            if percentage != "adjusted_percent":
+                found = planned_percentage(percentage, primary, result["sensitivity"] or {})
+                value = "not estimable" if found["p"] is None else f"{found['value']:+.1f}, p {found['p']:.3g}"
+                console.say(f"planned as primary: {found['title']} {value}")
+        ready = (out / "patients.tsv").exists()
+        needed = "" if ready else "put patients.tsv (and vessels.tsv) into that folder, then "
+        console.say(f"{out / 'arms.json'} and its tables are written; next: {needed}petflame report {out}")
         console.say(result["plan"]["sentence"])
         say_deviations(result["plan"]["deviations"], console)
         for note in result["notes"]:

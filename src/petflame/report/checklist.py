@@ -5,7 +5,7 @@ Items and numbers after Hopewell S and others, CONSORT 2025 statement, BMJ 2025;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from petflame.anatomy import title
@@ -13,6 +13,7 @@ from petflame.protocol import Protocol
 from petflame.report.panels import STATION_TITLES
 from petflame.report.read import Results
 from petflame.report.words import between, number, p_clause
+from petflame.trial.arms.sensitivity import SENSITIVITY
 from petflame.trial.plan.model import endpoint_title
 
 TOPICS: dict[str, str] = {
@@ -67,8 +68,20 @@ BLIND_MEASUREMENT = (
 BLIND_FILES = "Visits carry random codes; results of a visit hold no identity, date, order or arm."
 
 
-def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
-    """Return a row an item: item, topic, and said, which is empty where a run can say nothing."""
+def checklist(
+    results: Results, protocol: Protocol, deviations: Sequence[Mapping[str, str]], planned: Mapping[str, Any] | None
+) -> list[dict[str, str]]:
+    """Return a row an item: item, topic, and said, which is empty where a run can say nothing.
+
+    Parameters
+    ----------
+    results : Results
+    protocol : Protocol
+    deviations : sequence of mapping
+        As the first page lists them.
+    planned : mapping or None
+        The percentage that is called primary.
+    """
     arms = results.arms
     measured = results.measured_here
     said: dict[str, Callable[[], str]] = {
@@ -78,7 +91,7 @@ def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
             f"provenance.json and the software (petflame {arms['provenance']['petflame']}) can be shared."
         ),
         "9": lambda: _arms(arms),
-        "10": lambda: _deviations(arms["plan"], results.outcomes),
+        "10": lambda: _changes(arms["plan"], deviations),
         "14": lambda: _outcomes(arms, protocol),
         "20a": lambda: BLIND_MEASUREMENT if measured else "",
         "20b": lambda: BLIND_FILES if measured else "",
@@ -89,7 +102,7 @@ def checklist(results: Results, protocol: Protocol) -> list[dict[str, str]]:
         "22a": lambda: _flow(arms),
         "22b": lambda: _lost(arms),
         "25": lambda: "Table Baseline by arm." if arms["baseline"] and arms["baseline"]["rows"] else "",
-        "26": lambda: _result(arms),
+        "26": lambda: _result(arms, planned),
         "27": lambda: _events(results.outcomes),
         "28": lambda: "" if results.blinded else "Panels called exploratory on this page.",
         "30": lambda: "Part of it under Methods, limits and provenance.",
@@ -109,13 +122,15 @@ def _arms(arms: Mapping[str, Any]) -> str:
     return f"Two parallel arms; {randomised['active']} randomised to active, {randomised['control']} to control."
 
 
-def _deviations(plan: Mapping[str, Any], outcomes: Mapping[str, Any] | None) -> str:
-    found = [*plan["deviations"], *(outcomes["deviations"] if outcomes else ())]
-    if not found:
-        return "No deviation from the sealed plan." if plan["sealed"] else ""
-    listed = "; ".join(f"{d['item']}: {d['planned']} became {d['done']}" for d in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return f"Deviations: {listed}{more}. The reasons are yours to give."
+def _changes(plan: Mapping[str, Any], found: Sequence[Mapping[str, str]]) -> str:
+    said = [f"The plan was amended: {a['because']}." for a in plan["amendments"]]
+    if found:
+        listed = "; ".join(f"{d['item']}: {d['planned']} became {d['done']}" for d in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        said.append(f"Deviations: {listed}{more}. The reasons are yours to give.")
+    elif plan["sealed"]:
+        said.append("No deviation from the sealed plan.")
+    return " ".join(said)
 
 
 def _outcomes(arms: Mapping[str, Any], protocol: Protocol) -> str:
@@ -152,7 +167,9 @@ def _missing(arms: Mapping[str, Any]) -> str:
 def _additional(plan: Mapping[str, Any]) -> str:
     if plan["sensitivity"] is None:
         return "No sealed plan says which were planned."
-    return f"Planned: {', '.join(n.replace('_', ' ') for n in plan['sensitivity'])}. Others are marked as not planned."
+    titles = {s.name: s.title for s in SENSITIVITY}
+    planned = ", ".join(titles.get(n, n.replace("_", " ")) for n in plan["sensitivity"])
+    return f"Planned: {planned}. Others are marked as not planned."
 
 
 def _flow(arms: Mapping[str, Any]) -> str:
@@ -170,7 +187,7 @@ def _lost(arms: Mapping[str, Any]) -> str:
     return f"{len(out)} not analysed; reasons in the flow of participants and in not_analysed.tsv." if out else "None."
 
 
-def _result(arms: Mapping[str, Any]) -> str:
+def _result(arms: Mapping[str, Any], planned: Mapping[str, Any] | None) -> str:
     primary = arms["primary"]
     if not primary:
         return ""
@@ -179,6 +196,12 @@ def _result(arms: Mapping[str, Any]) -> str:
         f"{n['active']} active and {n['control']} control; adjusted means {number(primary['active_mean'])} and "
         f"{number(primary['control_mean'])}, difference {number(primary['difference'], 3)} "
         f"({between(primary['ci_low'], primary['ci_high'], 3)}), {p_clause(primary['p'])}."
+        + (
+            f" {planned['title']}: {number(planned['value'], 1)} ({between(planned['low'], planned['high'], 1)}), "
+            f"{p_clause(planned['p'])}."
+            if planned
+            else ""
+        )
     )
 
 

@@ -68,7 +68,8 @@ def write_report(out: Path, study: Path | None, protocol: Protocol, protocol_fil
     analysed_by = results.arms["provenance"].get("protocol_sha256", protocol.digest)
     if analysed_by != protocol.digest:
         name = results.arms["provenance"].get("protocol", "another protocol")
-        what = f"the results were analysed by the protocol {name}, not by {protocol.name}"
+        which = f"{name} (SHA-256 {analysed_by[:8]}...), not by {protocol.name} ({protocol.digest[:8]}...)"
+        what = f"the results were analysed by the protocol {which}"
         raise InputRefused.of(
             what, "arms.json", "give that protocol's file to --protocol, or analyse again by this one"
         )
@@ -171,8 +172,10 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "planned": planned,
         "headline": words.effect_headline(planned, alpha) if planned else "",
         "verdict": words.verdict_sentence(planned, alpha) if planned else "",
-        "agreement": words.agreement_sentence(arms, tables.TESTED) if primary else "",
+        "agreement": words.agreement_sentence(arms, tables.TESTED, planned["value"]) if planned else "",
         "comparability": words.comparability_sentence(arms["analysis_set"]),
+        "no_effect": arms["primary_reason"]
+        or (arms["sensitivity"] and arms["sensitivity"].get(chosen, {}).get("reason")),
         "detail": words.effect_detail(primary) if primary else "",
         "noise": words.noise_sentence(planned["value"] if planned else None, arms["patients"], arms["band_check"]),
         "percentages": tables.percentages(arms),
@@ -197,7 +200,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "controls": tables.negative_controls(arms),
         "controls_found": tables.controls_found(arms),
         "baseline": tables.baseline(arms),
-        "checklist": checklist(results, protocol),
+        "checklist": checklist(results, protocol, deviations(arms, outcomes), planned),
         "stations": stations,
         "flow": panels.flow(stations),
         "outcomes": outcomes,

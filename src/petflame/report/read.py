@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from petflame.dicom.product import PetSidecar, read_pet_sidecar
 from petflame.errors import InputRefused
-from petflame.files import read_json, read_tsv
+from petflame.files import read_json, read_tsv, sha256
 from petflame.folders import PairFolder, StudyOut, VisitFolder
 from petflame.measure.product import read_details, read_slices, read_vessels
 from petflame.outcome import read_outcome
@@ -216,6 +216,7 @@ def read_results(out: Path, study: Path | None = None) -> Results:
     """
     results = StudyOut(out)
     arms = _of_this_version("arms", read_json(results.arms, "run `petflame analyse` first"))
+    _refuse_others(results, arms)
     patients = {str(r["participant_id"]): r for r in records(read_tsv(results.patients, ("participant_id",), TEXT))}
     changes = {str(r["participant_id"]): r for r in records(_analysed(results))}
     outside = {str(r["participant_id"]): r for r in _optional(results.not_analysed, "participant_id")}
@@ -250,6 +251,15 @@ def read_results(out: Path, study: Path | None = None) -> Results:
         exclusions,
         _is_simulated(study),
     )
+
+
+def _refuse_others(results: StudyOut, arms: Row) -> None:
+    """Refuse tables of patients or vessels that are not those that were analysed."""
+    for name, path in (("patients", results.patients), ("vessels", results.vessels)):
+        given = arms["provenance"]["inputs"].get(name)
+        if given is not None and path.is_file() and sha256(path) != given["sha256"]:
+            what = "it is not the table that was analysed"
+            raise InputRefused.of(what, path.name, "put that table back, or run `petflame analyse` again")
 
 
 def _of_this_version(name: str, document: Row) -> Row:

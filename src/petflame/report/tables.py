@@ -120,7 +120,7 @@ def controls_found(arms: Row) -> str:
 
 
 # The analyses of the primary difference that have a p of their own.
-TESTED = {s.name: s.title for s in SENSITIVITY if s.shown in ("difference", "test")}
+TESTED = {s.name: s.title for s in SENSITIVITY if s.shown in ("difference", "test", "percent")}
 
 
 def percentages(arms: Row) -> EstimateTable | None:

@@ -189,31 +189,39 @@ def comparability_sentence(analysis_set: Mapping[str, Any]) -> str:
     return f"Of {count(sum(grades.values()), 'pair')} of scans {failed} {verb} {fate} (see Other analysis set)."
 
 
-def agreement_sentence(arms: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Say how many sensitivity analyses with a p of their own reach the planned level.
+def agreement_sentence(arms: Mapping[str, Any], names: Mapping[str, str], value: float) -> str:
+    """Say how many sensitivity analyses with a p of their own reach the planned level the same way as the primary.
 
     Parameters
     ----------
     arms : mapping
         ``arms.json``.
     names : mapping of name to title
-        Analyses of the primary difference that have a p.
+        Analyses of the primary with a p; the primary itself is passed over.
+    value : float
+        The primary's estimate.
     """
-    planned, alpha = arms["plan"]["sensitivity"], arms["plan"]["alpha"]
-    known = {
-        title: arms["sensitivity"][name]["p"]
-        for name, title in names.items()
-        if arms["sensitivity"][name]["p"] is not None and (planned is None or name in planned)
-    }
-    if not known:
+    plan = arms["plan"]
+    planned, alpha = plan["sensitivity"], plan["alpha"]
+    agrees = {}
+    for name, title in names.items():
+        block = arms["sensitivity"][name]
+        if name == plan["primary_percentage"] or block["p"] is None or (planned is not None and name not in planned):
+            continue
+        estimate = block.get("difference", block.get("estimate"))
+        agrees[title] = block["p"] < alpha and (estimate is None or estimate * value > 0)
+    if not agrees:
         return ""
-    below = [title for title, p in known.items() if p < alpha]
-    above = [title for title in known if title not in below]
     kind = "sensitivity" if planned is None else "planned sensitivity"
-    words = f"Of {count(len(known), f'{kind} analysis', f'{kind} analyses')} with a p, {len(below)} have p < {alpha:g}"
+    below, above = ([title for title, found in agrees.items() if found == wanted] for wanted in (True, False))
+    words = (
+        f"Of {count(len(agrees), f'{kind} analysis', f'{kind} analyses')} with a p, {len(below)} "
+        f"{'points' if len(below) == 1 else 'point'} the same way "
+    )
+    words += f"with p < {alpha:g}"
     # The fewer are named.
     fewer = min((below, above), key=len)
-    if fewer and below and above:
+    if below and above:
         words += f" ({'only ' if fewer is below else 'not '}{', '.join(fewer)})"
     return words + "."
 

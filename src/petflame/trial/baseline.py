@@ -15,8 +15,8 @@ from petflame.trial.tables import ARMS
 
 DEFINITION = (
     "Randomised participants by arm: mean and SD, or counts, of those in whom it is known. Differences between the "
-    "arms are chance where the randomisation was sound, and are not tested. What the scans tell is "
-    "known of participants with a measured pair."
+    "arms are chance where the randomisation was sound, and are not tested. What scans tell beside "
+    "TBRmax and the index vessel is known of participants with a measured pair."
 )
 # A column of more words than this is a list of names, not a characteristic.
 MOST_LEVELS = 12

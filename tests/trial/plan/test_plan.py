@@ -235,6 +235,9 @@ def test_a_sealed_plan_cannot_be_edited_and_an_amendment_says_why(study):
     first = seal_plan(folder, PROTOCOL, today="2026-01-05")
     with pytest.raises(InputRefused, match="a sealed plan exists"):
         seal_plan(folder, PROTOCOL)
+    for why in ("  ", "nothing changes"):
+        with pytest.raises(InputRefused, match=r"no reason|neither plan nor protocol"):
+            seal_plan(folder, PROTOCOL, amend=why)
     change(folder, analysis_set="comparable")
     second = seal_plan(folder, PROTOCOL, amend="scanner exchanged at one site")
     assert second.seal != first.seal
@@ -355,3 +358,20 @@ def test_what_differs_is_shown_to_the_last_digit_and_lists_by_their_names():
     assert changed({"s": named}, {"s": []}) == [{"item": "s", "planned": "one", "done": "none"}]
     (row,) = changed({"s": named}, {"s": [{"name": "one", "about": "other words"}]})
     assert row["planned"] != row["done"]
+
+
+def test_plans_of_two_studies_are_not_mixed(study, tmp_path_factory):
+    tables, allocation = study
+    seal_plan(tables.folder, PROTOCOL)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    draft(elsewhere, "OTHER", PROTOCOL)
+    seal_plan(elsewhere, PROTOCOL)
+    allocation.to_csv(elsewhere / "allocation.tsv", sep="\t", index=False)
+    with pytest.raises(InputRefused, match="different sealed plans"):
+        plan_beside(elsewhere / "allocation.tsv", tables.folder / "participants.tsv")
+
+
+def test_an_amended_event_is_told_by_its_own_line():
+    before = {"events": [{"event": "death", "handling": "a"}, {"event": "infection", "handling": "b"}]}
+    after = {"events": [before["events"][0], {"event": "infection", "handling": "c"}]}
+    assert changed(before, after) == [{"item": "events.2.handling", "planned": "b", "done": "c"}]

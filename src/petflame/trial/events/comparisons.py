@@ -204,7 +204,7 @@ def log_rank(
     need_events(event)
     z = float(log_rank_z(time, event, active.astype(float)[None, :])[0])
     if not math.isfinite(z):
-        raise NotEstimable("only one arm was at risk when events occurred")
+        raise NotEstimable("whenever events occurred only one arm was at risk, or everybody at risk had one")
     rng = np.random.default_rng(seed)
     drawn = permuted_arms(active.astype(float), np.zeros(active.size, dtype=int), permutations, rng)
     others = np.nan_to_num(log_rank_z(time, event, drawn))

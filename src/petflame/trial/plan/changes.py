@@ -30,6 +30,12 @@ def flat(choices: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in choices.items():
         name = f"{prefix}.{key}" if prefix else str(key)
+        if (
+            isinstance(value, (list, tuple))
+            and value
+            and all(isinstance(v, Mapping) and "name" not in v for v in value)
+        ):
+            value = {str(n): item for n, item in enumerate(value, 1)}
         found |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
     return found
 

@@ -140,11 +140,15 @@ def not_done(sealed: SealedPlan, document: Mapping[str, Any]) -> list[Deviation]
         for test in tests
         if test["p"] is None
     ]
+    chosen = plan.primary.percentage
+    if chosen != "adjusted_percent" and document["sensitivity"][chosen]["p"] is None:
+        why = document["sensitivity"][chosen]["reason"]
+        found.insert(0, deviation("primary percentage", PERCENTAGES[chosen], f"not done: {why}"))
     covariates = document["sensitivity"]["covariates"]
     for name in plan.covariates:
         block = covariates[name]
         if block is None or block["p"] is None:
-            why = "not measured in this trial" if block is None else block["reason"]
+            why = "no values of it were given" if block is None else block["reason"]
             found.append(deviation(f"adjustment for {name}", "done", f"not done: {why}"))
     if document["responders"] is None or plan.responder not in document["responders"]:
         found.append(deviation("responder", plan.responder, "not done: the protocol has no such limit"))

@@ -29,7 +29,7 @@ def key_secondary_tests(plan: PlanRecord, primary_p: float | None, blocks: Mappi
         With ``p`` and ``reason``; an endpoint that cannot be tested stops a hierarchy and counts in Holm's correction.
     """
     names = plan["key_secondary"]
-    found = [blocks.get(name) or {"p": None, "reason": "not measured in this trial"} for name in names]
+    found = [blocks.get(name) or {"p": None, "reason": "no values of it were given"} for name in names]
     adjusted = adjust(plan["multiplicity"], primary_p, [block["p"] for block in found])
     tests: list[Tested] = [
         {

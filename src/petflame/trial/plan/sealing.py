@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from petflame import __version__
 from petflame.anatomy import ARTERIES
@@ -36,13 +38,16 @@ HEADER = (
 RESTORE = "put the sealed plan back as it was; a plan is never edited after its seal"
 
 
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class _Earlier(_Part):
     seal: str
-    sealed_on: str | None
+    sealed_on: Day | None
     amended_because: str
     changes: list[Deviation]
 
@@ -52,7 +57,7 @@ class _Document(_Part):
     protocol: dict[str, Any]
     protocol_sha256: str
     petflame: str
-    sealed_on: str | None
+    sealed_on: Day | None
     earlier: list[_Earlier]
     seal: str
 
@@ -181,9 +186,19 @@ def seal_plan(study: Path, protocol: Protocol, amend: str | None = None, today: 
         before = read_sealed(study / SEALED, RESTORE)
         if amend is None:
             faults.add("a sealed plan exists", str(study / SEALED), 'give `--amend "why"` to seal an amended one')
+        because = (amend or "").strip()
         changes = changed({**before["plan"], "protocol": before["protocol"]}, {**now, "protocol": protocol.as_dict()})
-        last = {"seal": before["seal"], "sealed_on": before["sealed_on"], "amended_because": amend, "changes": changes}
+        last = {
+            "seal": before["seal"],
+            "sealed_on": before["sealed_on"],
+            "amended_because": because,
+            "changes": changes,
+        }
         earlier = [*before["earlier"], last]
+        if amend is not None and not because:
+            faults.add("no reason is given for the amendment", "--amend", "say why the plan changes")
+        if amend is not None and not changes:
+            faults.add("neither plan nor protocol differs from what is sealed", str(study / PLAN), "change it first")
     elif amend is not None:
         faults.add("there is no sealed plan to amend", str(study), "leave `--amend` out")
     faults.raise_if_any()
@@ -238,6 +253,8 @@ def read_plan(path: Path) -> SealedPlan:
         whole = _Document.model_validate(document)
         known_analyses(whole.plan)
         Protocol.model_validate(whole.protocol)
+        if hashlib.sha256(json.dumps(whole.protocol, sort_keys=True).encode()).hexdigest() != whole.protocol_sha256:
+            raise ValueError("the protocol's hash is another's")
     except (ValidationError, ValueError) as error:
         what = f"it is no sealed plan ({type(error).__name__})"
         raise InputRefused.of(what, str(path), "seal a plan with `petflame sap seal STUDY`") from None
@@ -248,6 +265,15 @@ def read_plan(path: Path) -> SealedPlan:
 
 
 def plan_beside(*tables: Path | None) -> Path | None:
-    """Return the sealed plan that lies beside one of the study's tables."""
+    """Return the sealed plan that lies beside the study's tables.
+
+    Raises
+    ------
+    InputRefused
+        When different plans lie beside them.
+    """
     found = [t.parent / SEALED for t in tables if t is not None and (t.parent / SEALED).is_file()]
+    if len({read_plan(path).seal for path in found}) > 1:
+        what = "different sealed plans lie beside the allocation and the participants"
+        raise InputRefused.of(what, SEALED, "give tables of one study")
     return found[0] if found else None
