@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -292,12 +293,17 @@ class Protocol(_Rules):
     @property
     def digest(self) -> str:
         """SHA-256 of the choices, the same whatever file they came from."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        return digest_of(self.as_dict())
 
     @property
     def stamp(self) -> dict[str, str]:
         """Name and hash, as written into every result."""
         return {"protocol": self.name, "protocol_sha256": self.digest}
+
+
+def digest_of(choices: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a protocol's choices as plain values."""
+    return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
 
 
 def load_protocol(path: Path | None) -> Protocol:

@@ -15,7 +15,7 @@ from petflame.errors import Fault
 from petflame.published import PATIENTS
 
 if TYPE_CHECKING:
-    from petflame.protocol import Protocol
+    pass
 
 StudyDir = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder with visits.tsv.")]
 StudyOutDir = Annotated[Path, typer.Argument(metavar="STUDY_OUT", help="Folder of the results.")]
@@ -240,22 +240,9 @@ def diff(first: ProtocolPath, second: ProtocolPath) -> None:
     Example: petflame protocol diff config/protocols/ivory.yaml config/protocols/reference.yaml
     """
     from petflame.protocol import load_protocol
+    from petflame.trial.plan.changes import changed, flat
 
-    a, b = (_flat(load_protocol(path)) for path in (first, second))
-    for key in sorted(set(a) | set(b)):
-        if a.get(key) != b.get(key):
-            print(f"{key}: {a.get(key)} -> {b.get(key)}")
-
-
-def _flat(protocol: Protocol) -> dict[str, object]:
-    flat: dict[str, object] = {}
-
-    def walk(prefix: str, value: object) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), item)
-        else:
-            flat[prefix] = value
-
-    walk("", protocol.as_dict())
-    return flat
+    a, b = (load_protocol(path).as_dict() for path in (first, second))
+    before, after = flat(a), flat(b)
+    for key in sorted(row["item"] for row in changed(a, b)):
+        print(f"{key}: {before.get(key)} -> {after.get(key)}")

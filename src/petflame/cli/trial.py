@@ -16,8 +16,8 @@ from petflame.outside import calling
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
+from petflame.trial.choices import UNKNOWN
 
-UNKNOWN = "UNKNOWN"
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
 SealedPlanFile = Annotated[

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from petflame.trial.arms.ancova import Arms
-from petflame.trial.arms.blocks import Auxiliary
+from petflame.trial.arms.missing_blocks import Auxiliary
 from petflame.trial.cohort import Cohort
 from petflame.trial.endpoints import BASELINE, FOLLOWUP
 from petflame.trial.estimates import Matrix, Vector, is_constant

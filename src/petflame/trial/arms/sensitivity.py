@@ -17,6 +17,7 @@ from petflame.trial.arms import (
     bootstrap,
     interaction,
     missing,
+    missing_blocks,
     reference_based,
     resample,
     robust,
@@ -249,7 +250,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "equations of Y_F on arm, Y_B (+ strata) and the auxiliaries named in the block, and of each auxiliary on all "
         "the rest; without auxiliaries on arm and Y_B (+ strata) alone. The primary model is fitted to each completed "
         "set; Rubin's rules with Barnard and Rubin's degrees of freedom (1999).",
-        blocks.MultipleImputation,
+        missing_blocks.MultipleImputation,
         lambda case: missing.multiple_imputation(case.imputer),
         "difference",
     ),
@@ -260,7 +261,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "the patient's deviation from the active arm's mean at baseline; controls are imputed under missing at "
         "random; one slope and residual variance for both arms (Carpenter, Roger and Kenward 2013). Rubin's rules, "
         "by which what is assumed adds no information.",
-        blocks.MultipleImputation,
+        missing_blocks.MultipleImputation,
         lambda case: reference_based.jump_to_reference(case.imputer),
         "difference",
     ),
@@ -269,7 +270,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "Missing active patients as controls (copy reference)",
         "As jump to reference, but the deviation is the one from the control arm's mean at baseline: the patient "
         "counts as a control at both visits.",
-        blocks.MultipleImputation,
+        missing_blocks.MultipleImputation,
         lambda case: reference_based.copy_reference(case.imputer),
         "difference",
     ),
@@ -280,7 +281,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "delta that takes the two-sided p to alpha or above. `control`: the same for the control arm, against the "
         "effect; `nearest`: deltas in both arms with the least distance from the imputed values, in residual SD. All "
         "from the multiple imputation under missing at random.",
-        blocks.TippingPoint,
+        missing_blocks.TippingPoint,
         lambda case: tipping.tipping_point(case.imputer, case.choices.alpha),
         "panel",
     ),
@@ -289,7 +290,7 @@ SENSITIVITY: tuple[Sensitivity, ...] = (
         "Deltas in both arms",
         "The difference where a delta is added to every imputed follow-up of the active arm, and another to those of "
         "the control arm; in TBR and in SD of the primary model's residuals.",
-        blocks.DeltaGrid,
+        missing_blocks.DeltaGrid,
         lambda case: tipping.delta_grid(case.imputer),
         "panel",
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import Fault, FaultList, InputRefused
 from petflame.files import read_json, write_json, write_text
 from petflame.outside import calling, read_yaml
-from petflame.protocol import Protocol, validation_faults
+from petflame.protocol import Protocol, digest_of, validation_faults
 from petflame.seal import read_sealed, sealed
 from petflame.trial.endpoints import COVARIATES, ENDPOINTS
 from petflame.trial.plan.blocks import Deviation
@@ -253,7 +251,7 @@ def read_plan(path: Path) -> SealedPlan:
         whole = _Document.model_validate(document)
         known_analyses(whole.plan)
         Protocol.model_validate(whole.protocol)
-        if hashlib.sha256(json.dumps(whole.protocol, sort_keys=True).encode()).hexdigest() != whole.protocol_sha256:
+        if digest_of(whole.protocol) != whole.protocol_sha256:
             raise ValueError("the protocol's hash is another's")
     except (ValidationError, ValueError) as error:
         what = f"it is no sealed plan ({type(error).__name__})"
