@@ -13,6 +13,8 @@ from petflame.errors import Fault
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
+from petflame.segment.geometric.cava import find_cava
+from petflame.segment.geometric.cava_checks import cava_checks
 from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
@@ -21,17 +23,13 @@ from petflame.segment.geometric.paths import find_paths
 from petflame.segment.geometric.quality import judge
 from petflame.segment.geometric.result import GeometricResult, TubeFinding
 from petflame.segment.geometric.spine import find_spine
-from petflame.segment.geometric.surface import Tube, fit_tube, trim
+from petflame.segment.geometric.surface import Tube, fit_tube
 from petflame.segment.geometric.work import STEP_MM, canonical_view
 from petflame.space.grid import Array, Volume
 
 VESSELS = (*AORTA, "svc")
 SMOOTH_VOXELS = 0.6
 UPRIGHT = 0.7
-MOST_CAVA_GROWTH = 1.15
-LEAST_CAVA_COVERAGE = 0.45
-CAVA_CALIBRE_PERCENTILE = 25.0
-CAVA_SPREAD_MM = 1.0
 MIRRORED = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
@@ -100,24 +98,12 @@ def find_vessels(ct: Volume) -> GeometricResult:
         thyroid = np.where(thyroid_region(neck, blood), np.uint8(BY_NAME["thyroid"].label), np.uint8(0))
         paint_neighbours(view, thyroid, neck.work)
     vessels["svc"] = TubeFinding.missing("no round vein was found to the right of the ascending aorta")
-    if len(paths.cava_mm) >= 4:
-        free = fit_tube(canonical, paths.cava_mm + origin, paths.cava_radius_mm, blood.hu)
-        # Where the vein looks wide another vessel has joined it: its narrower part gives the calibre of all.
-        calibre = float(np.percentile(free.mean_radius_mm, CAVA_CALIBRE_PERCENTILE))
-        cava = fit_tube(
-            canonical,
-            free.centre_lps_mm,
-            free.mean_radius_mm,
-            blood.hu,
-            rounds=2,
-            spread_mm=CAVA_SPREAD_MM,
-            calibre_mm=calibre,
-        )
-        cava = trim(cava, MOST_CAVA_GROWTH, LEAST_CAVA_COVERAGE)
-        score = float(np.median(paths.cava_score))
-        vessels["svc"] = judge("svc", cava, score, canonical, blood, carina, aorta)
+    cava = find_cava(canonical, chest.work, smooth, airway.carina, paths.ascending, blood, aorta)
+    if len(cava.score):
+        score, more = float(np.median(cava.score)), cava_checks(cava, aorta, canonical)
+        vessels["svc"] = judge("svc", cava.tube, score, canonical, blood, carina, aorta, more)
         if len(vessels["svc"].radius_mm):
-            paint(view, cava, np.full(len(cava.centre_lps_mm), BY_NAME["svc"].label, np.uint8))
+            paint(view, cava.whole, BY_NAME["svc"].label, cava.levels_mm)
     paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
     proposals = {} if neck is None else propose_vessels(neck, blood)

@@ -15,8 +15,8 @@ from petflame.space.boxes import box_between, box_corners, lattice
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 
-def paint(labels: Volume, tube: Tube, parts: Array) -> None:
-    """Write the label of the nearest section into every voxel of a tube, in place.
+def paint(labels: Volume, tube: Tube, label: int, levels_mm: tuple[float, float]) -> None:
+    """Write a label into every voxel of a tube between two axial planes, in place.
 
     Parameters
     ----------
@@ -24,12 +24,15 @@ def paint(labels: Volume, tube: Tube, parts: Array) -> None:
         Canonical uint8 label map; changed.
     tube : Tube
         Contours.
-    parts : (n,) uint8 array
-        Label of each section; 0 paints nothing.
+    label : int
+    levels_mm : (float, float)
+        Lowest and highest z.
     """
-    for box, inside, section in rasterise(tube, labels):
-        value = np.where(inside, parts[section], 0)
-        labels.data[box][value > 0] = value[value > 0]
+    for box, inside, _ in rasterise(tube, labels):
+        place = np.argwhere(inside)
+        z = labels.grid.to_ras(place + [s.start for s in box])[:, 2]
+        keep = (z >= levels_mm[0]) & (z <= levels_mm[1])
+        labels.data[box][tuple(place[keep].T)] = label
 
 
 def paint_aorta(labels: Volume, tube: Tube, parts: Parts, shown: Collection[str]) -> None:

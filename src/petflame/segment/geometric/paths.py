@@ -1,4 +1,4 @@
-"""Rough centrelines of the aorta and the superior vena cava on the working grid."""
+"""Rough centreline of the aorta on the working grid."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from petflame.space.grid import Array
 # Offsets are leftwards and backwards, mm: general chest anatomy, wide enough for any adult.
 DESCENDING = Prior((18.0, -20.0), (15.0, 14.0), 36.0, (8.0, 20.0), (12.0, 3.0))
 ASCENDING = Prior((6.0, -35.0), (14.0, 12.0), 32.0, (11.0, 25.0), (16.0, 3.5))
-CAVA = Prior((-19.0, 11.0), (9.0, 9.0), 20.0, (5.0, 13.0), (9.0, 2.5))
 ROOT_BELOW_CARINA_MM = 34.0
 ASCENDING_TRACK_MM = 46.0
-CAVA_BELOW_MM, CAVA_ABOVE_MM = 28.0, 22.0
 LUNG_REACH_MM = 14.0
 DOME_AREA_SHARE = 0.6
 LONGEST_GAP_MM = 20.0
@@ -44,8 +42,6 @@ class Paths:
         Circle radius, and its evidence.
     ends_mm : (float, float)
         Height of the lower ends of the ascending and the descending aorta; the line goes on a little beyond them.
-    cava_mm, cava_radius_mm, cava_score : (m, 3), (m,), (m,) float arrays
-        From the head downwards; m = 0 where not found.
     ascending, descending : Track
         Axial tracks, whole.
     """
@@ -54,15 +50,12 @@ class Paths:
     aorta_radius_mm: Array
     aorta_score: Array
     ends_mm: tuple[float, float]
-    cava_mm: Array
-    cava_radius_mm: Array
-    cava_score: Array
     ascending: Track
     descending: Track
 
 
 def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina: Array, blood: Blood) -> Paths:
-    """Track the limbs of the aorta, join them over the arch, and track the superior vena cava.
+    """Track the limbs of the aorta and join them over the arch.
 
     Parameters
     ----------
@@ -100,15 +93,8 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     ends = (root, _descending_end(chest, descending, bottom))
     aorta, radius, score = _joined(ascending, descending, arch, join, ends)
 
-    cava_slices = np.arange(
-        min(level + int(CAVA_ABOVE_MM / STEP_MM), top), max(level - int(CAVA_BELOW_MM / STEP_MM), bottom) - 1, -1
-    )
-    beside = np.array([ascending.at(min(k, join + 3))[0] for k in cava_slices.tolist()]) / STEP_MM
-    cava = track_axial(clipped, likeness, cava_slices, beside, CAVA)
-    keep = _longest_run(ndimage.uniform_filter1d(cava.score, 3, mode="nearest") >= LEAST_SCORE)
-    cava_mm = np.column_stack([cava.centre_mm, cava.plane * STEP_MM])[keep]
     ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
-    return Paths(aorta, radius, score, ends_mm, cava_mm, cava.radius_mm[keep], cava.score[keep], ascending, descending)
+    return Paths(aorta, radius, score, ends_mm, ascending, descending)
 
 
 def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
@@ -167,11 +153,3 @@ def _joined(
     over = np.column_stack([arch.centre_mm, arch.radius_mm, arch.score])[1:-1]
     line = np.concatenate([limbs[0][::-1], over, limbs[1]])
     return line[:, :3], np.asarray(ndimage.median_filter(line[:, 3], 5, mode="nearest")), line[:, 4]
-
-
-def _longest_run(flags: Array) -> Array:
-    labels, count = ndimage.label(flags)
-    if count == 0:
-        return np.zeros(len(flags), bool)
-    sizes = np.bincount(labels)[1:]
-    return np.asarray(labels == 1 + int(sizes.argmax()))

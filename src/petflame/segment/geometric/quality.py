@@ -6,7 +6,7 @@ import numpy as np
 
 from petflame.segment.anatomy_limits import ANATOMY
 from petflame.segment.geometric.blood import Blood
-from petflame.segment.geometric.result import LimitCheck, TubeFinding
+from petflame.segment.geometric.result import LimitCheck, TubeFinding, at_least, at_most, within
 from petflame.segment.geometric.surface import RAYS, Tube
 from petflame.segment.geometric.work import sample
 from petflame.space.grid import Array, Volume, ras_to_lps
@@ -28,7 +28,14 @@ LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descendin
 
 
 def judge(
-    name: str, tube: Tube, evidence: float, ct: Volume, blood: Blood, carina_lps_mm: Array, aorta: Tube
+    name: str,
+    tube: Tube,
+    evidence: float,
+    ct: Volume,
+    blood: Blood,
+    carina_lps_mm: Array,
+    aorta: Tube,
+    more: tuple[LimitCheck, ...] = (),
 ) -> TubeFinding:
     """Make every check of one vessel and decide whether a reader must look at it.
 
@@ -48,6 +55,8 @@ def judge(
         Where the trachea divides.
     aorta : Tube
         The whole aorta.
+    more : tuple of LimitCheck
+        Checks of this vessel alone.
     """
     least = LEAST_LENGTH_MM[name]
     length = 2.0 * len(tube.centre_lps_mm)
@@ -57,14 +66,14 @@ def judge(
     radius = tube.mean_radius_mm
     inner, wall, air = _samples(tube, ct, blood.hu)
     checks = [
-        _at_least("circle evidence", evidence, LEAST_EVIDENCE, "mean evidence of round sections"),
-        _at_least("edge coverage", float(np.median(tube.coverage)), LEAST_COVERAGE, "of the boundary has a clear edge"),
-        _within("radius", float(np.median(radius)), ANATOMY[name].usual_radius_mm, "mm median radius"),
-        _at_most("radius jump", float(np.abs(np.diff(radius)).max()), MOST_JUMP_MM, "mm from section to section"),
-        _at_most("blood density", abs(inner - blood.hu), BLOOD_TOLERANCE_HU, f"HU from the blood's {blood.hu:.0f} HU"),
-        _at_most("dense wall", wall, MOST_METAL_SHARE, "of the boundary is as dense as metal (stent, heavy calcium)"),
-        _at_most("air inside", air, MOST_AIR_SHARE, "of the inside is lung or airway"),
-        _at_least("length", length, least, "mm long"),
+        at_least("circle evidence", evidence, LEAST_EVIDENCE, "mean evidence of round sections"),
+        at_least("edge coverage", float(np.median(tube.coverage)), LEAST_COVERAGE, "of the boundary has a clear edge"),
+        within("radius", float(np.median(radius)), ANATOMY[name].usual_radius_mm, "mm median radius"),
+        at_most("radius jump", float(np.abs(np.diff(radius)).max()), MOST_JUMP_MM, "mm from section to section"),
+        at_most("blood density", abs(inner - blood.hu), BLOOD_TOLERANCE_HU, f"HU from the blood's {blood.hu:.0f} HU"),
+        at_most("dense wall", wall, MOST_METAL_SHARE, "of the boundary is as dense as metal (stent, heavy calcium)"),
+        at_most("air inside", air, MOST_AIR_SHARE, "of the inside is lung or airway"),
+        at_least("length", length, least, "mm long"),
     ]
     if name in ("aorta_arch", "svc"):
         checks.append(_top_margin(tube, ct))
@@ -72,11 +81,12 @@ def judge(
         above = float(tube.centre_lps_mm[:, 2].max() - carina_lps_mm[2])
         span = float(np.linalg.norm((tube.centre_lps_mm[-1] - tube.centre_lps_mm[0])[:2]))
         checks.append(_side_of_airway(tube, carina_lps_mm))
-        checks.append(_within("height", above, ARCH_ABOVE_CARINA_MM, "mm from the carina up to its highest centre"))
-        checks.append(_at_least("span", span, LEAST_SPAN_MM, "mm between its ends, seen from above"))
+        checks.append(within("height", above, ARCH_ABOVE_CARINA_MM, "mm from the carina up to its highest centre"))
+        checks.append(at_least("span", span, LEAST_SPAN_MM, "mm between its ends, seen from above"))
     if name == "svc":
         side = float(_right_of(tube, aorta).mean())
-        checks.append(_at_least("side", side, 5.0, "mm to the right of the ascending aorta"))
+        checks.append(at_least("side", side, 5.0, "mm to the right of the ascending aorta"))
+    checks += more
     failed = [check for check in checks if not check.passed]
     edge = min(float(np.median(tube.coverage)) / FULL_COVERAGE, 1.0)
     confidence = edge * (1.0 - len(failed) / len(checks))
@@ -106,7 +116,7 @@ def _top_margin(tube: Tube, ct: Volume) -> LimitCheck:
     point = tube.centre_lps_mm[tube.centre_lps_mm[:, 2].argmax()]
     k = float(ct.grid.to_ijk(ras_to_lps(np.array([point[0], point[1], top])))[2])
     margin = (ct.data.shape[2] - 1 - k) * ct.grid.spacing_mm[2]
-    return _at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
+    return at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
 
 
 def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> LimitCheck:
@@ -114,7 +124,7 @@ def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> LimitCheck:
     away = np.abs(tube.centre_lps_mm[:, 1] - carina_lps_mm[1])
     beside = away <= max(12.0, float(away.min()))
     left = float((tube.centre_lps_mm[:, 0] - carina_lps_mm[0])[beside].mean())
-    return _at_least("side of the trachea", left, 5.0, "mm to the left of the trachea")
+    return at_least("side of the trachea", left, 5.0, "mm to the left of the trachea")
 
 
 def _right_of(tube: Tube, aorta: Tube) -> Array:
@@ -123,21 +133,3 @@ def _right_of(tube: Tube, aorta: Tube) -> Array:
         return np.zeros(1)
     near = np.abs(tube.centre_lps_mm[:, None, 2] - rising[None, :, 2]).argmin(axis=1)
     return np.asarray(rising[near, 0] - tube.centre_lps_mm[:, 0])
-
-
-def _at_least(name: str, value: float, limit: float, words: str) -> LimitCheck:
-    passed = value >= limit
-    sign = "at least" if not passed else "limit"
-    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
-
-
-def _at_most(name: str, value: float, limit: float, words: str) -> LimitCheck:
-    passed = value <= limit
-    sign = "at most" if not passed else "limit"
-    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
-
-
-def _within(name: str, value: float, limits: tuple[float, float], words: str) -> LimitCheck:
-    passed = limits[0] <= value <= limits[1]
-    nearest = limits[0] if value < sum(limits) / 2 else limits[1]
-    return LimitCheck(name, value, nearest, passed, f"{value:.2f} {words} (between {limits[0]:g} and {limits[1]:g})")

@@ -36,6 +36,27 @@ class LimitCheck:
     message: str
 
 
+def at_least(name: str, value: float, limit: float, words: str) -> LimitCheck:
+    """Make a check that `value` is no less than `limit`."""
+    passed = value >= limit
+    sign = "at least" if not passed else "limit"
+    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+
+
+def at_most(name: str, value: float, limit: float, words: str) -> LimitCheck:
+    """Make a check that `value` is no more than `limit`."""
+    passed = value <= limit
+    sign = "at most" if not passed else "limit"
+    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+
+
+def within(name: str, value: float, limits: tuple[float, float], words: str) -> LimitCheck:
+    """Make a check that `value` lies between two limits."""
+    passed = limits[0] <= value <= limits[1]
+    nearest = limits[0] if value < sum(limits) / 2 else limits[1]
+    return LimitCheck(name, value, nearest, passed, f"{value:.2f} {words} (between {limits[0]:g} and {limits[1]:g})")
+
+
 @dataclass(frozen=True, eq=False)
 class TubeFinding:
     """What was found of one vessel.
