@@ -19,6 +19,7 @@ from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
+from petflame.segment.vein_ends import leave_out_ends
 from petflame.space.grid import Grid, Volume
 
 
@@ -80,6 +81,7 @@ def segment_visit(root: Path, method: Method, source: Path | None, edits: Path |
         segmentation, ct = _segment_ct(visit, grids["ct"], method, source)
     is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
     pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
+    segmentation = leave_out_ends(segmentation, "svc", pet)
     segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
         # What a reader has redrawn or accepted is warned about, not withheld.

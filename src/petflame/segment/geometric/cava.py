@@ -3,8 +3,9 @@
 The vein runs from the confluence of the brachiocephalic veins down to the right atrium. On CT its upper margin lies
 30.4 (SD 11.2) mm above the carina and its lower one 40.3 (13.6) mm below it (Mahlon and Yoon 2007, J Vasc Interv Radiol
 18:1106, 112 people), or 28.5 (5.6) and 35.3 (7.4) mm (48 people, Interv Radiol 2011;26). An unenhanced CT shows neither
-margin surely, so the vein is sought over the stretch that lies inside both published means, and ends sooner where its
-own outline is lost or its calibre changes, as where another vein joins it.
+margin surely, so the vein is sought from 19 mm above the carina, a standard deviation short of the confluence, where
+one vein becomes two, down to 35 mm below it, where the atrium, if it begins sooner, holds the same blood. It ends
+sooner where its own outline or its calibre is lost.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from petflame.space.grid import Array, Volume, ras_to_lps
 BESIDE_AORTA = Prior((-19.0, 11.0), (9.0, 9.0), 20.0, (5.0, 13.0), (9.0, 2.5))
 # Followed further than it is used, so that either end has a neighbourhood.
 FOLLOWED_ABOVE_MM, FOLLOWED_BELOW_MM = 44.0, 48.0
-ABOVE_CARINA_MM, BELOW_CARINA_MM = 21.0, 35.0
+ABOVE_CARINA_MM, BELOW_CARINA_MM = 19.0, 35.0
 LIKENESS_HU = 25.0
 # What takes the aorta's place in the image: fat, from which the vein's wall stands off where the two touch.
 FAT_BELOW_BLOOD_HU = 130.0

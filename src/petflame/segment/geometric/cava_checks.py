@@ -6,7 +6,7 @@ import numpy as np
 
 from petflame.segment.geometric.cava import Cava
 from petflame.segment.geometric.result import LimitCheck, at_least, at_most
-from petflame.segment.geometric.surface import RAYS, Tube
+from petflame.segment.geometric.surface import RAYS, Tube, holds
 from petflame.segment.geometric.work import sample
 from petflame.space.grid import Array, Volume, ras_to_lps
 
@@ -15,8 +15,9 @@ from petflame.space.grid import Array, Volume, ras_to_lps
 LEAST_ROUNDNESS, LEAST_FLATNESS = 0.6, 0.4
 # Beyond this growth, over half of its length, the outline runs into a neighbour: the azygos, the pulmonary artery.
 MOST_GROWTH, MOST_GROWN_SHARE = 1.35, 0.5
-# Fat lies 120 to 150 HU below blood and covers at least a third of the outline, else the vein cannot be told apart.
-LEAST_FALL_HU, FALL_HU = 30.0, (-50.0, 150.0)
+# Fat lies 120 to 150 HU below blood; a third of that across the blurred edge sets the vein off. Where less than two
+# fifths of its outline are set off, the aorta's side not counted, a circle of any size would fit.
+LEAST_FALL_HU, LEAST_SET_OFF = 40.0, 0.4
 EDGE_MM = 2.0
 # The same blood flows in both: what differs is thrombus, contrast medium, or no vessel.
 MOST_APART_HU = 12.0
@@ -39,13 +40,13 @@ def cava_checks(cava: Cava, aorta: Tube, ct: Volume) -> tuple[LimitCheck, ...]:
     grown = float((cava.free.mean_radius_mm > MOST_GROWTH * cava.calibre_mm).mean())
     tube = cava.tube
     inner, outer = (_hu(tube, np.maximum(tube.radius_mm + d, 0.0), ct) for d in (-EDGE_MM, EDGE_MM))
-    fall = float(np.nanmean(np.clip(inner - outer, *FALL_HU)))
+    set_off = (inner - outer >= LEAST_FALL_HU) & ~_in_aorta(tube, aorta)
     own, other = _core_hu(tube, ct), _core_hu(aorta, ct)
     return (
         at_least("roundness", float(np.median(ratio)), LEAST_ROUNDNESS, "shortest to longest diameter, median"),
         at_least("flatness", float(ratio.min()), LEAST_FLATNESS, "shortest to longest diameter, flattest section"),
         at_most("neighbours", grown, MOST_GROWN_SHARE, "of its sections run into a neighbour"),
-        at_least("contrast", fall, LEAST_FALL_HU, "HU fall from inside to outside, over the whole outline"),
+        at_least("contrast", float(set_off.mean()), LEAST_SET_OFF, "of its outline are set off from fat or lung"),
         at_most("blood density like the aorta's", abs(own - other), MOST_APART_HU, "HU from the aorta's blood"),
     )
 
@@ -61,11 +62,14 @@ def diameter_ratio(tube: Tube) -> Array:
     return np.asarray(np.sqrt(spread[:, 0] / spread[:, 1]))
 
 
+def _in_aorta(tube: Tube, aorta: Tube) -> Array:
+    """Whether the aorta lies just outside the outline, per section and ray."""
+    points = tube.points_lps_mm(tube.radius_mm + EDGE_MM)
+    return holds(aorta, points.reshape(-1, 3)).reshape(tube.radius_mm.shape)
+
+
 def _hu(tube: Tube, radius_mm: Array, ct: Volume) -> Array:
-    turn = np.arange(RAYS) * 2 * np.pi / RAYS
-    ray = np.cos(turn)[:, None] * tube.frame[:, None, 0] + np.sin(turn)[:, None] * tube.frame[:, None, 1]
-    points = tube.centre_lps_mm[:, None] + radius_mm[..., None] * ray
-    return sample(ct.data, ct.grid.to_ijk(ras_to_lps(points)), outside=np.nan)
+    return sample(ct.data, ct.grid.to_ijk(ras_to_lps(tube.points_lps_mm(radius_mm))), outside=np.nan)
 
 
 def _core_hu(tube: Tube, ct: Volume) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from petflame.segment.anatomy_limits import ANATOMY
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.result import LimitCheck, TubeFinding, at_least, at_most, within
-from petflame.segment.geometric.surface import RAYS, Tube
+from petflame.segment.geometric.surface import Tube
 from petflame.segment.geometric.work import sample
 from petflame.space.grid import Array, Volume, ras_to_lps
 
@@ -96,12 +96,9 @@ def judge(
 
 def _samples(tube: Tube, ct: Volume, blood_hu: float) -> tuple[float, float, float]:
     """Return the core's median HU, the share of metal in the wall and the share of air inside."""
-    turn = np.arange(RAYS) * 2 * np.pi / RAYS
-    ray = np.cos(turn)[:, None] * tube.frame[:, None, 0] + np.sin(turn)[:, None] * tube.frame[:, None, 1]
 
     def at(share: float, extra_mm: float = 0.0) -> Array:
-        distance = share * tube.radius_mm + extra_mm
-        points = tube.centre_lps_mm[:, None] + distance[..., None] * ray
+        points = tube.points_lps_mm(share * tube.radius_mm + extra_mm)
         return sample(ct.data, ct.grid.to_ijk(ras_to_lps(points)), outside=blood_hu)
 
     core = np.concatenate([at(0.2), at(0.4), at(0.6)])

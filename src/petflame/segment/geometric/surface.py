@@ -63,6 +63,12 @@ class Tube:
         """Share of the boundary that has a clear edge, shape (n,)."""
         return np.asarray((self.edge > CLEAR_EDGE).mean(axis=1))
 
+    def points_lps_mm(self, distance_mm: Array) -> Array:
+        """Return points at a distance, broadcastable to (n, RAYS), from the centres along the rays, (n, RAYS, 3)."""
+        turn = np.arange(RAYS) * 2 * np.pi / RAYS
+        ray = np.cos(turn)[:, None] * self.frame[:, None, 0] + np.sin(turn)[:, None] * self.frame[:, None, 1]
+        return np.asarray(self.centre_lps_mm[:, None] + np.asarray(distance_mm)[..., None] * ray)
+
     def part(self, keep: Array) -> Tube:
         """Return the sections chosen by a boolean mask."""
         return replace(
@@ -252,18 +258,6 @@ def _closed_path(cost: Array) -> Array:
     return np.roll(path[:, first : first + rays], first, axis=1)
 
 
-def trim(tube: Tube, most_growth: float, least_coverage: float) -> Tube:
-    """Drop sections from both ends while they are much wider than the rest or lack an edge."""
-    usual = float(np.median(tube.mean_radius_mm))
-    coverage = ndimage.uniform_filter1d(tube.coverage, 3, mode="nearest")
-    good = (tube.mean_radius_mm <= most_growth * usual) & (coverage >= least_coverage)
-    if not good.any():
-        return tube.part(good)
-    keep = np.zeros(len(good), bool)
-    keep[int(good.argmax()) : len(good) - int(good[::-1].argmax())] = True
-    return tube.part(keep)
-
-
 def rasterise(tube: Tube, ct: Volume) -> list[tuple[tuple[slice, slice, slice], Array, Array]]:
     """Find the voxels of a grid whose centre lies in a tube.
 
@@ -298,6 +292,11 @@ def rasterise(tube: Tube, ct: Volume) -> list[tuple[tuple[slice, slice, slice], 
         inside[near] = _inside(tube, points[near], nearest[near])
         found.append((box_between(first, last), inside.reshape(shape), np.where(near, nearest, 0).reshape(shape)))
     return found
+
+
+def holds(tube: Tube, points_lps_mm: Array) -> Array:
+    """Whether points, shape (n, 3), lie in a tube."""
+    return _inside(tube, points_lps_mm, np.asarray(cKDTree(tube.centre_lps_mm).query(points_lps_mm)[1]))
 
 
 def _inside(tube: Tube, points: Array, nearest: Array) -> Array:

@@ -1,0 +1,93 @@
+"""An end of a vein that holds other than the vein's blood is left out; noise, and a vein of one blood, is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import phantoms
+from petflame.anatomy import BY_NAME
+from petflame.labelmap import LabelMap
+from petflame.recovery import FWHM_PER_SIGMA
+from petflame.segment.product import Segmentation, VesselFinding
+from petflame.segment.vein_ends import FWHM_MM, leave_out_ends
+from petflame.space.grid import Volume
+
+CT = phantoms.grid((1.5, 1.5, 2.0), low=(-30.0, -30.0, 0.0), high=(30.0, 30.0, 80.0))
+PET = phantoms.grid((3.0, 3.0, 3.0), low=(-30.0, -30.0, 0.0), high=(30.0, 30.0, 80.0))
+RADIUS_MM, BLOOD = 9.0, 1.5
+LINE = np.column_stack([np.zeros(27), np.zeros(27), np.linspace(70.0, 10.0, 27)])
+
+
+def tube(grid, low_mm, high_mm):
+    at = phantoms.points(grid)
+    return (np.hypot(at[..., 0], at[..., 1]) <= RADIUS_MM) & (at[..., 2] >= low_mm) & (at[..., 2] <= high_mm)
+
+
+def case(above=None, below=None, seed=0, noise=0.10, method="geometric"):
+    """A vein from 10 to 70 mm whose uptake is `above` over 58 mm and `below` under 22 mm."""
+    labels = np.where(tube(CT, 10.0, 70.0), np.uint8(BY_NAME["svc"].label), np.uint8(0))
+    suv = np.full(PET.shape, BLOOD)
+    if above is not None:
+        suv[phantoms.points(PET)[..., 2] > 58.0] = above
+    if below is not None:
+        suv[phantoms.points(PET)[..., 2] < 22.0] = below
+    sigma = FWHM_MM / FWHM_PER_SIGMA / 3.0
+    rough = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=PET.shape), sigma)
+    suv = ndimage.gaussian_filter(suv, sigma) + noise * BLOOD * rough / rough.std()
+    finding = VesselFinding(method, 0.9, (), LINE)
+    return Segmentation(LabelMap(labels, CT), "ct", {"svc": finding}), Volume(suv.astype(np.float32), PET)
+
+
+def levels(segmentation):
+    k = np.flatnonzero((segmentation.labels.data == BY_NAME["svc"].label).any(axis=(0, 1)))
+    return CT.to_ras(np.array([[0, 0, k[0]], [0, 0, k[-1]]]))[:, 2]
+
+
+@pytest.mark.parametrize("other", [0.5 * BLOOD, 1.6 * BLOOD])
+@pytest.mark.parametrize("end", ["above", "below"])
+def test_an_end_with_another_uptake_is_left_out_and_named(end, other):
+    segmentation, pet = case(**{end: other})
+    found = leave_out_ends(segmentation, "svc", pet)
+    low, high = levels(found)
+    assert (low, high) == pytest.approx((10.0, 58.0) if end == "above" else (22.0, 70.0), abs=4.0)
+    line = found.vessels["svc"].centreline_lps_mm
+    assert line[:, 2].min() >= low - 2.0
+    assert line[:, 2].max() <= high + 2.0
+    assert f"{end} z" in found.vessels["svc"].checks[-1].message
+    assert any(w.startswith("svc: an end is left out") for w in found.warnings)
+
+
+def test_both_ends_can_differ():
+    segmentation, pet = case(above=0.6, below=0.7)
+    assert levels(leave_out_ends(segmentation, "svc", pet)) == pytest.approx((22.0, 58.0), abs=4.0)
+
+
+def test_noise_alone_cuts_nothing_and_leaves_the_labels_as_they_were():
+    for seed in range(15):
+        segmentation, pet = case(seed=seed)
+        found = leave_out_ends(segmentation, "svc", pet)
+        assert found.labels is segmentation.labels
+        assert found.vessels["svc"].checks[-1].passed
+
+
+def test_what_is_cut_does_not_hang_on_unit_or_storage():
+    segmentation, pet = case(above=0.6)
+    expected = levels(leave_out_ends(segmentation, "svc", pet))
+    scaled = Volume(pet.data * 7000, pet.grid)
+    flipped = phantoms.transformed(pet, (2, 0, 1), (True, False, True))
+    for other in (scaled, flipped):
+        assert levels(leave_out_ends(segmentation, "svc", other)) == pytest.approx(expected)
+
+
+def test_a_readers_vein_keeps_its_ends():
+    for method in ("labels", "seeds"):
+        segmentation, pet = case(above=0.5, method=method)
+        assert leave_out_ends(segmentation, "svc", pet) is segmentation
+
+
+def test_a_vein_that_was_not_found_has_no_ends():
+    segmentation, pet = case()
+    none = replace(segmentation, labels=LabelMap(np.zeros(CT.shape, np.uint8), CT))
+    assert leave_out_ends(none, "svc", pet) is none
