@@ -13,6 +13,7 @@ from petflame.errors import Fault
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
+from petflame.segment.geometric.ends import field_floor_mm
 from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
@@ -42,8 +43,9 @@ def find_vessels(ct: Volume) -> GeometricResult:
     The lungs, trachea and vertebral column give the places; circles are found by correlation and joined by dynamic
     programming; closed contours across the centreline give the surface (the design follows Xie and Reeves 2014,
     IJCARS 9:211, and Sedghi Gamechi 2019, Eur Radiol 29:4613, without atlas or training). The arch is what lies above
-    the level of its own lower margin. The ascending part starts 34 mm below the carina, above the root; the descending
-    part ends where it leaves the lung.
+    the highest axial level on which the limbs are two sections. The ascending part begins 38 mm below the carina, above
+    the root; the descending part ends at the diaphragm (`petflame.segment.geometric.ends`). Neither comes nearer than
+    6 mm to the end of the scan.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
     origin = chest.work.origin_lps_mm
     carina = chest.work.to_mm(airway.carina)
     aorta = fit_tube(canonical, paths.aorta_mm + origin, paths.aorta_radius_mm, blood.hu)
-    parts = divide(aorta, (paths.ends_mm[0] + float(origin[2]), paths.ends_mm[1] + float(origin[2])))
+    parts = divide(aorta, _ends_in_view(canonical, aorta, paths.ends_mm, float(origin[2])))
     near = cKDTree(paths.aorta_mm + origin).query(aorta.centre_lps_mm)[1]
     evidence = np.asarray(paths.aorta_score[near])
     vessels = {
@@ -122,6 +124,12 @@ def find_vessels(ct: Volume) -> GeometricResult:
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
     proposals = {} if neck is None else propose_vessels(neck, blood)
     return GeometricResult(labels, withhold_mirrored(vessels), landmarks, (), proposals)
+
+
+def _ends_in_view(ct: Volume, aorta: Tube, ends_mm: tuple[float, float], origin_z_mm: float) -> tuple[float, float]:
+    """Return the height of both lower ends, LPS z, no nearer to the scan's lowest slice than sections can be read."""
+    floors = [field_floor_mm(ct, aorta.centre_lps_mm[n]) for n in (0, -1)]
+    return max(ends_mm[0] + origin_z_mm, floors[0]), max(ends_mm[1] + origin_z_mm, floors[1])
 
 
 def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]:
