@@ -92,7 +92,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
         )
         for name, mask in parts.sections(aorta).items()
     }
-    labels = np.zeros(ct.data.shape, np.uint8)
+    labels = np.zeros(ct.data.shape, np.uint8, order="F")
     view = canonical_view(Volume(labels, ct.grid))
     root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
     neighbours = label_neighbours(chest, smooth, spine, airway, blood, paths.descending, root)
@@ -146,7 +146,7 @@ def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]
 def _nothing(ct: Volume, faults: list[Fault]) -> GeometricResult:
     reason = "; ".join(fault.what for fault in faults)
     vessels = {name: TubeFinding.missing(reason) for name in VESSELS}
-    return GeometricResult(np.zeros(ct.data.shape, np.uint8), vessels, {}, tuple(faults))
+    return GeometricResult(np.zeros(ct.data.shape, np.uint8, order="F"), vessels, {}, tuple(faults))
 
 
 def _enhanced() -> Fault:
