@@ -114,7 +114,10 @@ def test_a_scan_that_ends_early_cuts_the_limbs_and_moves_no_other_end(real_ct, r
     spare = round(carina_z - 30.0 - lost_mm - ct.grid.to_ras([[0, 0, 0]])[0, 2])
     cut = ct.cropped((slice(None), slice(None), slice(spare, None)))
     floor = cut.grid.to_ras([[0, 0, -0.5]])[0, 2]
-    labels = find_vessels(cut).labels
+    result = find_vessels(cut)
+    labels, checks = result.labels, result.vessels["aorta_descending"].checks
+    assert any("cut by the field of view" in check.message for check in checks)
+    assert not any("cut by" in check.message for check in whole.vessels["aorta_descending"].checks)
     z = {n: _heights(Volume(labels, cut.grid), n) for n in (*LIMBS, "aorta_arch")}
     before = {n: _heights(Volume(whole.labels, ct.grid), n) for n in z}
     assert z["aorta_descending"][0] == pytest.approx(floor + 6.5, abs=1.01)

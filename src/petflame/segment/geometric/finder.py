@@ -13,14 +13,14 @@ from petflame.errors import Fault
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
-from petflame.segment.geometric.ends import field_floor_mm
+from petflame.segment.geometric.ends import FIELD_MARGIN_MM, field_floor_mm
 from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
 from petflame.segment.geometric.quality import judge
-from petflame.segment.geometric.result import GeometricResult, TubeFinding
+from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube, trim
 from petflame.segment.geometric.work import STEP_MM, canonical_view
@@ -34,6 +34,7 @@ LEAST_CAVA_COVERAGE = 0.45
 CAVA_CALIBRE_PERCENTILE = 25.0
 CAVA_SPREAD_MM = 1.0
 MIRRORED = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
+CUT = "lower end"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
@@ -92,6 +93,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
         )
         for name, mask in parts.sections(aorta).items()
     }
+    vessels |= _cut_by_the_scan(vessels, parts.ends_mm, [end + float(origin[2]) for end in paths.ends_mm])
     labels = np.zeros(ct.data.shape, np.uint8, order="F")
     view = canonical_view(Volume(labels, ct.grid))
     root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
@@ -130,6 +132,19 @@ def _ends_in_view(ct: Volume, aorta: Tube, ends_mm: tuple[float, float], origin_
     """Return the height of both lower ends, LPS z, no nearer to the scan's lowest slice than sections can be read."""
     floors = [field_floor_mm(ct, aorta.centre_lps_mm[n]) for n in (0, -1)]
     return max(ends_mm[0] + origin_z_mm, floors[0]), max(ends_mm[1] + origin_z_mm, floors[1])
+
+
+def _cut_by_the_scan(
+    vessels: dict[str, TubeFinding], ends_mm: tuple[float, float], wanted_mm: list[float]
+) -> dict[str, TubeFinding]:
+    """Say of limbs that end where the scan does, and not at their own mark, that they do."""
+    said = {}
+    for name, end, wanted in zip(("aorta_ascending", "aorta_descending"), ends_mm, wanted_mm, strict=True):
+        if end > wanted and len(vessels[name].radius_mm):
+            words = f"{end - wanted:.1f} mm of it lie too near the scan's lowest slice: it is cut by the field of view"
+            check = LimitCheck(CUT, end - wanted, FIELD_MARGIN_MM, True, words)
+            said[name] = replace(vessels[name], checks=(*vessels[name].checks, check))
+    return said
 
 
 def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]:
