@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from petflame.anatomy import ARTERIES, NEIGHBOURS
+from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS
 from petflame.labelmap import LabelMap
 from petflame.segment.product import BodyShift
 from petflame.segment.tissues import (
@@ -28,7 +28,7 @@ from petflame.segment.tissues import (
     turned,
 )
 from petflame.space.blocks import block_grid, block_mean
-from petflame.space.boxes import voxels_between
+from petflame.space.boxes import box_between, voxels_between
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 # Spacing of the tissue maps, of the lattice that is searched first, and how far.
@@ -108,9 +108,8 @@ def _sigma(grid: Grid) -> Array:
 def _tissues(labels: LabelMap, ct: Volume) -> tuple[Tissues, float]:
     """Air outside, lung, fat, bone and labelled neighbours of the part of the CT that takes part; the lung's volume."""
     spacing = np.array(ct.grid.spacing_mm)
-    arteries = labels.any_of(ARTERIES).any(axis=(0, 1))
-    levels = np.flatnonzero(arteries)
-    first, last = (levels[0], levels[-1]) if len(levels) else (0, ct.data.shape[2] - 1)
+    held = [labels.boxes[n][2] for n in ARTERIES if labels.has(n)] or [slice(0, ct.data.shape[2])]
+    first, last = min(part.start for part in held), max(part.stop for part in held) - 1
     beyond = int(np.ceil(BEYOND_ARTERIES_MM / spacing[2]))
     low, high = max(first - beyond, 0), min(last + beyond + 1, ct.data.shape[2])
     block = np.minimum(np.maximum(1, np.round(FINE_MM / spacing)).astype(int), [*ct.data.shape[:2], high - low])
@@ -120,14 +119,27 @@ def _tissues(labels: LabelMap, ct: Volume) -> tuple[Tissues, float]:
     air = hu < LUNG_BELOW_HU
     outside = _outside(air)
     lung = air & ~outside
-    kinds = [n for n in NEIGHBOURS if n not in ("metal", "lung")]
-    shares = [block_mean(own.mask(name).data, block) for name in kinds if own.has(name)]
+    kinds = [n for n in NEIGHBOURS if n not in ("metal", "lung") and own.has(n)]
+    shares = [_share(own, n, block) for n in kinds]
     free = np.clip(1.0 - np.sum(shares, axis=0), 0.0, 1.0) if shares else np.ones(hu.shape)
     fat, bone = (hu < FAT_BELOW_HU) & ~air, hu > BONE_ABOVE_HU
     parts = [1.0 * outside, 1.0 * lung, *(free * mask for mask in (fat, bone)), *shares]
     sigma = FWHM_MM * 2**0.5 / 2.3548 / np.array(grid.spacing_mm)
     maps = [ndimage.gaussian_filter(np.asarray(p, np.float32), sigma, mode="nearest") for p in parts]
     return Tissues(maps, np.zeros(hu.shape, np.float32), grid), float(lung.sum() * grid.voxel_volume_mm3 / 1000.0)
+
+
+def _share(labels: LabelMap, name: str, block: Array) -> Array:
+    """Share of every whole block of voxels that a region fills; only the blocks of its box are looked at."""
+    whole = np.array(labels.data.shape) // block
+    box = labels.boxes[name]
+    low = np.array([part.start for part in box]) // block
+    high = np.minimum(-(-np.array([part.stop for part in box]) // block), whole)
+    result = np.zeros(whole, np.float32)
+    if (high > low).all():
+        held = labels.data[box_between(low * block, high * block)]
+        result[box_between(low, high)] = block_mean(held == BY_NAME[name].label, block)
+    return result
 
 
 def _outside(air: Array) -> Array:

@@ -68,7 +68,7 @@ def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segme
 def _core(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth_mm: float) -> float | None:
     """Mean uptake well inside some vessels; None where too little of them is that deep."""
     labels = segmentation.labels
-    values = [_deep_values(to_canonical(labels.mask(n)), pet, depth_mm) for n in names if labels.has(n)]
+    values = [_deep_values(to_canonical(labels.cut(n)), pet, depth_mm) for n in names if labels.has(n)]
     found = np.concatenate(values) if values else np.zeros(0)
     return float(found.mean()) if len(found) >= FEWEST_VOXELS else None
 

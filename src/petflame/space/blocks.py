@@ -32,11 +32,14 @@ def block_mean(data: Array, block: Array, limits: tuple[float, float] | None = N
     [[[0.5], [2.5]], [[4.5], [6.5]]]
     """
     shape = np.array(data.shape) // block
-    total = np.zeros(shape, np.float32)
+    # Summed along the order of memory: against it the walk takes several times as long.
+    order = np.argsort(-np.abs(data.strides), kind="stable")
+    total = np.zeros(shape[order], np.float32)
     for corner in np.ndindex(*block):
-        part = data[tuple(slice(c, n * b, b) for c, n, b in zip(corner, shape, block, strict=True))]
+        part = data[tuple(slice(c, n * b, b) for c, n, b in zip(corner, shape, block, strict=True))].transpose(order)
         total += part if limits is None else np.clip(part, *limits)
-    return np.asarray(total / np.prod(block))
+    total /= np.prod(block)
+    return np.ascontiguousarray(total.transpose(np.argsort(order)))
 
 
 def block_grid(grid: Grid, start: Array, block: Array, shape: tuple[int, ...]) -> Grid:

@@ -44,9 +44,10 @@ def test_the_limbs_of_the_aorta_lie_where_they_were_read(real_ct, real_result, r
         found = compare(Volume(real_result(case).labels, real_ct(case).grid), vessel, readings[case][vessel])
         assert len(found) >= 4, f"{case}: only {len(found)} readings lie inside the part found"
         rows += found
-    error = [row.centre_error_mm for row in rows]
-    assert np.median(error) <= 1.2
-    assert max(error) <= 4.0
+        doubt = {r["z"]: spread_mm(r) for r in readings[case][vessel]}
+        # Where the readings disagree by more, in the motion artefact, the truth is no better known than that.
+        assert all(row.centre_error_mm <= max(4.0, doubt[row.z_mm]) for row in found)
+    assert np.median([row.centre_error_mm for row in rows]) <= 1.2
     assert np.median([row.dice for row in rows]) >= 0.92
 
 
@@ -94,6 +95,39 @@ def test_agrees_with_labels_drawn_by_another_reader(real_ct, real_result, refere
     both = [k for k in range(truth.data.shape[2]) if ours[..., k].any() and theirs[..., k].any()]
     shared = (ours & theirs)[..., both].sum()
     assert 2 * shared / (ours[..., both].sum() + theirs[..., both].sum()) > 0.92
+
+
+@pytest.mark.reference
+def test_the_descending_aorta_goes_down_to_the_crus(real_ct, real_result):
+    result = real_result("lidc0314")
+    low = result.vessels["aorta_descending"].centreline_lps_mm[:, 2].min() - result.landmarks_lps_mm["carina"][2]
+    # Read by eye: the left lung leaves the aorta's side between 146 and 156 mm below the carina.
+    assert -156 <= low <= -144
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("lost_mm", [20.0, 60.0])
+def test_a_scan_that_ends_early_cuts_the_limbs_and_moves_no_other_end(real_ct, real_result, lost_mm):
+    ct, whole = real_ct("lidc0314"), real_result("lidc0314")
+    carina_z = whole.landmarks_lps_mm["carina"][2]
+    # So that the limbs end with the scan: 30 mm of it are left below the carina, and more.
+    spare = round(carina_z - 30.0 - lost_mm - ct.grid.to_ras([[0, 0, 0]])[0, 2])
+    cut = ct.cropped((slice(None), slice(None), slice(spare, None)))
+    floor = cut.grid.to_ras([[0, 0, -0.5]])[0, 2]
+    result = find_vessels(cut)
+    labels, checks = result.labels, result.vessels["aorta_descending"].checks
+    assert any("cut by the field of view" in check.message for check in checks)
+    assert not any("cut by" in check.message for check in whole.vessels["aorta_descending"].checks)
+    z = {n: _heights(Volume(labels, cut.grid), n) for n in (*LIMBS, "aorta_arch")}
+    before = {n: _heights(Volume(whole.labels, ct.grid), n) for n in z}
+    assert z["aorta_descending"][0] == pytest.approx(floor + 6.5, abs=1.01)
+    assert z["aorta_ascending"][0] == pytest.approx(max(floor + 6.5, before["aorta_ascending"][0]), abs=2.01)
+    assert z["aorta_arch"] == pytest.approx(before["aorta_arch"], abs=1.01)
+
+
+def _heights(labels, name):
+    k = np.flatnonzero((labels.data == BY_NAME[name].label).any(axis=(0, 1)))
+    return labels.grid.to_ras([[0, 0, k[0]], [0, 0, k[-1]]])[:, 2].tolist()
 
 
 @pytest.mark.reference

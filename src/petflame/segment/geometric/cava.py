@@ -18,6 +18,7 @@ from scipy import ndimage
 from petflame.segment.geometric.axial import Prior, track_axial
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
+from petflame.segment.geometric.ends import field_floor_mm
 from petflame.segment.geometric.surface import Tube, fit_tube, rasterise
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM, Work
@@ -106,7 +107,8 @@ def find_cava(
     line = _line(track, work)
     tube = fit_tube(image, line, track.radius_mm, blood.hu, rounds=2, spread_mm=CONTOUR_SPREAD_MM, calibre_mm=calibre)
     height = tube.centre_lps_mm[:, 2]
-    sought = (height <= level + ABOVE_CARINA_MM) & (height >= level - BELOW_CARINA_MM)
+    floor = max(level - BELOW_CARINA_MM, field_floor_mm(ct, tube.centre_lps_mm[-1]))
+    sought = (height <= level + ABOVE_CARINA_MM) & (height >= floor)
     keep = _own_outline(tube, sought)
     near = np.abs(line[None, :, 2] - height[:, None]).argmin(axis=1)
     kept = height[keep]

@@ -15,13 +15,14 @@ from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_ti
 from petflame.segment.geometric.body import Chest, find_chest
 from petflame.segment.geometric.cava import find_cava
 from petflame.segment.geometric.cava_checks import cava_checks
+from petflame.segment.geometric.ends import FIELD_MARGIN_MM, field_floor_mm
 from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
 from petflame.segment.geometric.quality import judge
-from petflame.segment.geometric.result import GeometricResult, TubeFinding
+from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube
 from petflame.segment.geometric.work import STEP_MM, canonical_view
@@ -31,6 +32,7 @@ VESSELS = (*AORTA, "svc")
 SMOOTH_VOXELS = 0.6
 UPRIGHT = 0.7
 MIRRORED = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
+CUT = "lower end"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
@@ -40,8 +42,9 @@ def find_vessels(ct: Volume) -> GeometricResult:
     The lungs, trachea and vertebral column give the places; circles are found by correlation and joined by dynamic
     programming; closed contours across the centreline give the surface (the design follows Xie and Reeves 2014,
     IJCARS 9:211, and Sedghi Gamechi 2019, Eur Radiol 29:4613, without atlas or training). The arch is what lies above
-    the level of its own lower margin. The ascending part starts 34 mm below the carina, above the root; the descending
-    part ends where it leaves the lung.
+    the highest axial level on which the limbs are two sections. The ascending part begins 38 mm below the carina, above
+    the root; the descending part ends at the diaphragm (`petflame.segment.geometric.ends`). Neither comes nearer than
+    6 mm to the end of the scan.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
     origin = chest.work.origin_lps_mm
     carina = chest.work.to_mm(airway.carina)
     aorta = fit_tube(canonical, paths.aorta_mm + origin, paths.aorta_radius_mm, blood.hu)
-    parts = divide(aorta, (paths.ends_mm[0] + float(origin[2]), paths.ends_mm[1] + float(origin[2])))
+    parts = divide(aorta, _ends_in_view(canonical, aorta, paths.ends_mm, float(origin[2])))
     near = cKDTree(paths.aorta_mm + origin).query(aorta.centre_lps_mm)[1]
     evidence = np.asarray(paths.aorta_score[near])
     vessels = {
@@ -88,7 +91,8 @@ def find_vessels(ct: Volume) -> GeometricResult:
         )
         for name, mask in parts.sections(aorta).items()
     }
-    labels = np.zeros(ct.data.shape, np.uint8)
+    vessels |= _cut_by_the_scan(vessels, parts.ends_mm, [end + float(origin[2]) for end in paths.ends_mm])
+    labels = np.zeros(ct.data.shape, np.uint8, order="F")
     view = canonical_view(Volume(labels, ct.grid))
     root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
     neighbours = label_neighbours(chest, smooth, spine, airway, blood, paths.descending, root)
@@ -110,6 +114,25 @@ def find_vessels(ct: Volume) -> GeometricResult:
     return GeometricResult(labels, withhold_mirrored(vessels), landmarks, (), proposals)
 
 
+def _ends_in_view(ct: Volume, aorta: Tube, ends_mm: tuple[float, float], origin_z_mm: float) -> tuple[float, float]:
+    """Return the height of both lower ends, LPS z, no nearer to the scan's lowest slice than sections can be read."""
+    floors = [field_floor_mm(ct, aorta.centre_lps_mm[n]) for n in (0, -1)]
+    return max(ends_mm[0] + origin_z_mm, floors[0]), max(ends_mm[1] + origin_z_mm, floors[1])
+
+
+def _cut_by_the_scan(
+    vessels: dict[str, TubeFinding], ends_mm: tuple[float, float], wanted_mm: list[float]
+) -> dict[str, TubeFinding]:
+    """Say of limbs that end where the scan does, and not at their own mark, that they do."""
+    said = {}
+    for name, end, wanted in zip(("aorta_ascending", "aorta_descending"), ends_mm, wanted_mm, strict=True):
+        if end > wanted and len(vessels[name].radius_mm):
+            words = f"{end - wanted:.1f} mm of it lie too near the scan's lowest slice: it is cut by the field of view"
+            check = LimitCheck(CUT, end - wanted, FIELD_MARGIN_MM, True, words)
+            said[name] = replace(vessels[name], checks=(*vessels[name].checks, check))
+    return said
+
+
 def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]:
     """Withhold every vessel where the arch passes on the right: left and right may be exchanged in the image."""
     wrong = [c for c in vessels["aorta_arch"].checks if c.name == "side of the trachea" and c.value < -c.limit]
@@ -124,7 +147,7 @@ def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]
 def _nothing(ct: Volume, faults: list[Fault]) -> GeometricResult:
     reason = "; ".join(fault.what for fault in faults)
     vessels = {name: TubeFinding.missing(reason) for name in VESSELS}
-    return GeometricResult(np.zeros(ct.data.shape, np.uint8), vessels, {}, tuple(faults))
+    return GeometricResult(np.zeros(ct.data.shape, np.uint8, order="F"), vessels, {}, tuple(faults))
 
 
 def _enhanced() -> Fault:

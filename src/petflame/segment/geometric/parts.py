@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
-from petflame.segment.geometric.surface import Tube
+from petflame.segment.geometric.surface import RAYS, Tube
 from petflame.space.grid import Array
+
+STEADY_SECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Parts:
     top : int
         Its highest section.
     margin_mm : float
-        Height (LPS z) of the arch's lower margin under its highest section: what lies above is arch.
+        Height (LPS z) of the highest level on which the limbs are two sections: what lies above is arch.
     ends_mm : (float, float)
         Height of the lower ends of the ascending and the descending part.
     """
@@ -45,7 +48,10 @@ class Parts:
 
 
 def divide(aorta: Tube, ends_mm: tuple[float, float]) -> Parts:
-    """Divide an aorta at the level of the arch's lower margin.
+    """Divide an aorta at the highest level on which its two limbs are separate sections.
+
+    An axial plane cuts the aorta twice where some section between the limbs lies wholly above it, so that level is the
+    highest of all sections' lowest points: the top of the arch's hollow.
 
     Parameters
     ----------
@@ -55,6 +61,9 @@ def divide(aorta: Tube, ends_mm: tuple[float, float]) -> Parts:
         Height (LPS z) of the lower ends of the ascending and the descending part.
     """
     z = aorta.centre_lps_mm[:, 2]
-    top = int(z.argmax())
-    upright = np.hypot(aorta.frame[top, 0, 2], aorta.frame[top, 1, 2])
-    return Parts(top, float(z[top] - aorta.mean_radius_mm[top] * upright), ends_mm)
+    turn = np.arange(RAYS) * 2 * np.pi / RAYS
+    rise = np.cos(turn) * aorta.frame[:, None, 0, 2] + np.sin(turn) * aorta.frame[:, None, 1, 2]
+    lowest = z + (aorta.radius_mm * rise).min(axis=1)
+    # One section whose outline slipped must not move the level.
+    steady = ndimage.median_filter(lowest, STEADY_SECTIONS, mode="nearest")
+    return Parts(int(z.argmax()), float(steady.max()), ends_mm)

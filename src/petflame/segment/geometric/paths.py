@@ -13,6 +13,7 @@ from petflame.segment.geometric.axial import Prior, track_axial
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
+from petflame.segment.geometric.ends import ascending_end, descending_end
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
 from petflame.space.grid import Array
@@ -20,11 +21,7 @@ from petflame.space.grid import Array
 # Offsets are leftwards and backwards, mm: general chest anatomy, wide enough for any adult.
 DESCENDING = Prior((18.0, -20.0), (15.0, 14.0), 36.0, (8.0, 20.0), (12.0, 3.0))
 ASCENDING = Prior((6.0, -35.0), (14.0, 12.0), 32.0, (11.0, 25.0), (16.0, 3.5))
-ROOT_BELOW_CARINA_MM = 34.0
-ASCENDING_TRACK_MM = 46.0
-LUNG_REACH_MM = 14.0
-DOME_AREA_SHARE = 0.6
-LONGEST_GAP_MM = 20.0
+ASCENDING_TRACK_MM = 50.0
 END_EXTRA_MM = 10.0
 LIKENESS_HU = 25.0
 LEAST_SCORE = 0.3
@@ -89,8 +86,7 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     (a, radius_a), (d, radius_d) = ascending.at(join), descending.at(join)
     height = join * STEP_MM
     arch = follow_arch(clipped, likeness, np.array([*a, height]), np.array([*d, height]), (radius_a, radius_d))
-    root = max(level - int(ROOT_BELOW_CARINA_MM / STEP_MM), int(ascending.plane.min()))
-    ends = (root, _descending_end(chest, descending, bottom))
+    ends = (ascending_end(float(carina[2]), ascending), descending_end(chest, descending, bottom))
     aorta, radius, score = _joined(ascending, descending, arch, join, ends)
 
     ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
@@ -105,31 +101,6 @@ def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
         score = ndimage.uniform_filter1d(track.score, 3, mode="nearest")
         total += np.interp(options, track.plane[::-1], score[::-1])
     return int(options[total.argmax()])
-
-
-def _descending_end(chest: Chest, descending: Track, bottom: int) -> int:
-    """Return the lowest slice of the descending aorta.
-
-    It ends where the lungs' section has shrunk to 60 % of its largest (below the diaphragm's dome breathing moves PET
-    against CT), where it leaves the lung, or where no round vessel is seen any more.
-    """
-    area = chest.lungs.sum(axis=(0, 1))
-    widest = int(area.argmax())
-    shrunk = np.flatnonzero(area[:widest] < DOME_AREA_SHARE * area[widest])
-    lowest = max(int(shrunk[-1]) + 1 if len(shrunk) else 0, bottom)
-    score = ndimage.uniform_filter1d(descending.score, 5, mode="nearest")
-    end = int(descending.plane[0])
-    reach = int(LUNG_REACH_MM / STEP_MM)
-    gap = int(LONGEST_GAP_MM / STEP_MM)
-    for n, k in enumerate(descending.plane.tolist()):
-        i, j = np.round(descending.centre_mm[n] / STEP_MM).astype(int)
-        wide = reach + int(descending.radius_mm[n] / STEP_MM)
-        around = chest.lungs[max(i, 0) : i + wide + 1, max(j - wide, 0) : j + wide + 1, k]
-        if around.any() and score[n] >= LEAST_SCORE:
-            end = k
-        if k <= lowest or end - k > gap:
-            break
-    return end
 
 
 def _joined(

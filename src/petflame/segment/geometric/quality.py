@@ -24,7 +24,7 @@ LEAST_SPAN_MM = 30.0
 ARCH_ABOVE_CARINA_MM = (-8.0, 60.0)
 
 
-LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descending": 40.0, "svc": 15.0}
+LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descending": 20.0, "svc": 15.0}
 
 
 def judge(
