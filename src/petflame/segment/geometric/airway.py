@@ -18,6 +18,8 @@ LEAST_LENGTH_MM = 24.0
 LEAST_BELOW_APEX_MM = 25.0
 SIDE_BRANCH_MM2 = 60.0
 WIDENING_MM = 24.0
+# Main bronchi are 12 mm wide and part at the carina: each one's middle lies about that half from the trachea's axis.
+BESIDE_AXIS_MM = 6.0
 LATE_START = 0.15
 
 
@@ -164,10 +166,16 @@ def _division(last: Lumen, k: int, lumina: dict[int, list[Lumen]]) -> Array:
     current = last
     for below in range(k, k - int(WIDENING_MM / STEP_MM), -1):
         parts = _near(current, lumina.get(below, []))
-        if len(parts) != 1:
+        if len(parts) != 1 or _is_bronchus(parts[0], last):
             return np.array([*current.centre, below + 1.0])
         current = parts[0]
     return np.array([*last.centre, float(k)])
+
+
+def _is_bronchus(lumen: Lumen, trachea: Lumen) -> bool:
+    """Whether a lumen lies beside the trachea and is no wider: the other bronchus is not told from lung here."""
+    beside = abs(float(lumen.centre[0] - trachea.centre[0])) * STEP_MM
+    return beside > BESIDE_AXIS_MM and lumen.width_mm <= trachea.width_mm
 
 
 def _parts_below(shadow: Lumen, below: list[Lumen]) -> int:

@@ -31,7 +31,7 @@ from petflame.space.grid import Array, Volume
 VESSELS = (*AORTA, "svc")
 SMOOTH_VOXELS = 0.6
 UPRIGHT = 0.7
-MIRRORED = "the arch passes to the right of the trachea: a right-sided arch, or left and right are exchanged"
+MIRRORED = "the aorta lies on the right: a right-sided arch, or left and right are exchanged"
 CUT = "lower end"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
@@ -111,7 +111,7 @@ def find_vessels(ct: Volume) -> GeometricResult:
     paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
     proposals = {} if neck is None else propose_vessels(neck, blood)
-    return GeometricResult(labels, withhold_mirrored(vessels), landmarks, (), proposals)
+    return GeometricResult(labels, withhold_mirrored(vessels, paths.on_the_right), landmarks, (), proposals)
 
 
 def _ends_in_view(ct: Volume, aorta: Tube, ends_mm: tuple[float, float], origin_z_mm: float) -> tuple[float, float]:
@@ -133,10 +133,10 @@ def _cut_by_the_scan(
     return said
 
 
-def withhold_mirrored(vessels: dict[str, TubeFinding]) -> dict[str, TubeFinding]:
-    """Withhold every vessel where the arch passes on the right: left and right may be exchanged in the image."""
+def withhold_mirrored(vessels: dict[str, TubeFinding], on_the_right: bool = False) -> dict[str, TubeFinding]:
+    """Withhold every vessel where the arch or the descending aorta lies on the right: sides may be exchanged."""
     wrong = [c for c in vessels["aorta_arch"].checks if c.name == "side of the trachea" and c.value < -c.limit]
-    if not wrong:
+    if not wrong and not on_the_right:
         return vessels
     return {
         name: replace(finding, withheld=True, reason="; ".join(filter(None, [MIRRORED, finding.reason])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +22,8 @@ from petflame.space.grid import Array
 DESCENDING = Prior((18.0, -20.0), (15.0, 14.0), 36.0, (8.0, 20.0), (12.0, 3.0))
 ASCENDING = Prior((6.0, -35.0), (14.0, 12.0), 32.0, (11.0, 25.0), (16.0, 3.5))
 ASCENDING_TRACK_MM = 50.0
+# Stretch below the carina on which both sides of the spine are compared: the aorta lies beside it there.
+COMPARED_MM = 50.0
 END_EXTRA_MM = 10.0
 LIKENESS_HU = 25.0
 LEAST_SCORE = 0.3
@@ -41,6 +43,8 @@ class Paths:
         Height of the lower ends of the ascending and the descending aorta; the line goes on a little beyond them.
     ascending, descending : Track
         Axial tracks, whole.
+    on_the_right : bool
+        Whether a round vessel is seen better to the right of the vertebrae than where the descending aorta belongs.
     """
 
     aorta_mm: Array
@@ -49,6 +53,7 @@ class Paths:
     ends_mm: tuple[float, float]
     ascending: Track
     descending: Track
+    on_the_right: bool
 
 
 def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina: Array, blood: Blood) -> Paths:
@@ -78,6 +83,9 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
 
     down = np.arange(min(level + 2, top), bottom - 1, -1)
     descending = track_axial(clipped, likeness, down, spine[down], DESCENDING)
+    beside = down[down >= level - int(COMPARED_MM / STEP_MM)]
+    mirrored = replace(DESCENDING, offset_mm=(-DESCENDING.offset_mm[0], DESCENDING.offset_mm[1]))
+    other = track_axial(clipped, likeness, beside, spine[beside], mirrored)
     limb = down[down >= level - int(ASCENDING_TRACK_MM / STEP_MM)]
     trachea = np.array([airway.at(max(float(k), float(airway.centre[-1, 2]) + 1.0)) for k in limb.tolist()])
     ascending = track_axial(clipped, likeness, limb, trachea, ASCENDING)
@@ -90,7 +98,8 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     aorta, radius, score = _joined(ascending, descending, arch, join, ends)
 
     ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
-    return Paths(aorta, radius, score, ends_mm, ascending, descending)
+    on_the_right = float(np.median(other.score)) > float(np.median(descending.score[: len(beside)]))
+    return Paths(aorta, radius, score, ends_mm, ascending, descending, on_the_right)
 
 
 def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
