@@ -20,6 +20,8 @@ from petflame.space.grid import Array
 
 # Reconstructions in use reach 5 to 7 mm: the standard deviation of a resolution that was not measured.
 ASSUMED_FWHM_SD_MM = 2 / np.sqrt(12)
+# An edge of the lung that breathes by 1 mm (standard deviation) looks so much wider at 6 mm: sqrt(6^2 + 8 ln 2) - 6.
+EDGE_FWHM_SD_MM = 0.45
 # Clinical PET resolves 3 to 10 mm.
 BELIEVABLE_FWHM_MM = (3.0, 10.0)
 # A lung of so many PET voxels beside the vein has an edge that tells the resolution.
@@ -46,16 +48,21 @@ class Resolution:
     Attributes
     ----------
     fwhm_mm, sd_mm : float
+        As it is used, with its standard deviation.
     source : str
-        'estimated' from the scan, or 'protocol'.
+        'estimated' from the scan, with the protocol's as what was known before, or 'protocol' alone.
     why : str
         Why it is not estimated; empty where it is.
+    scan_fwhm_mm, scan_sd_mm : float
+        What the scan alone tells; NaN where it tells nothing.
     """
 
     fwhm_mm: float
     sd_mm: float
     source: str
     why: str = ""
+    scan_fwhm_mm: float = float("nan")
+    scan_sd_mm: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -217,14 +224,15 @@ def estimate_resolution(scene: VeinScene | str, assumed_fwhm_mm: float) -> Resol
     """Find the width of the point spread with which a vein's regions explain the PET best, at the edge of a lung.
 
     Gauss-Newton steps on the width beside the uptakes (variable projection, Golub and Pereyra 1973). Elsewhere than
-    at a lung edges are faint, and what nobody labelled decides instead.
+    at a lung edges are faint, and what nobody labelled decides instead. The protocol's width, with its own doubt
+    `ASSUMED_FWHM_SD_MM`, counts as one more observation, so that a scan that tells little changes little.
 
     Parameters
     ----------
     scene : VeinScene or str
         Or why there is none.
     assumed_fwhm_mm : float
-        The protocol's, which is taken, with `ASSUMED_FWHM_SD_MM`, where the scan does not tell better.
+        The protocol's.
     """
 
     def assumed(why: str) -> Resolution:
@@ -249,9 +257,12 @@ def estimate_resolution(scene: VeinScene | str, assumed_fwhm_mm: float) -> Resol
             break
     if not low + 1e-6 < fwhm_mm < high - 1e-6:
         return assumed(f"the scan asks for {fwhm_mm:g} mm or beyond, which no clinical PET has")
-    if not sd_mm < ASSUMED_FWHM_SD_MM:
-        return assumed(f"the scan tells {fwhm_mm:.1f} ± {sd_mm:.1f} mm, no better than what is assumed")
-    return Resolution(fwhm_mm, sd_mm, "estimated")
+    sd_mm = float(np.hypot(sd_mm, EDGE_FWHM_SD_MM))
+    if not np.isfinite(sd_mm):
+        return assumed(f"{scene.vein} has too few voxels to tell it")
+    known, seen = ASSUMED_FWHM_SD_MM**-2, sd_mm**-2
+    both = (known * assumed_fwhm_mm + seen * fwhm_mm) / (known + seen)
+    return Resolution(both, float((known + seen) ** -0.5), "estimated", "", fwhm_mm, sd_mm)
 
 
 def _widening(scene: VeinScene, regions: dict[str, float], fwhm_mm: float) -> Array:

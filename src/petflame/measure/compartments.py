@@ -71,10 +71,14 @@ def values_nearest(volume: Volume, ras_mm: Array, beyond: float | None = None) -
 
     Outside of the image it is `beyond` or, where that is None, the value of the image's nearest voxel.
     """
-    place = np.floor(volume.grid.to_ijk(ras_mm) + (0.5 + 1e-6)).astype(np.int32)
-    held = np.clip(place, 0, np.array(volume.grid.shape, np.int32) - 1)
-    found = volume.data[tuple(np.moveaxis(held, -1, 0))]
-    return found if beyond is None else np.where((held == place).all(axis=-1), found, beyond)
+    index, inside = [], np.ones(np.shape(ras_mm)[:-1], bool)
+    for along, count in zip(np.moveaxis(volume.grid.to_ijk(ras_mm), -1, 0), volume.grid.shape, strict=True):
+        place = np.floor(along + (0.5 + 1e-6)).astype(np.int32)
+        if beyond is not None:
+            inside &= (place >= 0) & (place < count)
+        index.append(np.minimum(np.maximum(place, 0), count - 1))
+    found = volume.data[tuple(index)]
+    return found if beyond is None else np.where(inside, found, beyond)
 
 
 def inside_share(distance_mm: Array, step_mm: float) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
 from petflame.measure.alignment import VeinShift
@@ -198,32 +199,39 @@ def _compartments(
     """Regions of a crop of the PET, and the fine voxels in one of its voxels along each axis."""
     spacing = np.array(crop.spacing_mm)
     step = 2 * np.ceil((spacing / FINE_MM - 1) / 2 - 1e-9).astype(int).clip(0) + 1
-    samples = np.ceil(spacing / step / SAMPLE_MM - 1e-9).astype(int)
+    samples = np.round(spacing / step / SAMPLE_MM).astype(int).clip(1)
     count = step * samples
-    dense = _divided(crop, count)
+    dense = _divided(crop, count).moved(-moved)
     sample_mm = float(np.cbrt(np.prod(spacing / count)))
-    points = dense.to_ras(dense.voxels()) - moved
+    points = dense.to_ras(dense.voxels())
     found = values_nearest(images.labels, points, beyond=0).astype(np.uint8)
     held = np.flatnonzero(np.bincount(found.ravel(), minlength=256))
     own = BY_NAME[vein].label
     others = (found > 0) & (found != own)
     # Just inside, because a slice at the end reaches half a slice on and no farther.
-    points[..., 2] = np.clip(points[..., 2], ends[0] + 1e-3, ends[1] - 1e-3)
-    inside = np.where(others, 0.0, inside_share(distance_at(edge, points), sample_mm))
-    points = dense.to_ras(dense.voxels()) - moved
+    along = points.copy()
+    along[..., 2] = np.clip(along[..., 2], ends[0] + 1e-3, ends[1] - 1e-3)
+    beyond = (along[..., 2] != points[..., 2]).any(axis=(0, 1))
+    vessel = found == own
+    vessel[..., beyond] = values_nearest(images.labels, along[..., beyond, :], beyond=0) == own
+    # The boundary cuts only samples beside those that the label holds, or a label's voxel away where it is coarse.
+    rim = [2 * int(np.ceil(1 + s / d)) + 1 for s, d in zip(images.labels.grid.spacing_mm, spacing / count, strict=True)]
+    near = ndimage.maximum_filter(vessel, size=(*rim[:2], 1)) & ~others
+    inside = np.zeros(found.shape, np.float32)
+    inside[near] = inside_share(distance_at(edge, along[near]), sample_mm)
     shares: dict[str, Array] = {vein: inside}
     for name in (n for n in ARTERIES if BY_NAME[n].label in held):
-        lumen, wall = (shares.setdefault(part, np.zeros(found.shape)) for part in (LUMEN, WALL))
+        lumen, wall = (shares.setdefault(part, np.zeros(found.shape, np.float32)) for part in (LUMEN, WALL))
         where = found == BY_NAME[name].label
         lumen[where] = inside_share(distance_at(images.contours(name), points[where]) + wall_mm[name], sample_mm)
         wall[where] = 1.0 - lumen[where]
     beside = [BY_NAME[n].label for n in VEINS if n != vein and BY_NAME[n].label in held]
     if beside:
-        shares[VEINS_BESIDE] = np.isin(found, beside).astype(float)
+        shares[VEINS_BESIDE] = np.isin(found, beside)
     for name in (n for n in NEIGHBOURS if BY_NAME[n].label in held):
-        shares[name] = (found == BY_NAME[name].label).astype(float)
+        shares[name] = found == BY_NAME[name].label
     assert images.ct is not None
-    free = np.where(others, 0.0, 1.0 - inside)
+    free = np.where(others, np.float32(0.0), 1 - inside)
     shares |= {name: free * mask for name, mask in tissue_masks(values_nearest(images.ct, points)).items()}
     blocks = np.stack([block_mean(share, samples) for share in shares.values()])
     return Compartments(tuple(shares), blocks, _divided(crop, step)), step

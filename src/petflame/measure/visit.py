@@ -210,6 +210,8 @@ def _model_facts(model: BloodModel | str | None, is_suv: bool) -> dict[str, Any]
             "psf_fwhm_sd_mm": model.resolution.sd_mm,
             "psf_fwhm_source": model.resolution.source,
             "psf_fwhm_not_estimated": model.resolution.why or None,
+            "psf_fwhm_of_scan_mm": None if model.resolution.why else model.resolution.scan_fwhm_mm,
+            "psf_fwhm_of_scan_sd_mm": None if model.resolution.why else model.resolution.scan_sd_mm,
             "percent_per_mm_of_fwhm": 100 * model.per_mm / model.uptake if model.uptake > 0 else None,
             "pet_ct_shift_lps_mm": model.shift.lps_mm,
             "pet_ct_shift_source": model.shift.source,
