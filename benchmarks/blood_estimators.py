@@ -306,8 +306,8 @@ at the published residual SD (0.257), 80 % power, two-sided 5 %. What a reading 
 off the published one. Intervals resample participants.
 
 {patients}
-With the blood of all veins modelled {saved:.1f} % fewer patients are needed ({low:.1f} to {high:.1f} %); the last row is
-the floor that no reading of the blood can pass. A modelled pool is freed of spill, so the level of TBR shifts: the
+With the blood of all veins modelled {saved:.1f} % fewer patients are needed ({low:.1f} to {high:.1f} %); the last row
+is the floor that no reading of the blood can pass. A modelled pool is freed of spill, so the level of TBR shifts: the
 threshold of 2.0 and published levels belong to `core_mean` and do not carry over.
 
 {END}

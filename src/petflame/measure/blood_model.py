@@ -33,12 +33,14 @@ LARGEST_INFLATION = 10.0
 FEWEST_VOXELS_PER_REGION = 10
 # Huber's weights begin at so many robust standard deviations; from so many on a voxel is not explained at all.
 HUBER_SD, UNEXPLAINED_SD = 2.0, 4.0
+# No clinical PET voxel is less noisy; in a better image small faults of the regions would count as unexplained.
+LEAST_NOISE = 0.05
 # Noise of voxels colder than this share of the median does not fall any further.
 _LEAST_LEVEL = 0.25
 _ROUNDS, _LEAVING_OUT, _SINGULAR = 8, (2, 4, 6), 1e-6
 # As far as a Taylor series of second order follows a usual point spread.
 FARTHEST_ASIDE_MM = 3.0
-_FWHM_ROUNDS, _FWHM_STEP_MM, _FWHM_SETTLED_MM = 5, 0.25, 0.02
+_FWHM_ROUNDS, _FWHM_STEP_MM, _FWHM_SETTLED_MM = 6, 0.25, 0.02
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,14 @@ class _Fit:
     ----------
     uptake : (p,) array
     aside_mm : (float, float)
-        Where the PET lies beside where the scene has it.
+        Where in the scene the PET's voxels lie, beside where they lie in the PET.
     weight, left, used : (n,) arrays
         Root of each voxel's weight, its residual, and whether it takes part.
     design : (n, p) array
     slope : (n, 2) array
         Change of the model with `aside_mm`.
     prior : float
-        Root of the weight of what is known of `aside_mm` beforehand.
+        Root of the weight of what is known of `aside_mm` beforehand; infinite where it is known for certain.
     """
 
     uptake: Array
@@ -146,11 +148,13 @@ class _Fit:
 
     def solved(self, *more: Array) -> _Solved:
         """Linearise at the fit: uptakes, place and `more` parameters, whose columns are given, shape (n,)."""
-        columns = np.column_stack([self.design, self.slope, *more])
+        free = [self.slope] if np.isfinite(self.prior) else []
+        columns = np.column_stack([self.design, *free, *more])
         weighted = (columns * self.weight[:, None])[self.used]
-        count, first = weighted.shape[1], self.design.shape[1]
-        known = np.zeros((2, count))
-        known[[0, 1], [first, first + 1]] = self.prior
+        known = np.zeros((2, weighted.shape[1]))
+        if free:
+            first = self.design.shape[1]
+            known[[0, 1], [first, first + 1]] = self.prior
         return _Solved(weighted, np.linalg.pinv(np.concatenate([weighted, known]), rcond=_SINGULAR))
 
 
@@ -194,7 +198,8 @@ def model_blood(scene: VeinScene, resolution: Resolution) -> BloodModel:
         resolution,
         regions,
         scene.shift,
-        found.aside_mm,
+        # A PET that lies farther along reads the scene farther back.
+        (-found.aside_mm[0], -found.aside_mm[1]),
         int(found.used.sum()),
         int((mostly & found.used).sum()),
         int((~found.used).sum()),
@@ -248,7 +253,8 @@ def estimate_resolution(scene: VeinScene | str, assumed_fwhm_mm: float) -> Resol
     low, high = BELIEVABLE_FWHM_MM
     fwhm_mm, sd_mm, step = assumed_fwhm_mm, np.inf, np.inf
     for _ in range(_FWHM_ROUNDS):
-        found = _fit(scene, fwhm_mm)
+        # What a wrong width leaves at an edge is what tells the right one.
+        found = _fit(scene, fwhm_mm, leaving_out=False)
         solved = found.solved(_widening(scene, dict(zip(scene.parts.names, found.uptake, strict=True)), fwhm_mm))
         step = float(solved.inverse[-1, :-2] @ (found.left * found.weight)[found.used])
         sd_mm = float(np.sqrt(_variance(scene, found, solved, -1, fwhm_mm)))
@@ -271,13 +277,13 @@ def _widening(scene: VeinScene, regions: dict[str, float], fwhm_mm: float) -> Ar
     return (scene.seen(painted, fwhm_mm + half) - scene.seen(painted, fwhm_mm - half)) / (2 * half)
 
 
-def _fit(scene: VeinScene, fwhm_mm: float) -> _Fit:
+def _fit(scene: VeinScene, fwhm_mm: float, leaving_out: bool = True) -> _Fit:
     """Fit uptakes and place, weighing again by what the fit gives (Carroll and Ruppert 1988), with Huber's weights."""
     values, everywhere = scene.values, scene.design(fwhm_mm)
     places = scene.rows * np.array(scene.pet.spacing_mm)
     floor = max(_LEAST_LEVEL * float(np.median(values)), 1e-12)
     weight, used = np.ones(len(values)), np.ones(len(values), bool)
-    aside, design, prior = np.zeros(2), everywhere.here, 0.0
+    aside, design, prior = np.zeros(2), everywhere.here, np.inf
     slope = np.zeros((len(values), 2))
     for number in range(_ROUNDS):
         uptake = np.linalg.lstsq(design[used] * weight[used, None], values[used] * weight[used], rcond=_SINGULAR)[0]
@@ -287,10 +293,10 @@ def _fit(scene: VeinScene, fwhm_mm: float) -> _Fit:
             design = everywhere.moved(*aside)
         level = np.maximum(design @ uptake, floor)
         relative = (values - design @ uptake) / level
-        spread = max(1.4826 * float(np.median(np.abs(relative[used]))), 1e-9)
+        spread = max(1.4826 * float(np.median(np.abs(relative[used]))), LEAST_NOISE)
         weight = np.sqrt(np.minimum(1.0, HUBER_SD * spread / np.maximum(np.abs(relative), 1e-12))) / level
-        prior = spread * np.sqrt(_sharing(scene, fwhm_mm)) / scene.shift.sd_mm if scene.shift.sd_mm > 0 else 1e6
-        if number in _LEAVING_OUT:
+        prior = spread * np.sqrt(_sharing(scene, fwhm_mm)) / scene.shift.sd_mm if scene.shift.sd_mm > 0 else np.inf
+        if leaving_out and number in _LEAVING_OUT:
             used = _explained(places, np.abs(relative) > UNEXPLAINED_SD * spread, 0.5 * fwhm_mm)
         if used.sum() <= design.shape[1]:
             break
@@ -339,8 +345,10 @@ def _variance(scene: VeinScene, found: _Fit, solved: _Solved, number: int, fwhm_
     taken, total = float((basis * shared[:, :-1]).sum()), float(sd @ sd)
     if not total > taken:
         return float("inf")
-    known = (solved.inverse[number, -2:] * found.prior * scene.shift.sd_mm) ** 2
-    return float(pull @ shared[:, -1]) * total / (total - taken) + float(known.sum())
+    variance = float(pull @ shared[:, -1]) * total / (total - taken)
+    if not np.isfinite(found.prior):
+        return variance
+    return variance + float(((solved.inverse[number, -2:] * found.prior * scene.shift.sd_mm) ** 2).sum())
 
 
 def _correlated(scene: VeinScene, used: Array, columns: Array, fwhm_mm: float) -> Array:

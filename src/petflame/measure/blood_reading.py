@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from petflame.anatomy import ARTERIES, CAROTIDS, VEINS
 from petflame.errors import FaultList
@@ -15,7 +15,7 @@ from petflame.measure.background import BloodPool, blood_pool, choose_pool, core
 from petflame.measure.blood_model import BloodModel, Resolution, estimate_resolution, model_blood
 from petflame.measure.images import VisitImages
 from petflame.measure.vein_scene import VeinScene, vein_scene
-from petflame.protocol import PartialVolumeRules, Protocol
+from petflame.protocol import BackgroundRules, PartialVolumeRules, Protocol
 from petflame.space.grid import Array
 
 # Standard errors allowed to a modelled reading before it is called impossible, as for veins that disagree.
@@ -65,8 +65,24 @@ def asks_for_models(protocol: Protocol) -> bool:
 
 def read_blood(images: VisitImages, protocol: Protocol, arteries: tuple[str, ...]) -> Blood:
     """Read every vein and choose a pool for every artery."""
-    pet, faults, rules = images.pet, FaultList(), protocol.background
+    faults, rules = FaultList(), protocol.background
     fwhm_mm = protocol.partial_volume.psf_fwhm_mm
+    cores, veins, ranges = images.once(
+        ("cores", rules.core, rules.core_depth_mm, rules.thin_core_radius_mm, fwhm_mm),
+        lambda: _read_cores(images, rules, fwhm_mm),
+    )
+    models = read_models(images, protocol, ranges) if asks_for_models(protocol) else {}
+    wanted = [vessel for vessel in arteries if vessel in rules.regions and images.has(vessel)]
+    pools = {vessel: _pool_of(vessel, cores, models, images, protocol, faults) for vessel in wanted}
+    said = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults})
+    return Blood(cores, veins, ranges, pools, said, models)
+
+
+def _read_cores(
+    images: VisitImages, rules: BackgroundRules, fwhm_mm: float
+) -> tuple[dict[str, Array], dict[str, BloodPool], dict[str, tuple[float, float, float]]]:
+    """Core, own pool and true range of every vein."""
+    pet = images.pet
     cores = {
         name: core_voxels(images.sections(name), images.centreline(name), pet, rules)
         for name in VEINS
@@ -75,12 +91,7 @@ def read_blood(images: VisitImages, protocol: Protocol, arteries: tuple[str, ...
     veins = {
         n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
     }
-    ranges = {n: true_range(p, images.sections(n), rules, fwhm_mm) for n, p in veins.items()}
-    models = read_models(images, protocol, ranges) if asks_for_models(protocol) else {}
-    wanted = [vessel for vessel in arteries if vessel in rules.regions and images.has(vessel)]
-    pools = {vessel: _pool_of(vessel, cores, models, images, protocol, faults) for vessel in wanted}
-    said = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults})
-    return Blood(cores, veins, ranges, pools, said, models)
+    return cores, veins, {n: true_range(p, images.sections(n), rules, fwhm_mm) for n, p in veins.items()}
 
 
 def _pool_of(
@@ -187,7 +198,7 @@ def disagreement(models: list[BloodModel]) -> float:
     """Chance of readings of the same blood that lie as far apart (Cochran's Q with their covariance); 1 for one."""
     if len(models) < 2:
         return 1.0
-    return float(stats.chi2.sf(_q(models), len(models) - 1))
+    return float(special.chdtrc(len(models) - 1, max(_q(models), 0.0)))
 
 
 def _q(models: list[BloodModel]) -> float:

@@ -81,7 +81,8 @@ def slice_table(measured: dict[str, MeasuredVessel], is_suv: bool) -> pd.DataFra
                     "spill_in_voxels": int(verdict.spill_in.voxels.sum()),
                 }
             )
-    table = pd.DataFrame(rows, columns=list(SLICE_COLUMNS))
+    # By column: a frame made of rows goes through every cell's type.
+    table = pd.DataFrame({column: [row[column] for row in rows] for column in SLICE_COLUMNS})
     numbers = ["z_mm", "arc_mm", "area_mm2", "suv_max", "suv_mean", "suv_peak", "background", "tbr_max", "tbr_mean"]
     return table.astype(dict.fromkeys(numbers, float))
 
