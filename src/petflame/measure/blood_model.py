@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from petflame.measure.alignment import VeinShift
+from petflame.measure.vein_fit import SINGULAR, fit, variance_of
 from petflame.measure.vein_scene import LUNG, VeinScene
-from petflame.recovery import FWHM_PER_SIGMA
 from petflame.space.grid import Array
 
 # Reconstructions in use reach 5 to 7 mm: the standard deviation of a resolution that was not measured.
@@ -31,15 +29,6 @@ LARGEST_RELATIVE_SE = 0.10
 # Variance inflation from which a coefficient counts as not estimable beside the others (Marquardt 1970).
 LARGEST_INFLATION = 10.0
 FEWEST_VOXELS_PER_REGION = 10
-# Huber's weights begin at so many robust standard deviations; from so many on a voxel is not explained at all.
-HUBER_SD, UNEXPLAINED_SD = 2.0, 4.0
-# No clinical PET voxel is less noisy; in a better image small faults of the regions would count as unexplained.
-LEAST_NOISE = 0.05
-# Noise of voxels colder than this share of the median does not fall any further.
-_LEAST_LEVEL = 0.25
-_ROUNDS, _LEAVING_OUT, _SINGULAR = 8, (2, 4, 6), 1e-6
-# As far as a Taylor series of second order follows a usual point spread.
-FARTHEST_ASIDE_MM = 3.0
 _FWHM_ROUNDS, _FWHM_STEP_MM, _FWHM_SETTLED_MM = 6, 0.25, 0.02
 
 
@@ -119,53 +108,6 @@ class BloodModel:
     doubt: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """A scene fitted by weighted least squares.
-
-    Attributes
-    ----------
-    uptake : (p,) array
-    aside_mm : (float, float)
-        Where in the scene the PET's voxels lie, beside where they lie in the PET.
-    weight, left, used : (n,) arrays
-        Root of each voxel's weight, its residual, and whether it takes part.
-    design : (n, p) array
-    slope : (n, 2) array
-        Change of the model with `aside_mm`.
-    prior : float
-        Root of the weight of what is known of `aside_mm` beforehand; infinite where it is known for certain.
-    """
-
-    uptake: Array
-    aside_mm: tuple[float, float]
-    weight: Array
-    left: Array
-    used: Array
-    design: Array
-    slope: Array
-    prior: float
-
-    def solved(self, *more: Array) -> _Solved:
-        """Linearise at the fit: uptakes, place and `more` parameters, whose columns are given, shape (n,)."""
-        free = [self.slope] if np.isfinite(self.prior) else []
-        columns = np.column_stack([self.design, *free, *more])
-        weighted = (columns * self.weight[:, None])[self.used]
-        known = np.zeros((2, weighted.shape[1]))
-        if free:
-            first = self.design.shape[1]
-            known[[0, 1], [first, first + 1]] = self.prior
-        return _Solved(weighted, np.linalg.pinv(np.concatenate([weighted, known]), rcond=_SINGULAR))
-
-
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """Weighted columns (m, q) of the voxels used, and the matrix (q, m + 2) that turns what is left into steps."""
-
-    weighted: Array
-    inverse: Array
-
-
 def model_blood(scene: VeinScene, resolution: Resolution) -> BloodModel:
     """Read a vein's blood from its scene.
 
@@ -179,15 +121,15 @@ def model_blood(scene: VeinScene, resolution: Resolution) -> BloodModel:
     BloodModel
         With a doubt where the reading is not to be used.
     """
-    found = _fit(scene, resolution.fwhm_mm)
+    found = fit(scene, resolution.fwhm_mm)
     solved = found.solved()
-    own = float(np.sqrt(_variance(scene, found, solved, 0, resolution.fwhm_mm)))
+    own = float(np.sqrt(variance_of(scene, found, solved, 0, resolution.fwhm_mm)))
     regions = dict(zip(scene.parts.names, found.uptake.tolist(), strict=True))
     wider = _widening(scene, regions, resolution.fwhm_mm)
     per_mm = -float(solved.inverse[0, :-2] @ (wider * found.weight)[found.used])
     weighted = solved.weighted[:, : len(regions)]
     lengths = np.maximum(np.linalg.norm(weighted, axis=0), 1e-12)
-    inverse = np.linalg.pinv(weighted, rcond=_SINGULAR)
+    inverse = np.linalg.pinv(weighted, rcond=SINGULAR)
     mostly = found.design[:, 0] >= 0.5
     result = BloodModel(
         scene.vein,
@@ -254,10 +196,10 @@ def estimate_resolution(scene: VeinScene | str, assumed_fwhm_mm: float) -> Resol
     fwhm_mm, sd_mm, step = assumed_fwhm_mm, np.inf, np.inf
     for _ in range(_FWHM_ROUNDS):
         # What a wrong width leaves at an edge is what tells the right one.
-        found = _fit(scene, fwhm_mm, leaving_out=False)
+        found = fit(scene, fwhm_mm, leaving_out=False)
         solved = found.solved(_widening(scene, dict(zip(scene.parts.names, found.uptake, strict=True)), fwhm_mm))
         step = float(solved.inverse[-1, :-2] @ (found.left * found.weight)[found.used])
-        sd_mm = float(np.sqrt(_variance(scene, found, solved, -1, fwhm_mm)))
+        sd_mm = float(np.sqrt(variance_of(scene, found, solved, -1, fwhm_mm)))
         before, fwhm_mm = fwhm_mm, float(np.clip(fwhm_mm + step, low, high))
         if abs(fwhm_mm - before) < _FWHM_SETTLED_MM:
             break
@@ -275,92 +217,3 @@ def _widening(scene: VeinScene, regions: dict[str, float], fwhm_mm: float) -> Ar
     """Change of the model at the PET voxels per mm of the point spread's width, shape (n,)."""
     painted, half = scene.painted(regions), _FWHM_STEP_MM
     return (scene.seen(painted, fwhm_mm + half) - scene.seen(painted, fwhm_mm - half)) / (2 * half)
-
-
-def _fit(scene: VeinScene, fwhm_mm: float, leaving_out: bool = True) -> _Fit:
-    """Fit uptakes and place, weighing again by what the fit gives (Carroll and Ruppert 1988), with Huber's weights."""
-    values, everywhere = scene.values, scene.design(fwhm_mm)
-    places = scene.rows * np.array(scene.pet.spacing_mm)
-    floor = max(_LEAST_LEVEL * float(np.median(values)), 1e-12)
-    weight, used = np.ones(len(values)), np.ones(len(values), bool)
-    aside, design, prior = np.zeros(2), everywhere.here, np.inf
-    slope = np.zeros((len(values), 2))
-    for number in range(_ROUNDS):
-        uptake = np.linalg.lstsq(design[used] * weight[used, None], values[used] * weight[used], rcond=_SINGULAR)[0]
-        if number > 0 and scene.shift.sd_mm > 0:
-            slope = everywhere.slope(uptake, *aside)
-            aside = _placed(aside, design, slope, values - design @ uptake, weight, used, prior)
-            design = everywhere.moved(*aside)
-        level = np.maximum(design @ uptake, floor)
-        relative = (values - design @ uptake) / level
-        spread = max(1.4826 * float(np.median(np.abs(relative[used]))), LEAST_NOISE)
-        weight = np.sqrt(np.minimum(1.0, HUBER_SD * spread / np.maximum(np.abs(relative), 1e-12))) / level
-        prior = spread * np.sqrt(_sharing(scene, fwhm_mm)) / scene.shift.sd_mm if scene.shift.sd_mm > 0 else np.inf
-        if leaving_out and number in _LEAVING_OUT:
-            used = _explained(places, np.abs(relative) > UNEXPLAINED_SD * spread, 0.5 * fwhm_mm)
-        if used.sum() <= design.shape[1]:
-            break
-    return _Fit(
-        uptake, (float(aside[0]), float(aside[1])), weight, values - design @ uptake, used, design, slope, prior
-    )
-
-
-def _placed(aside: Array, design: Array, slope: Array, left: Array, weight: Array, used: Array, prior: float) -> Array:
-    """One Gauss-Newton step of the place, the uptakes following, drawn back to where it was measured."""
-    columns = (np.column_stack([design, slope]) * weight[:, None])[used]
-    basis = np.linalg.qr(columns[:, :-2])[0]
-    free = columns[:, -2:] - basis @ (basis.T @ columns[:, -2:])
-    normal = free.T @ free + prior**2 * np.eye(2)
-    step = np.linalg.solve(normal, free.T @ (left * weight)[used] - prior**2 * aside)
-    return np.clip(aside + step, -FARTHEST_ASIDE_MM, FARTHEST_ASIDE_MM)
-
-
-def _sharing(scene: VeinScene, fwhm_mm: float) -> float:
-    """Voxels that share one independent piece of noise: the volume of exp(-d^2 / (4 sigma^2))."""
-    return float(max((4 * np.pi * (fwhm_mm / FWHM_PER_SIGMA) ** 2) ** 1.5 / scene.pet.voxel_volume_mm3, 1.0))
-
-
-def _explained(places_mm: Array, strange: Array, reach_mm: float) -> Array:
-    """Voxels that are neither strange nor within reach of one that is."""
-    if not strange.any():
-        return ~strange
-    gap, _ = cKDTree(places_mm[strange]).query(places_mm, distance_upper_bound=reach_mm)
-    return np.asarray(gap > reach_mm)
-
-
-def _variance(scene: VeinScene, found: _Fit, solved: _Solved, number: int, fwhm_mm: float) -> float:
-    """Variance of one coefficient, noise being correlated by the resolution (sandwich, Liang and Zeger 1986).
-
-    Each region has the noise that its own voxels show, so what the model leaves out counts where it is left out;
-    neighbours share it as `effective_voxels` has it. Least squares takes up part of the noise, which is given back.
-    What was known of the place counts as two more observations.
-    """
-    left = (found.left * found.weight)[found.used]
-    shares = np.clip(found.design[found.used], 0.0, 1.0)
-    by_region = (shares * left[:, None] ** 2).sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-12)
-    sd = np.sqrt(shares @ by_region / np.maximum(shares.sum(axis=1), 1e-12))
-    basis = np.linalg.qr(solved.weighted)[0] * sd[:, None]
-    pull = solved.inverse[number, :-2] * sd
-    shared = _correlated(scene, found.used, np.column_stack([basis, pull]), fwhm_mm)
-    taken, total = float((basis * shared[:, :-1]).sum()), float(sd @ sd)
-    if not total > taken:
-        return float("inf")
-    variance = float(pull @ shared[:, -1]) * total / (total - taken)
-    if not np.isfinite(found.prior):
-        return variance
-    return variance + float(((solved.inverse[number, -2:] * found.prior * scene.shift.sd_mm) ** 2).sum())
-
-
-def _correlated(scene: VeinScene, used: Array, columns: Array, fwhm_mm: float) -> Array:
-    """Columns (n, m) times the correlation exp(-d^2 / (4 sigma^2)) of the noise of the voxels used."""
-    rows, shape = scene.rows[used], scene.pet.shape
-    width = np.sqrt(2.0) * fwhm_mm / FWHM_PER_SIGMA / np.array(scene.pet.spacing_mm)
-    out = np.empty_like(columns)
-    peak = np.zeros([2 * int(np.ceil(4 * w)) + 1 for w in width])
-    peak[tuple(n // 2 for n in peak.shape)] = 1.0
-    height = float(ndimage.gaussian_filter(peak, width, mode="constant").max())
-    for number in range(columns.shape[1]):
-        image = np.zeros(shape)
-        image[tuple(rows.T)] = columns[:, number]
-        out[:, number] = ndimage.gaussian_filter(image, width, mode="constant")[tuple(rows.T)] / height
-    return out
