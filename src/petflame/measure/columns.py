@@ -48,7 +48,7 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
     "reason": ("why it is withheld or has no value", ""),
     "background_doubt": ("why the blood pool, which counts all the same, is in doubt", ""),
-    "background_choice": ("declared, which fallback of the protocol the blood pool is, or which veins it does without", ""),
+    "background_choice": ("declared, which fallback of the protocol the pool is, or which veins it does without", ""),
     "background_se_suv": ("standard error of background_suv, its voxels being correlated by the resolution", "g/mL"),
     "background_effective_voxels": ("independent voxels that the blood pool's are worth", ""),
     "background_sections": ("axial sections that hold the blood pool's voxels", ""),
