@@ -342,10 +342,11 @@ the simulated pairs show it, taken to be independent of what the walls do) is ta
 participants.
 
 {patients}
-With the blood of all veins modelled {worth}; the last row is
-the floor that no reading of the blood can pass. Walls that change by themselves between visits make most of the within-subject CV here, so the
-residual variance seen in so few pairs (last column) cannot tell the readings apart. A modelled pool is freed of spill,
-so the level of TBR shifts: the threshold of 2.0 and published levels belong to `core_mean` and do not carry over.
+With the blood of all veins modelled {worth}; the last row
+is the floor that no reading of the blood can pass. Walls that change by themselves between visits make most of the
+within-subject CV here, so the residual variance seen in so few pairs (last column) cannot tell the readings apart. A
+modelled pool is freed of spill, so the level of TBR shifts: the threshold of 2.0 and published levels belong to
+`core_mean` and do not carry over.
 
 {END}
 """
