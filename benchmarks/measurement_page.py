@@ -2,6 +2,8 @@
 
     python benchmarks/measurement_page.py --results results/trial [--participants 12]
 
+The section on readings of the blood is that of `blood_estimators.py`, from its table.
+
 Needs the unpacked reference data (PETFLAME_REFERENCE_DATA, or .cache/data of the checkout) for the hybrid study, and a
 finished run of the embedded trial for the figure of every way of measuring.
 """
@@ -21,6 +23,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import blood_estimators  # noqa: E402
 from pages import table  # noqa: E402
 
 from conftest import reference_root  # noqa: E402
@@ -251,6 +254,7 @@ and CT included); a careful reader's labels on the CT, the truth from the phanto
 The same with vessels that petflame finds itself stands in [segmentation.md](segmentation.md).
 
 {simulated_table(found)}
+{blood_estimators.section(pd.read_csv(blood_estimators.TABLE, sep=chr(9)))}
 ## Every way of measuring
 
 The embedded trial under {ways} ways of measuring the same scans (`sensitivity:` in the protocol, and the other

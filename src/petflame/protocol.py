@@ -114,8 +114,9 @@ class PartialVolumeRules(_Rules):
 
 
 class BackgroundRules(_Rules):
-    """Where the blood pool is read, and how far inside the vein."""
+    """Where the blood pool is read, how, and how far inside the vein."""
 
+    reading: Literal["core_mean", "modelled", "modelled_pooled"] = "core_mean"
     regions: dict[str, tuple[str, ...]] = {
         "aorta_ascending": ("svc",),
         "aorta_arch": ("svc",),

@@ -47,6 +47,16 @@ VARIATIONS: tuple[Variation, ...] = (
         about="jugular vein of the same side as blood pool of each carotid",
         changes=_pools(["jugular_right"], ["jugular_left"]),
     ),
+    Variation(
+        name="modelled_blood",
+        about="blood of the same veins by least squares of the PET round them, resolution taken out",
+        changes={"background": {"reading": "modelled"}},
+    ),
+    Variation(
+        name="modelled_blood_of_all_veins",
+        about="blood of all veins together by least squares of the PET round them, resolution taken out",
+        changes={"background": {"reading": "modelled_pooled"}},
+    ),
     Variation(name="subtraction", about="SUVmax less blood pool, not divided by it", measure="csuv_max"),
     Variation(name="mean_uptake", about="mean of each section in place of its maximum", measure="tbr_mean"),
     Variation(name="peak_uptake", about="1 cm3 peak of each section in place of its maximum", measure="tbr_peak"),

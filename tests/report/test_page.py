@@ -207,6 +207,7 @@ def test_the_figure_of_all_ways_marks_each_ways_choices(finished, page):
     assert changed("mean_uptake") == {"Uptake of a section": "mean"}
     assert changed("neighbours_excluded") == {"Hot neighbours": "sections left out"}
     assert changed("mds_locked") == {"Sections": "worst 15 mm, locked at baseline"}
+    assert "threshold of an active section and published levels belong to the mean of the vein's core" in page
     assert changed("cava_for_all") == {"Blood pool": "cava for all"}
     drawn = str(multiverse(found))
     made = sum(len(s.choices) for s in found)

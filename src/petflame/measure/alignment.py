@@ -2,9 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from petflame.measure.images import VisitImages
 from petflame.protocol import RegionRules
-from petflame.segment.product import LOCAL_SEARCH_MM, WIDE_SEARCH_MM, PetCtShift, VesselFinding
+from petflame.segment.product import LARGEST_SD_MM, LOCAL_SEARCH_MM, WIDE_SEARCH_MM, PetCtShift, VesselFinding
+
+# The artery that lies along each vein and moves with it; the first whose shift is known.
+BESIDE: dict[str, tuple[str, ...]] = {
+    "svc": ("aorta_ascending", "aorta_arch", "aorta_descending"),
+    "jugular_right": ("carotid_right", "carotid_left"),
+    "jugular_left": ("carotid_left", "carotid_right"),
+}
+
+
+@dataclass(frozen=True)
+class VeinShift:
+    """Where the PET shows a vein, less where the CT shows it, in the axial plane.
+
+    Attributes
+    ----------
+    lps_mm : (float, float)
+        Towards the patient's left and back.
+    sd_mm : float
+        Standard deviation along the axis known less well.
+    source : str
+        Whose shift it is: an artery's, the body's, or 'none' where nothing measured one.
+    """
+
+    lps_mm: tuple[float, float]
+    sd_mm: float
+    source: str
+
+
+def vein_shift(images: VisitImages, vein: str, region: RegionRules) -> VeinShift:
+    """Return the shift of a vein: that of the artery along it, else the body's, else none with the largest doubt.
+
+    Veins drawn on the PET have none. An unknown shift is taken as 0 with `LARGEST_SD_MM`, the doubt from which on a
+    shift is called unknown.
+    """
+    if images.segmentation.reference == "pet":
+        return VeinShift((0.0, 0.0), 0.0, "drawn on the PET")
+    for artery in BESIDE[vein]:
+        shift = shift_of(images, artery, region)
+        if shift is not None and _correctable(shift, region):
+            return VeinShift(shift.lps_mm, max(shift.sd_mm), artery)
+    body = images.segmentation.body_shift
+    if body is not None and body.lps_mm is not None and max(body.sd_mm[:2] if body.sd_mm else [1e3]) <= LARGEST_SD_MM:
+        return VeinShift((body.lps_mm[0], body.lps_mm[1]), LARGEST_SD_MM, "body")
+    return VeinShift((0.0, 0.0), LARGEST_SD_MM, "none")
 
 
 def noted_shift(finding: VesselFinding | None, region: RegionRules) -> PetCtShift | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +19,24 @@ CERTAINTY = 2.0
 
 @dataclass(frozen=True)
 class BloodPool:
-    """Uptake of a blood pool's core.
+    """Uptake of a blood pool: the mean of its core, or what a model of it says.
 
     Attributes
     ----------
     regions : tuple of str
         Veins pooled, voxel by voxel.
     mean, sd : float
-        In the unit of the image.
+        In the unit of the image; a modelled pool has no `sd`.
     voxels : int
+        Of the core; of a modelled pool those that its veins give at least half of.
     effective_voxels : float
-        Independent voxels that are worth as much, the PET's resolution being what it is.
+        Independent voxels that are worth as much, the PET's resolution being what it is; NaN for a modelled pool.
     se : float
         Standard error of the mean from them; NaN for a single voxel.
     sections : int
-        Axial sections that hold a voxel.
+        Axial sections that hold a voxel of the core; 0 for a modelled pool.
     choice : str
-        'declared', or which fallback it is: 'fallback 1', ...
+        'declared', which fallback it is: 'fallback 1', ..., or which veins a pool of all does without.
     """
 
     regions: tuple[str, ...]
@@ -81,21 +83,27 @@ def _centre_at(line: Array, section: Section) -> Array:
 
 
 def choose_pool(
-    vessel: str, cores: dict[str, Array], pet: Volume, rules: BackgroundRules, fwhm_mm: float, faults: FaultList
+    vessel: str,
+    there: Collection[str],
+    rules: BackgroundRules,
+    make: Callable[[tuple[str, ...], str], BloodPool | None],
+    faults: FaultList,
+    missing: Mapping[str, str] | None = None,
 ) -> BloodPool | None:
-    """Take the declared blood pool of a vessel or, where a vein of it has no voxel, the first fallback that has all.
+    """Take the declared blood pool of a vessel or, where a vein of it has no reading, the first fallback that has all.
 
     Parameters
     ----------
     vessel : str
-    cores : dict
-        Voxels of each vein's core, shape (n, 3).
-    pet : Volume
+    there : collection of str
+        Veins that have a reading.
     rules : BackgroundRules
-    fwhm_mm : float
-        Resolution of the PET.
+    make : callable
+        Pool of some of these veins, and what the choice is called.
     faults : FaultList
-        Takes a fault where no choice has a voxel, or the mean is not positive.
+        Takes a fault where no choice has a reading.
+    missing : mapping, optional
+        Why a vein has none; by default because its core holds no voxel.
 
     Returns
     -------
@@ -103,11 +111,17 @@ def choose_pool(
     """
     choices = (rules.regions[vessel], *rules.fallback.get(vessel, ()))
     for number, names in enumerate(choices):
-        if all(len(cores.get(name, ())) for name in names):
-            return blood_pool(names, cores, pet, faults, fwhm_mm, f"fallback {number}" if number else "declared")
+        if all(name in there for name in names):
+            return make(names, f"fallback {number}" if number else "declared")
     said = " or ".join(", ".join(names) for names in choices)
     remedy = "label the vein, or choose another blood pool in the protocol (background.regions, background.fallback)"
-    faults.add(f"no blood-pool voxel in {said}", "labels.nii.gz", remedy)
+    if missing is None:
+        what = f"no blood-pool voxel in {said}"
+    else:
+        veins = dict.fromkeys(name for names in choices for name in names)
+        why = "; ".join(f"{name}: {missing[name]}" for name in veins if name in missing)
+        what = f"no modelled blood pool in {said} ({why})"
+    faults.add(what, "labels.nii.gz", remedy)
     return None
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.measure.perpendicular import cut_across
-from petflame.measure.sections import MARGIN_MM, Section, cut, cut_on_pet, planes_through
+from petflame.measure.sections import MARGIN_MM, Planes, Section, cut, cut_on_pet, planes_through
 from petflame.segment.product import Segmentation
+from petflame.space.contours import Contours, contours_of
 from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
@@ -87,6 +88,19 @@ class VisitImages:
         finding = self.segmentation.vessels.get(name)
         return finding.centreline_lps_mm if finding is not None else np.zeros((0, 3))
 
+    def contours(self, name: str) -> Contours:
+        """In-plane distances to the boundary of a region that is there, those that its sections are cut with."""
+        if self.segmentation.reference == "pet":
+            return self.once(("contours", name), lambda: contours_of(self.mask(name), 0.0))
+        return self._crossed(name, None, 0.0).contours
+
+    def _crossed(self, name: str, spacing_mm: float | None, margin_mm: float) -> Planes:
+        farther = max(margin_mm - MARGIN_MM, 0.0)
+        return self.once(
+            ("planes", name, spacing_mm, farther),
+            lambda: planes_through(self.mask(name), self.pet.grid, spacing_mm, margin_mm),
+        )
+
     def sections(
         self,
         name: str,
@@ -120,12 +134,7 @@ class VisitImages:
         line, grid = self.centreline(name), self.pet.grid
         own = self.segmentation.reference == "pet"
         if plane == "axial" and not (own and spacing_mm is None):
-            farther = max(margin_mm - MARGIN_MM, 0.0)
-            crossed = self.once(
-                ("planes", name, spacing_mm, farther),
-                lambda: planes_through(self.mask(name), grid, spacing_mm, margin_mm),
-            )
-            return cut(crossed, line, margin_mm, with_area)
+            return cut(self._crossed(name, spacing_mm, margin_mm), line, margin_mm, with_area)
         mask = self.mask(name)
         if plane == "perpendicular":
             return cut_across(mask, grid, line, margin_mm, spacing_mm or grid.spacing_mm[2], own)

@@ -12,15 +12,13 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.anatomy import ARTERIES, BY_NAME, NEIGHBOURS, VEINS
+from petflame.measure.compartments import REACH_WIDTHS, Compartments, blurred, inside_share, values_nearest
 from petflame.measure.images import VisitImages
 from petflame.measure.perpendicular import signed_distance
-from petflame.recovery import FWHM_PER_SIGMA
 from petflame.space.boxes import voxels_between
-from petflame.space.grid import Array, Grid, Volume
+from petflame.space.grid import Grid, Volume
 
 STEP_MM = 1.0
-# Beyond two widths of the resolution nothing is mixed in any more.
-REACH_WIDTHS = 2.0
 MINIMUM_VOXELS = 1.0
 COLUMNS: dict[str, tuple[str, str]] = {
     "vessel": ("artery", ""),
@@ -38,24 +36,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "note": ("sensitivity analysis: depends on the assumed wall and resolution", ""),
 }
 NOTE = "sensitivity analysis; not a primary figure"
-
-
-@dataclass(frozen=True, eq=False)
-class Compartments:
-    """Regions of a crop on a fine grid.
-
-    Attributes
-    ----------
-    names : tuple of str
-        wall, lumen, labelled others, surroundings.
-    shares : (n, I, J, K) float32 array
-        How much of each voxel each region fills; the regions of a voxel add up to 1.
-    grid : Grid
-    """
-
-    names: tuple[str, ...]
-    shares: Array
-    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -83,9 +63,9 @@ def compartments(vessel: str, images: VisitImages, wall_mm: float, fwhm_mm: floa
     phi = ndimage.map_coordinates(
         field.data, np.moveaxis(field.grid.to_ijk(points), -1, 0), order=1, mode="constant", cval=1e3
     )
-    found = _labels_at(images.labels, points)
-    outer = np.clip(0.5 - phi / STEP_MM, 0, 1)
-    lumen = np.clip(0.5 - (phi + wall_mm) / STEP_MM, 0, 1)
+    found = values_nearest(images.labels, points, beyond=0)
+    outer = inside_share(phi, STEP_MM)
+    lumen = inside_share(phi + wall_mm, STEP_MM)
     groups = {
         "other_arteries": [BY_NAME[n].label for n in ARTERIES if n != vessel],
         "veins": [BY_NAME[n].label for n in VEINS],
@@ -118,13 +98,6 @@ def _fine_grid(mask: Grid, reach_mm: float) -> Grid:
     affine[:3, :3] = mask.affine[:3, :3] / spacing * STEP_MM
     affine[:3, 3] = mask.to_ras(-reach_mm / spacing)
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
-
-
-def _labels_at(labels: Volume, ras_mm: Array) -> Array:
-    place = np.floor(labels.grid.to_ijk(ras_mm) + 0.5 + 1e-6).astype(int)
-    limit = np.array(labels.grid.shape)
-    inside = ((place >= 0) & (place < limit)).all(axis=-1)
-    return np.where(inside, labels.data[tuple(np.moveaxis(np.clip(place, 0, limit - 1), -1, 0))], 0)
 
 
 def correct(parts: Compartments, pet: Volume, fwhm_mm: float, rows: tuple[float, float]) -> Corrected | None:
@@ -160,12 +133,10 @@ def correct(parts: Compartments, pet: Volume, fwhm_mm: float, rows: tuple[float,
     used = sideways & (ras[:, 2] >= rows[0] - 1e-6) & (ras[:, 2] <= rows[1] + 1e-6)
     values = pet.data[tuple(ijk[used].T)].astype(float)
     where = inner[used].T
-    sigma = fwhm_mm / FWHM_PER_SIGMA / STEP_MM
     size = [max(1, round(s / STEP_MM)) for s in pet.grid.spacing_mm]
     seen, filled = [], []
     for share in parts.shares:
-        blurred = ndimage.gaussian_filter(share, sigma, mode="nearest", truncate=4)
-        seen.append(ndimage.map_coordinates(blurred, where, order=1, mode="nearest"))
+        seen.append(ndimage.map_coordinates(blurred(share, parts.grid, fwhm_mm), where, order=1, mode="nearest"))
         filled.append(ndimage.map_coordinates(ndimage.uniform_filter(share, size), where, order=1, mode="nearest"))
     weights, spread = np.array(filled, float), np.array(seen, float)
     held = weights.sum(axis=1) > MINIMUM_VOXELS

@@ -9,6 +9,7 @@ section 2).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 
 # Margins that distances computed for no margin serve too.
 MARGIN_MM = 8.0
+PLACES_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +134,18 @@ def planes_through(mask: Volume, pet: Grid, spacing_mm: float | None, margin_mm:
         np.arange(max(low[1], 0), min(high[1], pet.shape[1] - 1) + 1),
     )
     ij = lattice(*window).reshape(-1, 2)
+    numbers = [n for n in range(first, last + 1) if len(ij)]
     found = []
-    for n in range(first, last + 1) if len(ij) else ():
-        k = round(n * step, 9)
-        points = pet.to_ras(np.column_stack([ij, np.full(len(ij), k)]))
-        distance = distance_at(contours, points)
-        near = distance < FAR_MM
-        if near.any():
-            found.append(Plane(n, k, ij[near], points[near], distance[near]))
+    # Many planes at a time: one by one they cost more than the work on them.
+    at_once = max(1, PLACES_AT_ONCE // max(len(ij), 1))
+    for some in (numbers[m : m + at_once] for m in range(0, len(numbers), at_once)):
+        ks = [round(n * step, 9) for n in some]
+        points = pet.to_ras(np.concatenate([np.column_stack([ij, np.full(len(ij), k)]) for k in ks]))
+        points = points.reshape(len(some), len(ij), 3)
+        for n, k, places, distance in zip(some, ks, points, distance_at(contours, points), strict=True):
+            near = distance < FAR_MM
+            if near.any():
+                found.append(Plane(n, k, ij[near], places[near], distance[near]))
     return Planes(contours, pet, tuple(found))
 
 
@@ -150,16 +156,14 @@ def cut(crossed: Planes, centreline_lps_mm: Array, margin_mm: float, with_area: 
     A plane on which the vessel holds no voxel centre gives no section. Areas take most of the time; without them they
     are NaN.
     """
-    fine = _fine_offsets(crossed.contours.grid, crossed.pet)
+    inner = [plane for plane in crossed.planes if (plane.distance_mm <= margin_mm).any()]
+    areas = _areas_mm2(crossed, inner, margin_mm) if with_area else [float("nan")] * len(inner)
     sections = []
-    for plane in crossed.planes:
+    for plane, area in zip(inner, areas, strict=True):
         inside = plane.distance_mm <= margin_mm
-        if not inside.any():
-            continue
         ij = plane.ij[inside]
         ijk = np.column_stack([ij, np.full(len(ij), plane.k)])
         centre = ras_to_lps(plane.ras_mm[inside].mean(axis=0))
-        area = _area_mm2(crossed.contours, crossed.pet, ij, plane.k, margin_mm, fine) if with_area else float("nan")
         in_view = -1e-6 <= plane.k <= crossed.pet.shape[2] - 1 + 1e-6
         arc = arc_at(centreline_lps_mm, centre)
         sections.append(Section(plane.number, ijk, -plane.distance_mm[inside], area, centre, arc, in_view))
@@ -177,13 +181,33 @@ def _fine_offsets(mask_grid: Grid, pet: Grid) -> Array:
     return lattice(u, v).reshape(-1, 2)
 
 
-def _area_mm2(contours: Contours, pet: Grid, ij: Array, k: float, margin_mm: float, offsets: Array) -> float:
-    low, high = ij.min(axis=0) - 1, ij.max(axis=0) + 1
-    pixels = voxels_between(low, high + 1).reshape(-1, 2)
-    fine = pixels[:, None, :] + offsets[None]
-    points = pet.to_ras(np.concatenate([fine, np.full((*fine.shape[:2], 1), k)], axis=-1))
-    share = (distance_at(contours, points) <= margin_mm).mean()
-    return float(share * len(pixels) * pet.spacing_mm[0] * pet.spacing_mm[1])
+def _areas_mm2(crossed: Planes, planes: list[Plane], margin_mm: float) -> list[float]:
+    """Area inside the contour on each plane, from samples as fine as the mask's pixels."""
+    contours, pet = crossed.contours, crossed.pet
+    spacing, offsets = np.array(pet.spacing_mm[:2]), _fine_offsets(contours.grid, pet)
+    # A pixel is cut only where the boundary is nearer than its corners, give or take the mask's own pixels.
+    reach = 0.5 * float(np.hypot(*spacing)) + float(np.hypot(*contours.grid.spacing_mm[:2]))
+    edges, whole = [np.zeros((0, 3))], []
+    for plane in planes:
+        held = plane.ij[plane.distance_mm <= margin_mm]
+        low, high = held.min(axis=0) - 1, held.max(axis=0) + 1
+        ij, beyond = plane.ij, plane.distance_mm - margin_mm
+        if (low < 0).any() or (high >= pet.shape[:2]).any():
+            # The contour may go on beyond the image.
+            ij = voxels_between(low, high + 1).reshape(-1, 2)
+            beyond = distance_at(contours, pet.to_ras(np.column_stack([ij, np.full(len(ij), plane.k)]))) - margin_mm
+        window = ((ij >= low) & (ij <= high)).all(axis=1)
+        edge = ij[window & (np.abs(beyond) <= reach)]
+        edges.append(np.column_stack([edge, np.full(len(edge), plane.k)]))
+        whole.append(float((window & (beyond < -reach)).sum()))
+    pixels, steps = np.concatenate(edges), np.column_stack([offsets, np.zeros(len(offsets))])
+    share, at_once = np.zeros(len(pixels)), max(1, PLACES_AT_ONCE // len(offsets))
+    for m in range(0, len(pixels), at_once):
+        points = pet.to_ras(pixels[m : m + at_once, None, :] + steps[None])
+        share[m : m + at_once] = (distance_at(contours, points) <= margin_mm).mean(axis=1)
+    ends = np.cumsum([len(edge) for edge in edges])
+    parts = [share[a:b].sum() for a, b in pairwise(ends)]
+    return [float((n + part) * np.prod(spacing)) for n, part in zip(whole, parts, strict=True)]
 
 
 def cut_on_pet(mask: Volume, pet: Grid, centreline_lps_mm: Array, margin_mm: float) -> list[Section]:

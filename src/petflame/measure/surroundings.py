@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,19 +156,13 @@ def _window(places: Array, shape: tuple[int, ...], beyond_mm: float, spacing_mm:
 
 def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Artery voxels, and the neighbour that fills most of each voxel, from eight samples of the labels a voxel."""
-    centres = voxels_between(low, low + shape)
-    to_labels = np.linalg.inv(labels.grid.affine) @ pet.affine
-    base = centres @ to_labels[:3, :3].T + to_labels[:3, 3]
+    places = _places(pet, labels.grid, low, shape)
     artery = np.zeros(shape, np.uint8)
     is_artery = np.isin(np.arange(256), _ARTERY_LABELS)
     counts: defaultdict[int, Array] = defaultdict(lambda: np.zeros(shape, np.uint8))
-    limit = np.array(labels.grid.shape)
     for corner in np.ndindex(2, 2, 2):
-        # The small number decides which way a point midway between two voxels goes, whatever the rounding.
-        place = np.floor(base + to_labels[:3, :3] @ (0.5 * np.array(corner) - 0.25) + 0.5 + 1e-6).astype(int)
-        inside = ((place >= 0) & (place < limit)).all(axis=-1)
-        found = np.where(inside, labels.data[tuple(np.moveaxis(np.clip(place, 0, limit - 1), -1, 0))], 0)
-        held = np.flatnonzero(np.bincount(found.ravel()))
+        found = values_at_places(labels.data, places(0.5 * np.array(corner) - 0.25))
+        held = np.flatnonzero(np.bincount(found.ravel(), minlength=256))
         artery += is_artery[found]
         for label in (n for n in _HOT_KINDS if n in held):
             counts[label] += found == label
@@ -178,6 +173,34 @@ def _labelled(pet: Grid, labels: Volume, low: Array, shape: tuple[int, ...]) -> 
         most[more], neighbour[more] = count[more], label
     neighbour[(most < least) | (artery >= 4)] = 0
     return artery >= least, neighbour
+
+
+def _places(pet: Grid, labels: Grid, low: Array, shape: tuple[int, ...]) -> Callable[[Array], list[Array]]:
+    """Make the function that gives, for every voxel of a box plus an offset, its nearest voxel of the label map.
+
+    The voxel's numbers come as three arrays that broadcast to the box: where the grids are parallel, one an axis.
+    """
+    matrix = np.linalg.inv(labels.affine) @ pet.affine
+    # The small number decides which way a point midway between two voxels goes, whatever the rounding.
+    half = 0.5 + 1e-6
+    if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix)[:3])).max() * max(shape) < 1e-9:
+        axes = [
+            np.arange(a, a + n) * matrix[m, m] + matrix[m, 3] for m, (a, n) in enumerate(zip(low, shape, strict=True))
+        ]
+        return lambda offset: list(
+            np.ix_(*(np.floor(axis + matrix[m, m] * offset[m] + half).astype(int) for m, axis in enumerate(axes)))
+        )
+    base = voxels_between(low, low + shape) @ matrix[:3, :3].T + matrix[:3, 3]
+    return lambda offset: list(np.moveaxis(np.floor(base + matrix[:3, :3] @ offset + half).astype(int), -1, 0))
+
+
+def values_at_places(data: Array, places: list[Array]) -> Array:
+    """Values at voxels whose numbers broadcast; 0 beyond the array."""
+    inside = [(place >= 0) & (place < count) for place, count in zip(places, data.shape, strict=True)]
+    held = tuple(np.clip(place, 0, count - 1) for place, count in zip(places, data.shape, strict=True))
+    if all(within.all() for within in inside):
+        return np.asarray(data[held])
+    return np.asarray(np.where(inside[0] & inside[1] & inside[2], data[held], 0))
 
 
 def steepest_ascent(values: Array) -> Array:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.anatomy import ARTERIES, CAROTIDS
+from petflame.anatomy import ARTERIES
 from petflame.measure.alignment import noted_shift
 from petflame.measure.background import BloodPool
+from petflame.measure.blood_reading import wall_mm
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.images import VisitImages
 from petflame.measure.partial_volume import COLUMNS, corrected_row
@@ -80,7 +81,8 @@ def slice_table(measured: dict[str, MeasuredVessel], is_suv: bool) -> pd.DataFra
                     "spill_in_voxels": int(verdict.spill_in.voxels.sum()),
                 }
             )
-    table = pd.DataFrame(rows, columns=list(SLICE_COLUMNS))
+    # By column: a frame made of rows goes through every cell's type.
+    table = pd.DataFrame({column: [row[column] for row in rows] for column in SLICE_COLUMNS})
     numbers = ["z_mm", "arc_mm", "area_mm2", "suv_max", "suv_mean", "suv_peak", "background", "tbr_max", "tbr_mean"]
     return table.astype(dict.fromkeys(numbers, float))
 
@@ -117,11 +119,6 @@ def vessel_table(
         rows.append(row)
     whole = dict.fromkeys(("sections", "valid_sections"), int)
     return pd.DataFrame(rows, columns=list(VESSEL_COLUMNS)).astype(whole)
-
-
-def wall_mm(vessel: str, assumed: PartialVolumeRules) -> float:
-    """Thickness that the protocol assumes of a vessel's wall."""
-    return assumed.wall_mm_carotid if vessel in CAROTIDS else assumed.wall_mm_aorta
 
 
 def expected_recovery(vessel: str, area_mm2: float | None, assumed: PartialVolumeRules) -> float | None:

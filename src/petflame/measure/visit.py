@@ -12,14 +12,16 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.errors import FaultList, InputRefused
 from petflame.measure.alignment import aligned
-from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, disagreements, true_range
+from petflame.measure.background import BloodPool, disagreements
+from petflame.measure.blood_model import BloodModel
+from petflame.measure.blood_reading import asks_for_models, read_blood
 from petflame.measure.images import VisitImages
 from petflame.measure.left_out import LeftOut
 from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
 from petflame.measure.validity import judge
-from petflame.protocol import BackgroundRules, Protocol
+from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation
 from petflame.space.grid import Array, Volume
 
@@ -100,12 +102,13 @@ def measure_images(
     Parameters, result and refusals are those of `measure`; of the arteries only the ones named are measured, and
     without areas where these are not needed.
     """
-    pet, region, fwhm_mm = images.pet, protocol.region, protocol.partial_volume.psf_fwhm_mm
+    pet, region = images.pet, protocol.region
+    search = (region.pet_ct_search, asks_for_models(protocol))
     if not any(images.has(name) for name in arteries):
         raise InputRefused.of("no artery is labelled", "labels.nii.gz", "segment the visit again")
     blood = images.once(
-        ("blood", protocol.background.model_dump_json(), fwhm_mm, arteries),
-        lambda: read_blood(images, protocol.background, fwhm_mm, arteries),
+        ("blood", protocol.background.model_dump_json(), protocol.partial_volume.model_dump_json(), search, arteries),
+        lambda: read_blood(images, protocol, arteries),
     )
     pools, refusals = blood.pools, FaultList()
     measured = {}
@@ -129,6 +132,7 @@ def measure_images(
         "section_spacing_mm": spacing,
         "blood_pools": {
             name: _pool_facts(core, pet, blood.veins.get(name), blood.ranges.get(name), is_suv)
+            | _model_facts(blood.models.get(name), is_suv)
             for name, core in blood.cores.items()
         },
         "liver_suv_mean": _liver(images.sections("liver"), pet) if is_suv else None,
@@ -144,55 +148,6 @@ def measure_images(
     return Measurement(slices, vessels, details, corrected)
 
 
-@dataclass(frozen=True, eq=False)
-class Blood:
-    """What the veins hold: the core, the pool and the true range of each, and the pool chosen for every artery.
-
-    Attributes
-    ----------
-    cores : dict
-        Vein to (n, 3) PET voxels.
-    veins : dict
-        Vein to its own pool, where its core holds blood.
-    ranges : dict
-        Vein to (low, high, recovery), see `true_range`.
-    pools : dict
-        Artery to its pool, or None.
-    faults : list of str
-        What was wrong, in words.
-    """
-
-    cores: dict[str, Array]
-    veins: dict[str, BloodPool]
-    ranges: dict[str, tuple[float, float, float]]
-    pools: dict[str, BloodPool | None]
-    faults: list[str]
-
-
-def read_blood(images: VisitImages, rules: BackgroundRules, fwhm_mm: float, arteries: tuple[str, ...]) -> Blood:
-    """Read every vein and choose a pool for every artery."""
-    pet, faults = images.pet, FaultList()
-    cores = {
-        name: core_voxels(images.sections(name), images.centreline(name), pet, rules)
-        for name in VEINS
-        if images.has(name)
-    }
-    # A vein that needs a reader serves only where no other does, and then the artery needs one too.
-    sure = {name: core for name, core in cores.items() if not images.withheld(name)}
-    pools = {
-        vessel: choose_pool(vessel, sure, pet, rules, fwhm_mm, FaultList())
-        or choose_pool(vessel, cores, pet, rules, fwhm_mm, faults)
-        for vessel in arteries
-        if vessel in rules.regions and images.has(vessel)
-    }
-    veins = {
-        n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
-    }
-    ranges = {n: true_range(p, images.sections(n), rules, fwhm_mm) for n, p in veins.items()}
-    said = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults})
-    return Blood(cores, veins, ranges, pools, said)
-
-
 def _uptake(section: Section, images: VisitImages) -> Uptake | None:
     if not section.in_view:
         return None
@@ -203,9 +158,10 @@ def _uptake(section: Section, images: VisitImages) -> Uptake | None:
 
 
 def _pool_warnings(pools: dict[str, BloodPool | None], protocol: Protocol) -> list[str]:
+    pooled = protocol.background.reading == "modelled_pooled"
     return [
         f"{vessel}: blood pool from {'+'.join(pool.regions)} alone ({pool.choice}); the protocol asks for "
-        f"{'+'.join(protocol.background.regions[vessel])}"
+        f"{'+'.join(VEINS if pooled else protocol.background.regions[vessel])}"
         for vessel, pool in pools.items()
         if pool is not None and pool.choice != "declared"
     ]
@@ -234,6 +190,39 @@ def _pool_facts(
             }
             for k in np.unique(planes)
         ],
+    }
+
+
+def _model_facts(model: BloodModel | str | None, is_suv: bool) -> dict[str, Any]:
+    """What the model says of a vein for ``measure.json``; nothing where no reading of the protocol asks for it."""
+    if model is None:
+        return {}
+    if isinstance(model, str):
+        return {"modelled": {"suv": None, "doubt": model}}
+    suv = (lambda value: value) if is_suv else (lambda value: None)
+    return {
+        "modelled": {
+            "suv": suv(model.uptake),
+            "suv_se": suv(model.se),
+            "relative_se": model.se / model.uptake if model.uptake > 0 else None,
+            "doubt": model.doubt or None,
+            "psf_fwhm_mm": model.resolution.fwhm_mm,
+            "psf_fwhm_sd_mm": model.resolution.sd_mm,
+            "psf_fwhm_source": model.resolution.source,
+            "psf_fwhm_not_estimated": model.resolution.why or None,
+            "psf_fwhm_of_scan_mm": None if model.resolution.why else model.resolution.scan_fwhm_mm,
+            "psf_fwhm_of_scan_sd_mm": None if model.resolution.why else model.resolution.scan_sd_mm,
+            "percent_per_mm_of_fwhm": 100 * model.per_mm / model.uptake if model.uptake > 0 else None,
+            "pet_ct_shift_lps_mm": model.shift.lps_mm,
+            "pet_ct_shift_source": model.shift.source,
+            "placed_aside_mm": model.aside_mm,
+            "voxels": model.voxels,
+            "own_voxels": model.own_voxels,
+            "unexplained_voxels": model.left_out,
+            "variance_inflation": model.inflation,
+            "condition": model.condition,
+            "compartments": {name: suv(value) for name, value in model.regions.items()},
+        }
     }
 
 
