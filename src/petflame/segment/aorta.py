@@ -17,7 +17,8 @@ def split_aorta(mask: Volume, where: str) -> Array:
     """Divide a thoracic aorta by the highest axial slice in which it shows two separate sections.
 
     At and below that slice the front section is ascending and the rear one descending; all above is arch. A slice
-    with a single section below it belongs to the part whose sections it continues.
+    with a single section below it belongs to the part whose sections it continues. Two sections that meet farther down
+    are stumps of branches on top of the arch, not the two limbs.
 
     Parameters
     ----------
@@ -40,11 +41,10 @@ def split_aorta(mask: Volume, where: str) -> Array:
     canonical, places = to_canonical(mask), to_canonical(Volume(index, mask.grid))
     parts = np.zeros(canonical.data.shape, np.uint8)
     sections = {int(k): _sections(canonical.data[..., k]) for k in np.flatnonzero(canonical.data.any(axis=(0, 1)))}
-    double = [k for k, found in sections.items() if len(found) >= 2]
-    if not double:
+    top = _highest_level_of_two_limbs(canonical.data, sections)
+    if top is None:
         what = "no axial slice shows an ascending and a descending section, so the aorta cannot be divided"
         raise InputRefused.of(what, where, "label the parts as aorta_ascending, aorta_arch and aorta_descending")
-    top = max(double)
     ascending, descending, arch = (BY_NAME[f"aorta_{p}"].label for p in ("ascending", "descending", "arch"))
     last = {
         ascending: _centre(max(sections[top], key=lambda s: _centre(s)[1])),
@@ -62,6 +62,20 @@ def split_aorta(mask: Volume, where: str) -> Array:
     result = np.zeros(mask.data.size, np.uint8)
     result[places.data.ravel()] = parts.ravel()
     return result.reshape(mask.data.shape)
+
+
+def _highest_level_of_two_limbs(mask: Array, sections: dict[int, list[Array]]) -> int | None:
+    """Highest level on which the two largest sections do not meet at or below it."""
+    low = min(sections, default=0)
+    where = np.flatnonzero(mask.any(axis=(1, 2))), np.flatnonzero(mask.any(axis=(0, 2)))
+    box = tuple(slice(int(w[0]), int(w[-1]) + 1) for w in where if len(w))
+    for k in sorted((k for k, found in sections.items() if len(found) >= 2), reverse=True):
+        joined, _ = ndimage.label(mask[(*box, slice(low, k + 1))], structure=np.ones((3, 3, 3)))
+        largest = sorted(sections[k], key=np.count_nonzero)[-2:]
+        first, second = (joined[..., -1][s[box]].max() for s in largest)
+        if first != second:
+            return k
+    return None
 
 
 def _sections(plane: Array) -> list[Array]:
