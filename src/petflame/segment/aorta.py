@@ -43,7 +43,7 @@ def split_aorta(mask: Volume, where: str) -> Array:
     sections = {int(k): _sections(canonical.data[..., k]) for k in np.flatnonzero(canonical.data.any(axis=(0, 1)))}
     top = _highest_level_of_two_limbs(canonical.data, sections)
     if top is None:
-        what = "no axial slice shows an ascending and a descending section, so the aorta cannot be divided"
+        what = "no axial slice shows an ascending and a descending section apart, so the aorta cannot be divided"
         raise InputRefused.of(what, where, "label the parts as aorta_ascending, aorta_arch and aorta_descending")
     ascending, descending, arch = (BY_NAME[f"aorta_{p}"].label for p in ("ascending", "descending", "arch"))
     last = {
