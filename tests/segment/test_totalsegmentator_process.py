@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -82,6 +83,28 @@ def test_a_killed_worker_is_a_fault_of_the_machine_and_a_crash_is_not(tmp_path):
         run(tmp_path / "third", "raise SystemExit(3)")
 
 
+def test_the_first_cause_is_told_too(tmp_path):
+    text = """
+        import subprocess, sys
+        subprocess.run([sys.executable, "-c", "raise OSError('AF_UNIX path too long')"])
+        raise EOFError
+    """
+    with pytest.raises(InputRefused, match=r"\(OSError: AF_UNIX path too long; EOFError\)"):
+        run(tmp_path, text)
+
+
+def test_a_folder_whose_name_leaves_no_room_for_sockets_is_refused():
+    process.require_short(Path("/" + (process.LONGEST_FOLDER - 1) * "a"))
+    with pytest.raises(MachineFault, match="set TMPDIR"):
+        process.require_short(Path("/" + process.LONGEST_FOLDER * "a"))
+    # What Python itself adds to the folder for temporary files.
+    with tempfile.TemporaryDirectory() as folder:
+        code = "from multiprocessing.connection import arbitrary_address as f; print(f('AF_UNIX'))"
+        named = subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "TMPDIR": folder}, text=True)
+        assert named.startswith(folder)
+        assert len(named.strip()) - len(folder) <= 32
+
+
 def test_an_export_process_that_the_system_killed_is_a_fault_of_the_machine(tmp_path):
     words = (
         "Segmentation export worker died. It was likely killed by your OS because of insufficient available CPU RAM."
@@ -116,7 +139,7 @@ def test_another_interpreter_does_not_see_our_modules_and_writes_into_its_folder
     other.symlink_to(Path(sys.executable).resolve())
     text = "import json, os, tempfile; json.dump([os.environ.get('PYTHONPATH'), tempfile.gettempdir()], open('o', 'w'))"
     run(tmp_path, text, python=str(other))
-    assert json.loads((tmp_path / "folder" / "o").read_text()) == [None, str(tmp_path / "folder" / "tmp")]
+    assert json.loads((tmp_path / "folder" / "o").read_text()) == [None, str(tmp_path / "folder")]
 
 
 # A package that looks for the network in itself and in a process that it starts, and hides that it failed.

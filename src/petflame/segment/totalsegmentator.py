@@ -25,6 +25,7 @@ from petflame.segment.totalsegmentator_process import (
     PYTHON_VARIABLE,
     TESTED_VERSION,
     read_limits,
+    require_short,
     run_worker,
 )
 from petflame.segment.totalsegmentator_regions import (
@@ -172,8 +173,9 @@ def segment_with_totalsegmentator(
         tasks["total"] |= ORGANS
     if installation.has(NECK_WEIGHTS):
         tasks[NECK_TASK] = dict(NECK)
-    with tempfile.TemporaryDirectory(prefix="petflame-totalsegmentator-") as name:
+    with tempfile.TemporaryDirectory(prefix="petflame-ts-") as name:
         folder = Path(name)
+        require_short(folder)
         result = _run(ct_path, folder, tasks, installation, launch or launch_worker)
         masks, warnings = read_masks(result, tasks, grid)
     for place in dict.fromkeys(result.get("network_attempts", ())):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,10 @@ TESTED_VERSION = "2.18.0"
 DEFAULT_TIMEOUT_MIN = 240.0
 POLL_S = 0.25
 WORDS_KEPT = 400
+EXCEPTION = re.compile(r"[A-Za-z_.]*(Error|Exception|Interrupt)\b(:|$)")
+# Python names the sockets between its processes by 32 characters within the folder for temporary files; the system
+# allows 103 (macOS) or 107 (Linux) in all.
+LONGEST_FOLDER = 103 - 32
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,6 @@ def run_worker(python: str, script: Path, request: Path, limits: Limits) -> Usag
         When it takes too long or too much memory, or is killed: a later run takes the visit up.
     """
     folder = request.parent
-    (folder / "tmp").mkdir(exist_ok=True)
     began, peak = time.monotonic(), 0
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen(
@@ -111,7 +115,7 @@ def run_worker(python: str, script: Path, request: Path, limits: Limits) -> Usag
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env=_environment(python, folder / "tmp"),
+            env=_environment(python, folder),
             cwd=folder,
             start_new_session=True,
         )
@@ -128,6 +132,20 @@ def run_worker(python: str, script: Path, request: Path, limits: Limits) -> Usag
     if code:
         raise _failure(code, folder / "said.txt")
     return Usage(time.monotonic() - began, peak / 1e9)
+
+
+def require_short(folder: Path) -> None:
+    """Refuse a folder for temporary files whose name leaves no room for sockets, which fail without a word of it.
+
+    Raises
+    ------
+    MachineFault
+        When it is too long.
+    """
+    length = len(os.fsencode(folder))
+    if length > LONGEST_FOLDER:
+        what = f"the folder for temporary files has a name of {length} characters (at most {LONGEST_FOLDER})"
+        raise MachineFault.of(what, str(folder), "set TMPDIR to a folder with a shorter name")
 
 
 def _environment(python: str, temporary: Path) -> dict[str, str]:
@@ -181,5 +199,7 @@ def _failure(code: int, said: Path) -> PetflameError:
         name = signal.Signals(-code).name if code < 0 else "out of memory"
         what = f"TotalSegmentator was killed ({name})"
         return MachineFault.of(what, METHOD, "run it where there is more memory; nothing was written")
-    last = lines[-1][-WORDS_KEPT:] if lines else f"exit status {code}"
+    # The first cause may have been met in another of its processes, long before the last line.
+    errors = list(dict.fromkeys(line for line in lines if EXCEPTION.match(line))) or lines[-1:]
+    last = "; ".join(errors[-3:])[-WORDS_KEPT:] or f"exit status {code}"
     return InputRefused.of(f"TotalSegmentator failed ({last})", METHOD, "run it by hand on the CT to see why")
