@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
+from petflame.space.boxes import box_of_mask
 from petflame.space.grid import Array, Volume
 from petflame.space.orientation import to_canonical
 
@@ -23,7 +24,7 @@ def split_aorta(mask: Volume, where: str) -> Array:
     Parameters
     ----------
     mask : Volume
-        Boolean mask of the whole aorta, any orientation.
+        Boolean mask of the whole aorta, not empty, any orientation.
     where : str
         How an error names the mask.
 
@@ -37,8 +38,10 @@ def split_aorta(mask: Volume, where: str) -> Array:
     InputRefused
         When no axial slice shows two sections: the arch is not in the mask, so the parts cannot be told.
     """
-    index = np.arange(mask.data.size, dtype=np.int64).reshape(mask.data.shape)
-    canonical, places = to_canonical(mask), to_canonical(Volume(index, mask.grid))
+    box = box_of_mask(mask.data)
+    cut = mask.cropped(box)
+    index = np.arange(cut.data.size, dtype=np.int64).reshape(cut.data.shape)
+    canonical, places = to_canonical(cut), to_canonical(Volume(index, cut.grid))
     parts = np.zeros(canonical.data.shape, np.uint8)
     sections = {int(k): _sections(canonical.data[..., k]) for k in np.flatnonzero(canonical.data.any(axis=(0, 1)))}
     top = _highest_level_of_two_limbs(canonical.data, sections)
@@ -59,20 +62,20 @@ def split_aorta(mask: Volume, where: str) -> Array:
             part = min(last, key=lambda name: float(np.hypot(*(centre - last[name]))))
             parts[..., k][section] = part
             last[part] = centre
-    result = np.zeros(mask.data.size, np.uint8)
-    result[places.data.ravel()] = parts.ravel()
-    return result.reshape(mask.data.shape)
+    placed = np.zeros(cut.data.size, np.uint8)
+    placed[places.data.ravel()] = parts.ravel()
+    result = np.zeros(mask.data.shape, np.uint8)
+    result[box] = placed.reshape(cut.data.shape)
+    return result
 
 
 def _highest_level_of_two_limbs(mask: Array, sections: dict[int, list[Array]]) -> int | None:
     """Highest level on which the two largest sections do not meet at or below it."""
     low = min(sections, default=0)
-    where = np.flatnonzero(mask.any(axis=(1, 2))), np.flatnonzero(mask.any(axis=(0, 2)))
-    box = tuple(slice(int(w[0]), int(w[-1]) + 1) for w in where if len(w))
     for k in sorted((k for k, found in sections.items() if len(found) >= 2), reverse=True):
-        joined, _ = ndimage.label(mask[(*box, slice(low, k + 1))], structure=np.ones((3, 3, 3)))
+        joined, _ = ndimage.label(mask[..., low : k + 1], structure=np.ones((3, 3, 3)))
         largest = sorted(sections[k], key=np.count_nonzero)[-2:]
-        first, second = (joined[..., -1][s[box]].max() for s in largest)
+        first, second = (joined[..., -1][s].max() for s in largest)
         if first != second:
             return k
     return None

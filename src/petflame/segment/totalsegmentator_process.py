@@ -28,7 +28,8 @@ METHOD = "totalsegmentator"
 TESTED_VERSION = "2.18.0"
 # A whole body on one slow core; only what hangs takes longer.
 DEFAULT_TIMEOUT_MIN = 240.0
-POLL_S = 0.25
+# Adding up the pages of large processes takes the system some time.
+POLL_S, WEIGH_S = 0.1, 1.0
 WORDS_KEPT = 400
 EXCEPTION = re.compile(r"[A-Za-z_.]*(Error|Exception|Interrupt)\b(:|$)")
 # Python names the sockets between its processes by 32 characters within the folder for temporary files; the system
@@ -109,6 +110,7 @@ def run_worker(python: str, script: Path, request: Path, limits: Limits) -> Usag
     """
     folder = request.parent
     began, peak = time.monotonic(), 0
+    weighed = began
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen(
             [python, str(script), str(request)],
@@ -125,8 +127,10 @@ def run_worker(python: str, script: Path, request: Path, limits: Limits) -> Usag
                     code = process.wait(POLL_S)
                     break
                 except subprocess.TimeoutExpired:
-                    peak = max(peak, _memory_bytes(process.pid))
-                _require_within(limits, time.monotonic() - began, peak)
+                    now = time.monotonic()
+                if now - weighed >= WEIGH_S:
+                    peak, weighed = max(peak, _memory_bytes(process.pid)), now
+                _require_within(limits, now - began, peak)
         finally:
             _end(process)
     if code:

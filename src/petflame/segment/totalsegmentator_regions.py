@@ -19,7 +19,7 @@ from petflame.segment.imports.lattice import fit_volume
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
 from petflame.segment.totalsegmentator_process import METHOD, TESTED_VERSION
-from petflame.space.boxes import box_of_mask
+from petflame.space.boxes import Box, box_of_mask
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.orientation import to_canonical
 
@@ -132,19 +132,18 @@ def end_cava(cava: Array, vein_left: Array, vein_right: Array, grid: Grid) -> Ca
     """
     if not cava.any():
         return Cava(cava)
-    index = to_canonical(Volume(np.arange(cava.size, dtype=np.int64).reshape(cava.shape), grid))
-    box = box_of_mask(to_canonical(Volume(cava | vein_left | vein_right, grid)).data, 1)
-    part = index.cropped(box)
-    own, left, right = (mask.ravel()[part.data] for mask in (cava, vein_left, vein_right))
+    box = box_of_mask(cava | vein_left | vein_right, 1)
+    cut = cava[box].shape
+    part = to_canonical(Volume(np.arange(cava[box].size).reshape(cut), grid.cropped(box)))
+    own, left, right = (mask[box].ravel()[part.data] for mask in (cava, vein_left, vein_right))
     reach = max(1, round(THINNEST_MM / 2 / max(part.grid.spacing_mm[:2])))
     own, left, right = _largest(own), _largest(_opened(left, reach)), _largest(right)
     spacing_mm = part.grid.spacing_mm[2]
     label_top = int(np.flatnonzero(own.any(axis=(0, 1)))[-1])
     mouth = left & ndimage.binary_dilation(own | right, _square(reach + 1))
     if not mouth.any():
-        above_mm = (index.grid.shape[2] - 1 - box[2].start - label_top) * spacing_mm
-        doubt = "no left brachiocephalic vein joins it, so where it ends above is not known"
-        return Cava(_placed(own, part, cava.shape), None, doubt if above_mm >= EDGE_MM else "")
+        doubt = "" if _reaches_top(cava, grid) else "no left brachiocephalic vein joins it: its upper end is not known"
+        return Cava(_placed(own, part, cut, box, cava.shape), None, doubt)
     level = int(np.flatnonzero(mouth.any(axis=(0, 1)))[0])
     below = own | right
     below[..., level:] = False
@@ -159,7 +158,7 @@ def end_cava(cava: Array, vein_left: Array, vein_right: Array, grid: Grid) -> Ca
     if abs(beyond_mm) > CAVA_END_MM:
         way = "above" if beyond_mm > 0 else "below"
         doubt = f"its label ends {abs(beyond_mm):.0f} mm {way} the confluence of the brachiocephalic veins"
-    return Cava(_placed(joined == int(continued.argmax()), part, cava.shape), (x, y, z), doubt)
+    return Cava(_placed(joined == int(continued.argmax()), part, cut, box, cava.shape), (x, y, z), doubt)
 
 
 def _largest(mask: Array) -> Array:
@@ -178,11 +177,19 @@ def _opened(mask: Array, reach: int) -> Array:
     return np.asarray(ndimage.binary_opening(mask, _square(reach)))
 
 
-def _placed(mask: Array, index: Volume, shape: tuple[int, ...]) -> Array:
-    """Put a mask on voxels that are numbered by their place in an array of that shape."""
-    result = np.zeros(int(np.prod(shape)), bool)
-    result[index.data[mask]] = True
-    return result.reshape(shape)
+def _placed(mask: Array, index: Volume, cut: tuple[int, ...], box: Box, shape: tuple[int, ...]) -> Array:
+    """Put a mask on voxels that are numbered by their place in a box back where the box was cut from."""
+    part = np.zeros(int(np.prod(cut)), bool)
+    part[index.data[mask]] = True
+    result = np.zeros(shape, bool)
+    result[box] = part.reshape(cut)
+    return result
+
+
+def _reaches_top(mask: Array, grid: Grid) -> bool:
+    """Whether a vessel may be cut off by the upper end of the CT."""
+    top_mm = float(grid.to_ras(np.argwhere(mask))[:, 2].max())
+    return bool(grid.to_ras(grid.corners())[:, 2].max() - top_mm < EDGE_MM)
 
 
 def finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], warnings: list[str]) -> Segmentation:
@@ -220,7 +227,8 @@ def finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], warn
     if cava.confluence_lps_mm is not None:
         landmarks["brachiocephalic_confluence"] = cava.confluence_lps_mm
     segmentation = describe(LabelMap(labels, grid), "ct", METHOD, landmarks, provenance)
-    if _arch_at_edge(segmentation.labels):
+    arch = segmentation.labels.mask("aorta_arch").data
+    if arch.any() and _reaches_top(arch, grid):
         reasons["aorta_arch"] = f"its top lies within {EDGE_MM:g} mm of the end of the CT"
     vessels = {}
     for name, finding in segmentation.vessels.items():
@@ -246,9 +254,3 @@ def _bifurcations(masks: dict[str, Array], grid: Grid) -> dict[str, tuple[float,
             x, y, z = (float(v) for v in ras_to_lps(lowest))
             found[f"carotid_bifurcation_{side}"] = (x, y, z)
     return found
-
-
-def _arch_at_edge(labels: LabelMap) -> bool:
-    """Whether the arch may be cut off by the upper end of the CT."""
-    arch, corners = labels.places_mm("aorta_arch"), labels.grid.to_ras(labels.grid.corners())
-    return bool(len(arch) and corners[:, 2].max() - arch[:, 2].max() < EDGE_MM)
