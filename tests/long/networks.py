@@ -27,14 +27,15 @@ FIRST_HU, STEP_HU, HALF_WIDTH_HU = 2000.0, 100.0, 3.0
 # What one is, after the normalisation of the plans.
 UNIT_HU = 100.0
 # Classes that are painted, of all models together, a code for each. Between a vessel and
-# what surrounds it resampling makes rims of lower codes: the cava comes before the veins that end it.
+# what surrounds it resampling makes rims of lower codes: the cava comes before the veins that end it,
+# and the neck, whose voxels are never those of a CT, last.
 CODES = (
     *("clavicula_left", "clavicula_right", "vertebrae_C1", "vertebrae_C5", "vertebrae_T1", "vertebrae_T4"),
     *("esophagus", "thyroid_gland", "heart"),
-    *("internal_jugular_vein_right", "internal_jugular_vein_left"),
-    *("internal_carotid_artery_right", "internal_carotid_artery_left"),
     *("superior_vena_cava", "brachiocephalic_vein_left", "brachiocephalic_vein_right"),
     *("common_carotid_artery_right", "common_carotid_artery_left", "aorta"),
+    *("internal_jugular_vein_right", "internal_jugular_vein_left"),
+    *("internal_carotid_artery_right", "internal_carotid_artery_left"),
 )
 
 
