@@ -44,6 +44,8 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason=f"{adapter.PYTHON_VARIABLE} does not name TotalSegmentator's interpreter"),
 ]
 WORKER = Path(totalsegmentator_worker.__file__)
+# Resampling leads an edge of some 3000 HU through the 6 HU of another code in 0.2 % of the voxels there.
+STRAY_FRACTION = 0.005
 # The phantom in the voxels that the vessels' models work in, so that their labels must come back exactly.
 FINE = Grid((70, 70, 50), np.array([[-1.5, 0, 0, 52], [0, -1.5, 0, 52], [0, 0, 1.5, 0], [0, 0, 0, 1]]))
 
@@ -180,7 +182,7 @@ def test_painted_vessels_come_back_at_their_places_however_the_ct_is_stored(tmp_
         print(side, "voxels elsewhere", stray)
         # The neck's model works in other voxels: a rim is lost, and where an edge between two vessels happens to pass
         # through the code of a third a voxel is found. What is found stays where it is within a voxel.
-        assert max(stray) <= 5
+        assert max(stray) <= STRAY_FRACTION * sum(map(np.count_nonzero, labels.values()))
         for what, there, drawn in (("carotid", (data == carotid) & ~common, internal), ("vein", data == jugular, vein)):
             away_mm = (np.argwhere(there).mean(axis=0) - np.argwhere(drawn).mean(axis=0)) * 1.5
             print(side, what, f"{there.sum()} of {drawn.sum()} voxels, centre {np.round(away_mm, 2)} mm off")
@@ -253,7 +255,7 @@ def test_a_real_ct_with_painted_vessels_through_the_command_line(real, coded, te
         print("outside", outside)
         assert inner.any()
         assert there[inner].mean() > 0.99
-        assert outside <= 0.02 * drawn.sum()
+        assert outside <= STRAY_FRACTION * np.count_nonzero(truth)
 
 
 def test_a_network_of_published_size_on_a_real_ct_ends_and_says_what_it_took(real, temporary, tmp_path):
