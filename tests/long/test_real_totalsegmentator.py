@@ -181,9 +181,10 @@ def test_painted_vessels_come_back_at_their_places_however_the_ct_is_stored(tmp_
         stray = [int(((data == n) & ~drawn).sum()) for n, drawn in ((carotid, common | internal), (jugular, vein))]
         print(side, "voxels elsewhere", stray)
         # The neck's model works in other voxels: a rim is lost, and where an edge between two vessels happens to pass
-        # through the code of a third a voxel is found. What is found stays where it is within a voxel.
+        # through the code of a third voxels are found. What is found in its place lies there evenly.
         assert max(stray) <= STRAY_FRACTION * sum(map(np.count_nonzero, labels.values()))
         for what, there, drawn in (("carotid", (data == carotid) & ~common, internal), ("vein", data == jugular, vein)):
+            there = there & drawn
             away_mm = (np.argwhere(there).mean(axis=0) - np.argwhere(drawn).mean(axis=0)) * 1.5
             print(side, what, f"{there.sum()} of {drawn.sum()} voxels, centre {np.round(away_mm, 2)} mm off")
             assert there.sum() > 0.2 * drawn.sum()
