@@ -250,7 +250,8 @@ def test_a_real_ct_with_painted_vessels_through_the_command_line(real, coded, te
     for numbers in ((1, 2, 3), (4,), (5,), (6,), (7,), (8,)):
         there, drawn = np.isin(found.data, numbers), np.isin(truth, numbers)
         outside, there = np.count_nonzero(there & ~drawn), there & drawn
-        # A vessel of a few voxels loses most of them at its rim: what comes back of it lies in its middle.
+        # What comes back is what is the same on neighbouring levels too, so its middle may lie elsewhere, by less than
+        # two voxels of the vessels' model; a vessel of a few voxels loses most of them.
         both = np.flatnonzero(there.any(axis=(0, 1)))
         away_mm = [
             float(np.hypot(*(np.argwhere(there[..., k]).mean(axis=0) - np.argwhere(drawn[..., k]).mean(axis=0))))
@@ -260,7 +261,7 @@ def test_a_real_ct_with_painted_vessels_through_the_command_line(real, coded, te
         of = np.count_nonzero(drawn.any(axis=(0, 1)))
         print(f"{numbers}: on {len(both)} of {of} levels, centre {np.median(away_mm):.2f} mm off, {outside} outside")
         assert len(both) > 0.5 * of
-        assert np.median(away_mm) < 1.5
+        assert np.median(away_mm) < 2 * 1.5
         assert outside <= STRAY_FRACTION * np.count_nonzero(truth)
     inner = ndimage.binary_erosion(np.isin(truth, (1, 2, 3)), np.ones((5, 5, 3)))
     assert np.isin(found.data[inner], (1, 2, 3)).all()
