@@ -222,7 +222,9 @@ def test_a_real_ct_with_painted_vessels_through_the_command_line(real, coded, te
     for name, where in (("clavicula_right", low), ("clavicula_left", low), ("vertebrae_C1", top)):
         place = np.argwhere(truth == (5 if name.endswith("left") else 4)).mean(axis=0).astype(int)
         masks[name] = np.zeros(truth.shape, bool)
-        masks[name][place[0] - 8 : place[0] + 8, place[1] + 20 : place[1] + 36, where - 2 : where + 3] = True
+        # Large enough for the model of 6 mm.
+        levels_of_bone = slice(max(where - 4, 0), where + 5)
+        masks[name][place[0] - 20 : place[0] + 20, place[1] + 20 : place[1] + 60, levels_of_bone] = True
         masks[name] &= truth == 0
     # Metal is brighter than the codes begin; nothing of a patient else is.
     image = painted(masks, np.minimum(ct.data, networks.FIRST_HU - 100))
