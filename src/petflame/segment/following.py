@@ -49,6 +49,7 @@ def follow(
     pet: Volume | None,
     usual: Usual,
     beside: Sequence[tuple[Array, float]] = (),
+    point_sd_mm: float = POINT_SD_MM,
 ) -> Followed:
     """Find the most probable course of a vessel given a reader's points, the CT and the PET.
 
@@ -62,11 +63,13 @@ def follow(
     usual : Usual
     beside : sequence of ((k, 3) array, float)
         Lines and radii of other vessels.
+    point_sd_mm : float
+        Standard deviation of a point's error along each axis.
     """
     length = arc_length_mm(first_lps_mm)[-1]
     count = max(FEWEST_STATIONS, int(np.ceil(length / STATION_MM)) + 1)
     line = places_at(first_lps_mm, np.linspace(0.0, length, count))
-    points = points_on(line, points_lps_mm, POINT_SD_MM)
+    points = points_on(line, points_lps_mm, point_sd_mm)
     near = [b for b in beside if _apart_mm(line, b[0]) <= BESIDE_MM]
     nothing = Displacements(np.zeros((count, 2)), np.zeros((count, 2, 2)))
     for n in range(ROUNDS):

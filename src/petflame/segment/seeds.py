@@ -132,20 +132,29 @@ def draw_vessel(
 
 
 def draw_vessels(
-    points_lps_mm: Mapping[str, Array], radius_mm: Mapping[str, float], ct: Volume, pet: Volume | None = None
+    points_lps_mm: Mapping[str, Array],
+    radius_mm: Mapping[str, float],
+    ct: Volume,
+    pet: Volume | None = None,
+    beside: Sequence[tuple[Array, float]] = (),
 ) -> dict[str, SeededVessel]:
     """Draw vessels side by side, each knowing where the others run; parameters as of `draw_vessel`, by name."""
     lines = {n: (smooth_line(p, usual_of(n).stiffness_mm3), usual_of(n)) for n, p in points_lps_mm.items()}
-    beside = {n: (line, usual.given(radius_mm.get(n)).radius_mm) for n, (line, usual) in lines.items()}
+    known = {n: (line, usual.given(radius_mm.get(n)).radius_mm) for n, (line, usual) in lines.items()}
     drawn: dict[str, SeededVessel] = {}
     for _ in range(SWEEPS if pet is not None and len(lines) > 1 else 1):
         drawn = {
             name: draw_vessel(
-                points, ct, radius_mm.get(name), usual_of(name), pet, [b for n, b in beside.items() if n != name]
+                points,
+                ct,
+                radius_mm.get(name),
+                usual_of(name),
+                pet,
+                [*beside, *(other for n, other in known.items() if n != name)],
             )
             for name, points in points_lps_mm.items()
         }
-        beside = {n: (v.line_lps_mm, beside[n][1]) for n, v in drawn.items()}
+        known = {n: (v.line_lps_mm, known[n][1]) for n, v in drawn.items()}
     return drawn
 
 
@@ -211,7 +220,7 @@ def _slope(line_lps_mm: Array, z_mm: float) -> Array:
 
 
 def vessels_from_seeds(
-    seeds: Seeds, ct: Volume, pet: Volume | None = None
+    seeds: Seeds, ct: Volume, pet: Volume | None = None, beside: Sequence[tuple[Array, float]] = ()
 ) -> tuple[Array, dict[str, VesselFinding], dict[str, VesselShape]]:
     """Draw every seeded vessel on the CT.
 
@@ -222,6 +231,8 @@ def vessels_from_seeds(
         HU, any axis order and direction.
     pet : Volume or None
         Uptake in any unit, any axis order and direction.
+    beside : sequence of ((n, 3) array, float)
+        Lines and radii of vessels that are drawn already.
 
     Returns
     -------
@@ -232,7 +243,7 @@ def vessels_from_seeds(
     shapes : dict
         Of those that lie in the CT, for `petflame.segment.anatomy_checks`.
     """
-    drawn = draw_vessels(seeds.points_lps_mm, seeds.radius_mm, ct, pet)
+    drawn = draw_vessels(seeds.points_lps_mm, seeds.radius_mm, ct, pet, beside)
     labels, voxels = label_vessels(drawn, ct.grid)
     findings = {}
     for name, vessel in drawn.items():

@@ -23,6 +23,8 @@ SHARPNESS = 8.0
 # Planes 3 mm apart share slices and neighbours: of what three say, one part is new.
 INDEPENDENT = 0.3
 NEAR_MM = 3.0
+# A section makes its place at least this much surer than the window alone does; less is a slope of the surroundings.
+SURER = 2.0
 PIXEL_SD_MM = 0.3
 MOST_OFFSET_MM = 4.0
 
@@ -59,7 +61,7 @@ def seen_on_ct(ct: Volume, line_lps_mm: Array, frame: Array, radii_mm: tuple[flo
     off = places[None] - mean[:, None, None]
     covariance = np.einsum("nhw,nhwa,nhwb->nab", weight, off, off) + PIXEL_SD_MM**2 * np.eye(2)
     together = np.linalg.inv(covariance)
-    values, axes = np.linalg.eigh(together - np.eye(2) / NEAR_MM**2)
+    values, axes = np.linalg.eigh(together - SURER * np.eye(2) / NEAR_MM**2)
     precision = np.einsum("nak,nk,nbk->nab", axes, np.maximum(values, 0.0), axes)
     offset = np.einsum("nab,nbc,nc->na", np.linalg.inv(precision + 1e-6 * np.eye(2)), together, mean)
     far = np.linalg.norm(offset, axis=1, keepdims=True)
