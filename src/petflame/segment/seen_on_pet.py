@@ -2,7 +2,7 @@
 
 A tube of blood, blurred by the PET's resolution, is fitted to the planes across the line together with an even slope of
 the surroundings and the vessels beside it. A tube is the same on all sides: its place is the middle of the vessel's
-uptake, not its maximum. What is hotter than the rest of the vessel is cut off at its level, outliers weigh little, and
+uptake, not its maximum. What is hotter than blood and wall usually are counts for nothing, outliers weigh little, and
 whoever uses the result leaves out what was seen at a section when placing that section (`held_out_course`); the level
 that is measured in a section has then no say in where the section lies.
 """
@@ -90,12 +90,12 @@ def seen_on_pet(
     uptake = across.sample(pet)[:, use].astype(float)
     u, v, off = across.u_mm[use], across.v_mm[use], off[use]
     typical = [float(np.median(uptake[:, off <= CENTRE_MM])), *(float(np.median(sample_at(pet, b))) for b, _ in beside)]
-    uptake = np.minimum(uptake, HOTTEST * max(*typical, 0.0))
+    cool = uptake <= HOTTEST * max(*typical, 0.0)
     own = Tube(radius_mm)
     columns = [np.ones_like(uptake), *(np.broadcast_to(a / radius_mm, uptake.shape) for a in (u, v))]
     columns += [Tube(r)(_distance(places, line)) for line, r in beside]
     design = np.stack([*columns, np.broadcast_to(own(off), uptake.shape)], axis=-1)
-    amplitude, weight, noise = _fit(design, uptake)
+    amplitude, weight, noise = _fit(design, uptake, cool)
     residual = uptake - np.einsum("npc,nc->np", design, amplitude)
     level = np.maximum(amplitude[:, -1], 0.0)
     if even:
@@ -118,10 +118,10 @@ def seen_on_pet(
     return Displacements(offset * np.minimum(1.0, MOST_OFFSET_MM / np.maximum(far, 1e-9)), precision)
 
 
-def _fit(design: Array, uptake: Array) -> tuple[Array, Array, float]:
-    """Amplitudes, shape (n, columns), of planes and their neighbours, the pixels' weights, and the noise."""
+def _fit(design: Array, uptake: Array, cool: Array) -> tuple[Array, Array, float]:
+    """Amplitudes of planes and their neighbours, shape (n, columns), the pixels' weights (0 where hot), the noise."""
     count, _, columns = design.shape
-    weight = np.ones_like(uptake)
+    weight = cool.astype(float)
     amplitude = np.empty((count, columns))
     noise = 1.0
     for _ in range(ROUNDS):
@@ -132,7 +132,7 @@ def _fit(design: Array, uptake: Array) -> tuple[Array, Array, float]:
             amplitude[n] = np.linalg.lstsq(rows, uptake[near].ravel() * root, rcond=1e-6)[0]
         residual = uptake - np.einsum("npc,nc->np", design, amplitude)
         noise = 1.4826 * float(np.median(np.abs(residual))) + 1e-6 * float(np.abs(uptake).max()) + 1e-12
-        weight = 1.0 / np.maximum(1.0, np.abs(residual) / (HUBER * noise))
+        weight = cool / np.maximum(1.0, np.abs(residual) / (HUBER * noise))
     return amplitude, weight, noise
 
 
