@@ -41,7 +41,15 @@ class Across:
 
     def sample(self, image: Volume, along_mm: tuple[float, ...] = (0.0,)) -> Array:
         """Interpolate an image of any axis order on the planes, mean over shifts along the line, shape (n, h, h)."""
-        return np.mean([sample_at(image, self.places(shift)) for shift in along_mm], axis=0)
+        # Planes are planes in voxels too: three products of an affine map instead of one for each pixel.
+        middle = image.grid.to_ijk(ras_to_lps(self.line_lps_mm))
+        turned = np.linalg.solve(image.grid.affine[:3, :3], ras_to_lps(self.frame).reshape(-1, 3).T)
+        first, second, along = np.moveaxis(turned.T.reshape(self.frame.shape), 1, 0)
+        pixels = self.u_mm[None, None] * first.T[..., None, None] + self.v_mm[None, None] * second.T[..., None, None]
+        total = np.zeros((len(middle), *self.u_mm.shape), np.float32)
+        for shift in along_mm:
+            total += _interpolated(image, pixels + (middle + shift * along).T[..., None, None])
+        return total / np.float32(len(along_mm))
 
 
 def planes_across(line_lps_mm: Array, frame: Array, half_mm: float, pixel_mm: float) -> Across:
@@ -54,6 +62,9 @@ def planes_across(line_lps_mm: Array, frame: Array, half_mm: float, pixel_mm: fl
 
 def sample_at(image: Volume, places_lps_mm: Array) -> Array:
     """Interpolate an image linearly at places, shape (..., 3); beyond its border its outermost voxels go on."""
-    ijk = np.moveaxis(image.grid.to_ijk(ras_to_lps(places_lps_mm)), -1, 0)
+    return _interpolated(image, np.moveaxis(image.grid.to_ijk(ras_to_lps(places_lps_mm)), -1, 0))
+
+
+def _interpolated(image: Volume, ijk: Array) -> Array:
     values: Array = ndimage.map_coordinates(image.data, ijk, output=np.float32, order=1, mode="nearest")
     return values

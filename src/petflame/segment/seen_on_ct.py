@@ -61,8 +61,11 @@ def seen_on_ct(ct: Volume, line_lps_mm: Array, frame: Array, radii_mm: tuple[flo
     off = places[None] - mean[:, None, None]
     covariance = np.einsum("nhw,nhwa,nhwb->nab", weight, off, off) + PIXEL_SD_MM**2 * np.eye(2)
     together = np.linalg.inv(covariance)
-    values, axes = np.linalg.eigh(together - SURER * np.eye(2) / NEAR_MM**2)
-    precision = np.einsum("nak,nk,nbk->nab", axes, np.maximum(values, 0.0), axes)
-    offset = np.einsum("nab,nbc,nc->na", np.linalg.inv(precision + 1e-6 * np.eye(2)), together, mean)
+    values, axes = np.linalg.eigh(together - np.eye(2) / NEAR_MM**2)
+    surer = np.maximum(values - (SURER - 1.0) / NEAR_MM**2, 0.0)
+    precision = np.einsum("nak,nk,nbk->nab", axes, surer, axes)
+    # The window drew the mean towards the line; without it the section lies farther out.
+    freed = np.einsum("nak,nk,nbk->nab", axes, np.where(surer > 0, 1.0 / np.maximum(values, 1e-9), 0.0), axes)
+    offset = np.einsum("nab,nbc,nc->na", freed, together, mean)
     far = np.linalg.norm(offset, axis=1, keepdims=True)
     return Displacements(offset * np.minimum(1.0, MOST_OFFSET_MM / np.maximum(far, 1e-9)), INDEPENDENT * precision)
