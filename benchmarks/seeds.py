@@ -49,7 +49,7 @@ BEGIN, END = "<!-- made by benchmarks/seeds.py: begin -->", "<!-- made by benchm
 HYBRID = "hybrid_acrin001"
 NECK = (*CAROTIDS, "jugular_right", "jugular_left")
 # Distance of the points, SD along each axis of the plane, share of the draws.
-SETTINGS = ((30.0, 2.0, 1.0), (30.0, 2.0 / np.sqrt(2.0), 0.2), (30.0, 1.5, 0.2), (15.0, 1.5, 0.2))
+SETTINGS = ((30.0, 2.0, 1.0), (30.0, 2.0 / np.sqrt(2.0), 0.1), (30.0, 1.5, 0.1), (15.0, 1.5, 0.2))
 SIMULATED = (0, 6, 12, 21, 33, 44, 57, 80)
 CROP_MM = 40.0
 WITHIN_PERCENT = 5.0
@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200, help="draws a visit at 30 mm and 2 mm")
     draws = parser.parse_args().draws
     started = time.process_time()
-    rows, few = [], max(draws // 10, 2)
+    rows, few = [], max(draws // 20, 2)
     with tempfile.TemporaryDirectory() as scratch:
         hybrid = hybrid_visits(Path(scratch))
         simulated = simulated_visits(Path(scratch))
@@ -286,12 +286,12 @@ def main() -> None:
         (hybrid, "points, CT and PET", apart, sd, max(int(share * draws), 2)) for apart, sd, share in SETTINGS
     ]
     plan += [(hybrid, "points and CT", 30.0, 2.0, few), (hybrid, "points alone", 30.0, 2.0, few)]
-    plan += [(simulated, how, 30.0, 2.0, max(draws // 40, 2)) for how in METHODS]
+    plan += [(simulated, how, 30.0, 2.0, max(draws // 50, 2)) for how in METHODS]
     for visits, how, apart, sd, count in plan:
         for (case, name), values in run(visits, METHODS[how], apart, sd, count).items():
             rows.append(line_of(case, how, apart, sd, name, values))
             print(" | ".join(rows[-1]), flush=True)
-    bias = bias_rows(max(draws // 10, 4))
+    bias = bias_rows(max(draws // 20, 4))
     for row in bias:
         print(" | ".join(row), flush=True)
     made = [
