@@ -83,6 +83,14 @@ def by_points(points: dict[str, Array], ct: Volume, pet: Volume) -> dict[str, Se
     }
 
 
+def perfectly(visit: Visit) -> dict[str, SeededVessel]:
+    """Vessels of the usual radius on the true lines: what is left is that the ends of lines and of regions differ."""
+    return {
+        n: SeededVessel(smooth_line(line, 1e-3), usual_of(n).radius_mm, False, 0.0, 0.0)
+        for n, line in visit.lines.items()
+    }
+
+
 METHODS: dict[str, Draw] = {
     "points, CT and PET": by_points_and_images,
     "points and CT": by_points_and_ct,
@@ -290,6 +298,10 @@ def main() -> None:
     for visits, how, apart, sd, count in plan:
         for (case, name), values in run(visits, METHODS[how], apart, sd, count).items():
             rows.append(line_of(case, how, apart, sd, name, values))
+            print(" | ".join(rows[-1]), flush=True)
+    for visit in hybrid:
+        for name, row in errors(visit, perfectly(visit)).items():
+            rows.append(line_of(visit.name, "the true course", 0.0, 0.0, name, np.array([row])))
             print(" | ".join(rows[-1]), flush=True)
     bias = bias_rows(max(draws // 20, 4))
     for row in bias:

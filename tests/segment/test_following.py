@@ -1,12 +1,18 @@
 """Vessels followed between a reader's points: where the images show them, and nowhere else."""
 
+import json
+
 import numpy as np
 import pytest
 
 import necks
 import phantoms
 from petflame.anatomy import CAROTIDS
+from petflame.dicom.convert import convert_visit
+from petflame.files import read_nifti
 from petflame.labelmap import LabelMap
+from petflame.measure.sections import cut, planes_through
+from petflame.protocol import Protocol
 from petflame.segment.course import Displacements, held_out_course, likely_course, points_on
 from petflame.segment.geometric.surface import frames
 from petflame.segment.seeds import SeededVessel, draw_vessel, draw_vessels, label_vessels, paint_vessel, smooth_line
@@ -15,6 +21,7 @@ from petflame.segment.seen_on_pet import seen_on_pet
 from petflame.segment.snap import FARTHEST_MM, snap
 from petflame.segment.usual import CAROTID, VEIN, usual_of
 from petflame.space.grid import Volume
+from petflame.space.orientation import to_canonical
 from petflame.space.polyline import arc_length_mm, places_at
 
 NAMES = tuple(necks.LINES)
@@ -218,6 +225,32 @@ def test_a_painted_vessel_ends_where_its_points_end(low, high, slices):
     vessel = SeededVessel(np.column_stack([np.zeros_like(z), np.zeros_like(z), z]), 4.0, False, 0.0, 0.0)
     k = paint_vessel(vessel, grid)[:, 2]
     assert (k.min(), k.max()) == slices
+
+
+@pytest.mark.reference
+@pytest.mark.slow
+@pytest.mark.parametrize("visit", ["baseline", "followup"])
+def test_a_real_neck_with_a_painted_pet_is_followed_between_points_30_mm_apart(reference, tmp_path, visit):
+    folder = reference("hybrid_acrin001")
+    known = next(v for v in json.loads((folder / "truth.json").read_text())["visits"] if v["name"] == visit)
+    convert_visit(folder / visit, tmp_path, protocol=Protocol())
+    ct, pet = (to_canonical(read_nifti(tmp_path / f"{kind}.nii.gz")) for kind in ("ct", "pet"))
+    lines = {f"{kind}_{side}": None for kind in ("carotid", "jugular") for side in ("right", "left")}
+    lines = {name: np.array(known["centrelines_lps_mm"][name]) for name in lines}
+    off = {name: [] for name in lines}
+    for draw in range(3):
+        rng = np.random.default_rng(draw)
+        points = {name: necks.noisy_points(line, rng, 30.0, 2.0) for name, line in lines.items()}
+        drawn = draw_vessels(points, {}, ct, pet)
+        labels = LabelMap(label_vessels(drawn, ct.grid)[0], ct.grid)
+        for name, vessel in drawn.items():
+            off[name].append(necks.off_line(vessel.line_lps_mm, lines[name]).mean())
+            if name in CAROTIDS:
+                planes = planes_through(to_canonical(labels.mask(name)), pet.grid, None)
+                sections = cut(planes, vessel.line_lps_mm, 0.0, with_area=False)
+                suv_max = np.mean([pet.data[tuple(s.voxels.T)].max() for s in sections])
+                assert suv_max == pytest.approx(known["vessels"][name]["as_written"]["mean_suv_max"], rel=0.05)
+    assert max(np.mean(values) for values in off.values()) < 1.5
 
 
 # Clicks --------------------------------------------------------------------------------------------------------------
