@@ -178,6 +178,16 @@ def test_where_nothing_shows_the_points_alone_draw_the_line_and_noise_does_not()
         assert vessel.se_mm > 1.0
 
 
+def test_points_that_lie_beside_what_the_images_show_are_told():
+    points = necks.seeds(np.random.default_rng(1), sd_mm=1.0)
+    pet = necks.pet(wall=2.0)
+    good = draw_vessels(points, {}, FAT, pet)["carotid_left"]
+    assert good.points_off_mm < good.most_off_mm
+    beside = points | {"carotid_left": points["carotid_left"] + np.array([-5.0, 4.0, 0.0])}
+    moved = draw_vessels(beside, {}, FAT, pet)["carotid_left"]
+    assert moved.points_off_mm > moved.most_off_mm
+
+
 @pytest.mark.parametrize(
     ("off", "radius", "uptake"), [((3.2, 0.0), 2.0, 12.0), ((0.0, 9.0), 4.0, 3.0)], ids=["in the wall", "beside it"]
 )

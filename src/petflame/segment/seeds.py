@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+from scipy.special import chdtri
 
 from petflame.anatomy import BY_NAME
 from petflame.segment.across import sample_at
@@ -30,6 +32,8 @@ STATION_MM = 6.0
 # A point clicked on a slice lies on it up to rounding, in slices.
 ON_SLICE = 0.05
 RING_POINTS = 24
+# One in a thousand vessels of a reader's usual error has points farther off by chance.
+CHANCE = 0.001
 # Vessels are drawn beside the plain lines of the others first, then beside what was drawn.
 SWEEPS = 2
 
@@ -51,6 +55,8 @@ class SeededVessel:
         Largest correction of the line through the reader's points.
     se_mm : float
         Largest standard error of the line across its course; NaN where it is not known.
+    points_off_mm, most_off_mm : float
+        Root mean square distance of the reader's points from the line, and the limit of chance.
     """
 
     line_lps_mm: Array
@@ -59,6 +65,8 @@ class SeededVessel:
     edge_hu: float
     shift_mm: float
     se_mm: float = float("nan")
+    points_off_mm: float = 0.0
+    most_off_mm: float = float("inf")
 
 
 def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
@@ -109,7 +117,7 @@ def draw_vessel(
     beside : sequence of ((m, 3) array, float)
         Lines, LPS mm, and radii of other vessels, whose uptake is told from this one's.
     """
-    from petflame.segment.following import follow
+    from petflame.segment.following import POINT_SD_MM, follow
 
     first = smooth_line(points_lps_mm, usual.stiffness_mm3)
     followed = follow(points_lps_mm, first, ct, pet, usual.given(radius_mm), beside)
@@ -128,7 +136,11 @@ def draw_vessel(
     trust = typical[best] ** 2 / (typical[best] ** 2 + DOUBTFUL_EDGE_HU**2) if clear else 0.0
     radius = radius_mm if radius_mm is not None else float(usual.radius_mm + trust * (RADII_MM[best] - usual.radius_mm))
     fitted = bool(radius_mm is None and clear)
-    return SeededVessel(line, radius, fitted, float(typical[best]), float(far.max()), float(followed.se_mm.max()))
+    off = float(np.sqrt((cKDTree(line).query(points_lps_mm)[0] ** 2).mean()))
+    # Errors along two axes of each point: their squares are chi-squared.
+    limit = POINT_SD_MM * float(np.sqrt(chdtri(2 * len(points_lps_mm), CHANCE) / len(points_lps_mm)))
+    se = float(followed.se_mm.max())
+    return SeededVessel(line, radius, fitted, float(typical[best]), float(far.max()), se, off, limit)
 
 
 def draw_vessels(
@@ -280,8 +292,11 @@ def _checks(vessel: SeededVessel, voxels: int) -> tuple[Check, ...]:
     source = "fitted to the CT" if vessel.fitted else "not fitted: the reader's or the default one"
     moved = f"the images move the line by at most {vessel.shift_mm:.1f} mm (limit {LARGEST_SHIFT_MM:g}); "
     moved += f"its standard error is at most {vessel.se_mm:.1f} mm"
+    off = f"the points lie {vessel.points_off_mm:.1f} mm from where the images show the vessel "
+    off += f"(root mean square; limit {vessel.most_off_mm:.1f}): set them on its middle"
     return (
         Check("radius", True, f"radius {vessel.radius_mm:.1f} mm, {source}; edge step {vessel.edge_hu:.0f} HU"),
         Check("line", vessel.shift_mm <= LARGEST_SHIFT_MM, moved),
+        Check("points", vessel.points_off_mm <= vessel.most_off_mm, off),
         Check("voxels", voxels > 0, f"{voxels} CT voxels"),
     )
