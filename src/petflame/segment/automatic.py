@@ -69,7 +69,7 @@ def segment_automatically(
         if found.scope_faults and seeds is None:
             raise InputRefused(found.scope_faults)
         warnings += [f"automatic segmentation: {fault}" for fault in found.scope_faults]
-        labels[...] = found.labels
+        labels = found.labels
         proposals = found.proposals
         landmarks |= {name.removesuffix("_level"): place for name, place in found.landmarks_lps_mm.items()}
         for name, item in found.vessels.items():

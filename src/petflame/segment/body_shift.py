@@ -211,9 +211,8 @@ def _explained_everywhere(maps: list[Array], values: Array, inside: Array, lags:
 def _refined(tissues: Tissues, image: Volume, start_mm: Array) -> tuple[Fit, Array, int]:
     """Fit in three axes from a start; also the samples' places on the tissue grid, (n, 3), and how many overlap."""
     grid = tissues.grid
-    voxels = image.grid.voxels().reshape(-1, 3)
-    stride = max(1, len(voxels) // (4 * MOST_SAMPLES))
-    voxels = voxels[::stride]
+    stride = max(1, image.data.size // (4 * MOST_SAMPLES))
+    voxels = np.stack(np.unravel_index(np.arange(0, image.data.size, stride), image.grid.shape), axis=-1)
     where = grid.to_ijk(image.grid.to_ras(voxels))
     rim = NEAR_MM / np.array(grid.spacing_mm)
     moved = where - start_mm / np.array(grid.spacing_mm)

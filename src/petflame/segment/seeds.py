@@ -278,7 +278,8 @@ def label_vessels(vessels: dict[str, SeededVessel], grid: Grid) -> tuple[Array, 
         How many of each vessel's voxels lie in the image.
     """
     canonical = canonical_grid(grid)
-    labels = np.zeros(grid.shape, np.uint8)
+    # In the order of memory of the maps it is laid over.
+    labels = np.zeros(grid.shape, np.uint8, order="F")
     count = {}
     for name, vessel in vessels.items():
         voxels = paint_vessel(vessel, canonical)
