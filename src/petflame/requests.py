@@ -6,13 +6,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from petflame.fingerprint import Request, Source
 from petflame.folders import StudyOut, VisitFolder
 from petflame.protocol import Protocol
 from petflame.study import Study
-from petflame.trial.choices import TrialTables
 from petflame.trial.plan.model import Events
+
+if TYPE_CHECKING:
+    # The statistics take most of a second to import, and most verbs need none.
+    from petflame.trial.choices import TrialTables
 
 # Of the events, where neither the verb nor a sealed plan says otherwise: IVORY's second scan was about 9 weeks (0.17
 # years) after randomisation.

@@ -16,7 +16,7 @@ from petflame.outside import calling
 from petflame.published import EFFECT_PERCENT, PATIENTS_PER_ARM
 from petflame.requests import HORIZON_YEARS, LANDMARK_YEARS
 from petflame.steps import clear, step
-from petflame.trial.choices import UNKNOWN
+from petflame.trial.plan.model import UNKNOWN_STUDY
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
 Allocation = Annotated[Path, typer.Option(metavar="ALLOCATION.tsv", help="participant_id, arm = active or control.")]
@@ -79,7 +79,7 @@ def analyse(
     plan: SealedPlanFile = None,
     protocol: ProtocolFile = None,
     reliability_file: ReliabilityFile = None,
-    study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = UNKNOWN,
+    study_id: Annotated[str, typer.Option(help="Identifier of the study in the CDISC datasets.")] = UNKNOWN_STUDY,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:

@@ -12,12 +12,11 @@ from petflame.protocol import ChangeRules, Protocol
 from petflame.repeatability import Repeatability
 from petflame.trial.plan.blocks import PlanRecord
 from petflame.trial.plan.deviations import plan_record
-from petflame.trial.plan.model import KeySecondary, PrimaryAnalysis, Resampling
+from petflame.trial.plan.model import UNKNOWN_STUDY, KeySecondary, PrimaryAnalysis, Resampling
 from petflame.trial.plan.sealing import SealedPlan, read_plan
 
 AnalysisSet = Literal["all_measured", "comparable"]
 SEED, PERMUTATIONS = Resampling().seed, Resampling().permutations
-UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class AnalysisChoices:
     about_variations: Mapping[str, str] = field(default_factory=dict)
     seed: int = SEED
     permutations: int = PERMUTATIONS
-    study_id: str = UNKNOWN
+    study_id: str = UNKNOWN_STUDY
     protocol: Protocol = field(default_factory=Protocol)
     sealed: SealedPlan | None = None
 
@@ -108,7 +107,7 @@ class AnalysisChoices:
         plan: Path | None = None,
         strata: tuple[str, ...] = (),
         analysis_set: AnalysisSet | None = None,
-        study_id: str = UNKNOWN,
+        study_id: str = UNKNOWN_STUDY,
     ) -> AnalysisChoices:
         """Take what is given, else what the sealed plan says, else the protocol's.
 
@@ -128,7 +127,7 @@ class AnalysisChoices:
             about_variations={v.name: v.about for v in protocol.sensitivity},
             seed=resampling.seed,
             permutations=resampling.permutations,
-            study_id=planned.study_id if planned is not None and study_id == UNKNOWN else study_id,
+            study_id=planned.study_id if planned is not None and study_id == UNKNOWN_STUDY else study_id,
             protocol=protocol,
             sealed=sealed,
         )

@@ -19,6 +19,7 @@ Multiplicity = Literal["holm", "hierarchical"]
 Repeatability = Literal["assumed", "scan_rescan"]
 
 VESSELS = "vessels"
+UNKNOWN_STUDY = "UNKNOWN"
 
 
 class _Part(BaseModel):
