@@ -364,7 +364,7 @@ def page(cases: dict[str, Any], trial: dict[str, Any] | None) -> str:
         "Made by `python benchmarks/segmentation_page.py --results results/trial`; nothing here is written by hand.",
         "Method `auto`: aorta and superior vena cava are found without a reader (`geometric`); carotids and jugular",
         "veins come from a reader's seeds where there are some (every 30 mm, SD 2 mm an axis), else they are proposed",
-        "and withheld. Real scans are held against circles read by eye twice, blind to any result and before the method",
+        "and withheld. Real scans are held against circles read by eye twice, blind to any result, before the method",
         "was written (`tests/segment/geometric/readings.json`); the floor is the median distance between the readings.",
         "The hybrid study and the simulated visits are held against their true regions and uptake. Dice and centres",
         "are per axial section; the worst stands in brackets. By which marks the aorta's parts begin and end, and what",
@@ -442,8 +442,8 @@ def trial_lines(trial: dict[str, Any]) -> list[str]:
         "",
         "What blood pools add: the change of their level, against the same image without noise, has an SD (percentage",
         f"points, true core / core found) of {'; '.join(noise)}.",
-        "The limits above therefore hold the noise of two blood-pool readings of one image, not only outlines; what a perfect",
-        'region on the CT would reach stands in [ends.md](ends.md) ("true labels on the CT").',
+        "The limits above therefore hold the noise of two blood-pool readings of one image, not only outlines; what a",
+        'perfect region on the CT would reach stands in [ends.md](ends.md) ("true labels on the CT").',
     ]
     counts = pd.Series(trial["withheld"], dtype=str).value_counts()
     lines += ["", "Withheld vessels: " + ("none." if counts.empty else "")]
