@@ -1,4 +1,7 @@
-"""Uptake may doubt a region and never place one: a region drawn to hot wall would be measured hot."""
+"""Uptake may doubt a region and never place one: a region drawn to hot wall would be measured hot.
+
+Of a vein that software found an end may be left out where the PET shows other than its blood; nothing is added to it.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +46,21 @@ def beside(visit, name):
     return ndimage.binary_dilation(mask, iterations=2) & ~mask
 
 
+def same_but_for_ends_of_the_cava(found, plain):
+    """No voxel of any other label differs, and the vena cava's are some of those it had, on whole levels."""
+    cava, before = (s.labels.data == BY_NAME["svc"].label for s in (found, plain))
+    assert np.array_equal(np.where(cava, 0, found.labels.data), np.where(before, 0, plain.labels.data))
+    levels = cava.any(axis=(0, 1))
+    assert np.array_equal(cava, before & levels)
+
+
 def test_hot_walls_move_no_label(visit, segmented, plain):
     suv = np.array(visit.pet().data)
     for name in (*AORTA, "svc"):
         suv[beside(visit, name)] *= 6.0
     hot = segmented(suv)
-    assert np.array_equal(hot.labels.data, plain.labels.data)
-    for vessel in (*AORTA, "svc"):
+    same_but_for_ends_of_the_cava(hot, plain)
+    for vessel in AORTA:
         assert np.array_equal(hot.vessels[vessel].centreline_lps_mm, plain.vessels[vessel].centreline_lps_mm)
 
 
@@ -60,4 +71,4 @@ def test_a_vein_without_blood_is_doubted_where_it_is(visit, segmented, plain):
     cold = segmented(suv)
     assert cold.vessels["svc"].withheld
     assert not plain.vessels["svc"].withheld
-    assert np.array_equal(cold.labels.data, plain.labels.data)
+    same_but_for_ends_of_the_cava(cold, plain)

@@ -7,7 +7,8 @@ import phantoms
 from petflame.errors import InputRefused
 from petflame.segment.automatic import segment_automatically
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seeds import CAROTID, draw_vessel, smooth_line
+from petflame.segment.seeds import draw_vessel, smooth_line
+from petflame.segment.usual import CAROTID
 from petflame.space.grid import Volume
 
 GRID = phantoms.grid((1.0, 1.0, 3.0), low=(-40.0, -40.0, 0.0), high=(40.0, 40.0, 120.0))

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -8,78 +9,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from named_vessels import GRID, anatomy
 from petflame.errors import InputRefused
 from petflame.files import write_nifti
 from petflame.segment import automatic, totalsegmentator_worker
 from petflame.segment import totalsegmentator as adapter
 from petflame.segment.run import segment_visit
-from petflame.space.grid import Grid, Volume
+from petflame.space.grid import Volume
+from totalsegmentator_stand_in import STAND_IN
 
-GRID = Grid((70, 70, 50), np.array([[-2.0, 0, 0, 70], [0, -2.0, 0, 70], [0, 0, 4.0, 0], [0, 0, 0, 1]]))
 WEIGHTS = (*adapter.REQUIRED, adapter.ORGAN_WEIGHTS, adapter.NECK_WEIGHTS)
 
-# The signature of TotalSegmentator 2.18.0, so that an argument it does not know fails here too.
-STAND_IN = """
-import json, os
-import nibabel as nib
-import numpy as np
-from totalsegmentator.map_to_binary import class_map
-
-calls = []
-
-
-def totalsegmentator(input, output=None, ml=False, nr_thr_resamp=1, nr_thr_saving=6, fast=False, nora_tag="None",
-                     preview=False, task="total", roi_subset=None, statistics=False, radiomics=False, crop_path=None,
-                     body_seg=False, force_split=False, output_type="nifti", quiet=False, verbose=False, test=0,
-                     skip_saving=False, device="gpu", license_number=None, statistics_exclude_masks_at_border=True,
-                     no_derived_masks=False, v1_order=False, fastest=False, roi_subset_robust=None,
-                     stats_aggregation="mean", remove_small_blobs=False, statistics_normalized_intensities=False,
-                     robust_crop=False, higher_order_resampling_LEGACY=False, higher_order_resampling=False,
-                     save_probabilities=None, debug=False, report=None, statistics_extra=False, save_lowres=False,
-                     resampling_order=1, plans="nnUNetPlans", model_size="big"):
-    if roi_subset is not None and not task.startswith("total"):
-        raise ValueError("roi_subset only works with task 'total' or 'total_mr'")
-    with open(os.path.join(os.environ["TOTALSEG_HOME_DIR"], "config.json")) as stream:
-        config = json.load(stream)
-    weights = sorted(os.listdir(os.environ["TOTALSEG_WEIGHTS_PATH"]))
-    calls.append({"task": task, "roi_subset": roi_subset, "device": device, "ml": ml, "config": config,
-                  "weights": weights, "output": output})
-    image = nib.load(input)
-    truth = np.load(os.environ["STAND_IN_TRUTH"])
-    data = np.zeros(image.shape, np.uint8)
-    wanted = roi_subset or list(class_map[task].values())
-    for number, name in class_map[task].items():
-        if name in wanted and name in truth:
-            data[truth[name]] = number
-    return nib.Nifti1Image(data, image.affine)
-"""
 CLASSES = {
     "total": {number: name for table in (adapter.TOTAL, adapter.ORGANS) for name, (_, number) in table.items()},
     adapter.NECK_TASK: {number: name for name, (_, number) in adapter.NECK.items()},
 }
-
-
-def anatomy():
-    """A bent aorta, carotids that fork, veins: masks by TotalSegmentator's names on GRID."""
-    i, j, k = np.indices(GRID.shape)
-
-    def tube(x, y, radius, low, high):
-        return (np.hypot(i - x, j - y) <= radius) & (k >= low) & (k < high)
-
-    arch = (np.abs(i - 33) <= 4) & (j >= 18) & (j <= 50) & (k >= 22) & (k < 27)
-    return {
-        "aorta": tube(33, 22, 7, 2, 22) | tube(35, 46, 6, 0, 22) | arch,
-        "heart": tube(33, 25, 12, 0, 2),
-        "superior_vena_cava": tube(20, 22, 4, 3, 22),
-        "common_carotid_artery_right": tube(24, 35, 2, 28, 40),
-        "common_carotid_artery_left": tube(46, 35, 2, 28, 40),
-        "internal_carotid_artery_right": tube(23, 36, 2, 39, 48),
-        "internal_carotid_artery_left": tube(47, 36, 2, 39, 48),
-        "internal_jugular_vein_right": tube(17, 38, 3, 30, 48),
-        "internal_jugular_vein_left": tube(53, 38, 3, 30, 48),
-        "esophagus": tube(36, 36, 2, 0, 20),
-        "thyroid_gland": tube(35, 30, 3, 30, 33),
-    }
 
 
 @pytest.fixture
@@ -94,8 +38,11 @@ def installed(tmp_path, monkeypatch):
     exec(compile(STAND_IN, "stand-in", "exec"), api.__dict__)
     weights = tmp_path / "weights"
     for name in WEIGHTS:
-        (weights / name).mkdir(parents=True)
-        (weights / name / "plans.json").write_text("{}")
+        fold = weights / name / "nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres" / "fold_0"
+        fold.mkdir(parents=True)
+        (fold / "checkpoint_final.pth").write_bytes(b"numbers")
+        for document in ("plans.json", "dataset.json"):
+            (fold.parent / document).write_text("{}")
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(weights))
     monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path / "own home"))
     monkeypatch.delenv(adapter.PYTHON_VARIABLE, raising=False)
@@ -105,6 +52,10 @@ def installed(tmp_path, monkeypatch):
     return types.SimpleNamespace(
         api=api, classes=classes, weights=weights, ct=tmp_path / "ct.nii.gz", truth=tmp_path / "truth.npz"
     )
+
+
+def remove(installed, name):
+    shutil.rmtree(installed.weights / name)
 
 
 def in_process(python, request):
@@ -158,14 +109,72 @@ def test_statistics_are_off_and_the_users_folders_are_left_alone(installed):
 
 def test_missing_weights_are_all_named_before_anything_runs(installed):
     for name in adapter.REQUIRED:
-        (installed.weights / name / "plans.json").unlink()
+        remove(installed, name)
     with pytest.raises(InputRefused) as caught:
         find(installed)
     text = str(caught.value)
     assert all(name in text for name in adapter.REQUIRED)
-    assert "totalseg_download_weights" in text
+    assert "totalseg_download_weights -t total" in text
+    assert "totalseg_download_weights -t headneck_bones_vessels" in text
     assert str(installed.weights) in text
     assert not installed.api.calls
+
+
+@pytest.mark.parametrize("damage", ["empty checkpoint", "no checkpoint", "no plans"])
+def test_weights_of_a_broken_download_are_not_taken_for_whole(installed, damage):
+    folder = installed.weights / adapter.VESSEL_WEIGHTS
+    [checkpoint] = folder.glob("*/fold_0/checkpoint_final.pth")
+    if damage == "empty checkpoint":
+        checkpoint.write_bytes(b"")
+    elif damage == "no checkpoint":
+        checkpoint.unlink()
+    else:
+        (checkpoint.parents[1] / "plans.json").unlink()
+    with pytest.raises(InputRefused, match=f"{adapter.VESSEL_WEIGHTS} are incomplete: delete them"):
+        find(installed)
+    assert not installed.api.calls
+
+
+def test_the_finer_model_crops_where_its_weights_are_there(installed):
+    shutil.copytree(installed.weights / adapter.CROP_WEIGHTS, installed.weights / adapter.FINE_CROP_WEIGHTS)
+    found = find(installed)
+    total, neck = installed.api.calls
+    assert total["roi_subset"] is None
+    assert total["roi_subset_robust"] == [*adapter.TOTAL, *adapter.ORGANS]
+    assert total["robust_crop"] is neck["robust_crop"] is True
+    assert found.provenance["crop_model"] == adapter.FINE_CROP_WEIGHTS
+
+
+@pytest.mark.parametrize(
+    "move", [np.diag([1.0, 1, 1.1, 1]), np.array([[1.0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])]
+)
+def test_a_result_on_another_grid_is_refused(installed, monkeypatch, move):
+    def moved(*arguments, **options):
+        image = whole(*arguments, **options)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), move @ image.affine), arguments[1])
+
+    whole = installed.api.totalsegmentator
+    monkeypatch.setattr(installed.api, "totalsegmentator", moved)
+    with pytest.raises(InputRefused, match=r"its result lies on .* not on the CT"):
+        find(installed)
+
+
+def test_a_part_of_the_grid_is_refused(installed, monkeypatch):
+    def cut(*arguments, **options):
+        image = whole(*arguments, **options)
+        nib.save(image.slicer[:, :, :-1], arguments[1])
+
+    whole = installed.api.totalsegmentator
+    monkeypatch.setattr(installed.api, "totalsegmentator", cut)
+    with pytest.raises(InputRefused, match="not on the CT"):
+        find(installed)
+
+
+def test_nothing_found_withholds_everything(installed):
+    np.savez(installed.truth)
+    found = find(installed)
+    assert not found.labels.data.any()
+    assert all(v.withheld for v in found.vessels.values())
 
 
 def test_without_the_package_and_without_weights_both_are_said(monkeypatch, tmp_path):
@@ -180,14 +189,21 @@ def test_without_the_package_and_without_weights_both_are_said(monkeypatch, tmp_
     assert "envs/totalsegmentator.yaml" in str(caught.value)
 
 
+def test_the_environment_pins_the_version_that_the_adapter_speaks_of():
+    lines = (Path(__file__).parents[2] / "envs" / "totalsegmentator.yaml").read_text().splitlines()
+    pins = dict(line.strip(" -").split("==", 1) for line in lines if "==" in line and "#" not in line)
+    assert {"torch", "torchvision", "nnunetv2", "TotalSegmentator"} == set(pins)
+    assert pins["TotalSegmentator"] == adapter.TESTED_VERSION
+
+
 def test_without_the_necks_weights_there_are_common_carotids_and_no_jugulars(installed):
-    (installed.weights / adapter.NECK_WEIGHTS / "plans.json").unlink()
+    remove(installed, adapter.NECK_WEIGHTS)
     found = find(installed)
     assert [c["task"] for c in installed.api.calls] == ["total"]
     assert found.vessels["jugular_left"].withheld
     assert not found.vessels["carotid_left"].withheld
     assert any(adapter.NECK_WEIGHTS in w for w in found.warnings)
-    assert not found.landmarks_lps_mm
+    assert set(found.landmarks_lps_mm) == {"brachiocephalic_confluence"}
 
 
 def test_a_version_without_our_classes_is_refused_before_it_runs(installed):
@@ -237,8 +253,12 @@ def test_the_worker_runs_in_a_process_of_its_own(installed, tmp_path, monkeypatc
     assert (np.isin(found.labels.data, (1, 2, 3)) == anatomy()["aorta"]).all()
     assert json.loads((tmp_path / "labels.json").read_text())["vessels"]["svc"]["method"] == "totalsegmentator"
     (package / "python_api.py").write_text("raise RuntimeError('no model today')\n")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    kept = (tmp_path / "labels.json").read_bytes()
     with pytest.raises(InputRefused, match="no model today"):
         segment_visit(tmp_path, "totalsegmentator", None)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert (tmp_path / "labels.json").read_bytes() == kept
 
 
 def test_auto_takes_the_better_maker_for_each_vessel_and_says_which(installed, tmp_path, monkeypatch):
@@ -257,7 +277,7 @@ def test_auto_takes_the_better_maker_for_each_vessel_and_says_which(installed, t
             checks=(), confidence=0.9, centreline_lps_mm=line, withheld=False, reason=""
         )
     }
-    monkeypatch.setattr("petflame.segment.geometric.find_vessels", lambda ct: finder)
+    monkeypatch.setattr("petflame.segment.geometric.find_vessels", lambda ct, regions: finder)
     found = automatic.segment_automatically(ct, seeds, True, learned)
     methods = {name: f.method for name, f in found.vessels.items()}
     assert methods["carotid_right"] == "seeds"
@@ -278,17 +298,3 @@ def test_the_worker_touches_nothing_but_what_it_is_told(tmp_path):
         os.environ.clear()
         os.environ.update(before)
     assert json.loads((tmp_path / "home" / "config.json").read_text())["send_usage_stats"] is False
-
-
-@pytest.mark.slow
-def test_the_real_thing_finds_the_aorta(reference, tmp_path):
-    installation = adapter.find_installation()
-    if not installation.ready:
-        pytest.skip("TotalSegmentator with its weights is not on this machine (see envs/totalsegmentator.yaml)")
-    folder = reference("aorta_cta_labels")
-    image = nib.load(folder / "example_ct_sm.nii.gz")
-    shape = tuple(int(n) for n in image.shape[:3])
-    found = adapter.segment_with_totalsegmentator(
-        folder / "example_ct_sm.nii.gz", Grid(shape, np.asarray(image.affine, float)), installation
-    )
-    assert found.provenance["version"]

@@ -91,3 +91,9 @@ def test_a_vein_that_was_not_found_has_no_ends():
     segmentation, pet = case()
     none = replace(segmentation, labels=LabelMap(np.zeros(CT.shape, np.uint8), CT))
     assert leave_out_ends(none, "svc", pet) is none
+
+
+def test_an_image_without_uptake_cuts_nothing():
+    segmentation, pet = case()
+    found = leave_out_ends(segmentation, "svc", Volume(np.zeros_like(pet.data), PET))
+    assert found.labels is segmentation.labels

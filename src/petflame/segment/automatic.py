@@ -29,6 +29,7 @@ def segment_automatically(
     seeds_file: Path | None,
     geometric: bool = True,
     learned: Segmentation | None = None,
+    pet: Volume | None = None,
     regions: AutomaticRegions = "landmarks",
 ) -> Segmentation:
     """Segment a CT without a label map.
@@ -43,6 +44,8 @@ def segment_automatically(
         Whether to look for aorta and SVC automatically.
     learned : Segmentation or None
         What TotalSegmentator found on the same CT; its vessels that need no reader are preferred to the geometric ones.
+    pet : Volume or None
+        Uptake in any unit; vessels are followed between seeds on it too.
     regions : {'landmarks', 'former'}
         By which rules aorta and SVC are found.
 
@@ -82,7 +85,7 @@ def segment_automatically(
         landmarks |= learned.landmarks_lps_mm
         provenance["totalsegmentator"] = {k: v for k, v in learned.provenance.items() if k != "method"}
     if seeds is not None:
-        drawn, from_seeds = checked_vessels_from_seeds(seeds, ct, LabelMap(labels, ct.grid), findings, landmarks)
+        drawn, from_seeds = checked_vessels_from_seeds(seeds, ct, LabelMap(labels, ct.grid), findings, landmarks, pet)
         for name in from_seeds:
             labels[labels == BY_NAME[name].label] = 0
         # Seeds are set on purpose; a neighbour found by rule gives way, a vessel does not.

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from petflame.anatomy import CAROTIDS
 from petflame.dicom.references import References
 from petflame.errors import Fault, FaultList, PetflameError, is_of_the_machine
 from petflame.privacy import named
@@ -32,7 +31,8 @@ from petflame.segment.imports.doors import called
 from petflame.segment.labelmaps import vessels_in
 from petflame.segment.product import Segmentation
 from petflame.segment.seedfile import Seeds, read_seeds
-from petflame.segment.seeds import CAROTID, LARGEST_SHIFT_MM, RADII_MM, VEIN, smooth_line
+from petflame.segment.seeds import LARGEST_SHIFT_MM, RADII_MM, smooth_line
+from petflame.segment.usual import usual_of
 from petflame.space.grid import Array, Grid, ras_to_lps
 
 LATER = (
@@ -157,10 +157,7 @@ def seeds_doubts(seeds: Seeds, ct: Grid) -> list[str]:
     InputRefused
         When a right vessel lies so far to the left of its counterpart that no correction by the CT can mend it.
     """
-    lines = {
-        name: smooth_line(points, (CAROTID if name in CAROTIDS else VEIN).stiffness_mm3)
-        for name, points in seeds.points_lps_mm.items()
-    }
+    lines = {name: smooth_line(points, usual_of(name).stiffness_mm3) for name, points in seeds.points_lps_mm.items()}
     outside = [name for name, line in lines.items() if _outside_mm(line, ct) > REACH_MM]
     sure = {name: ras_to_lps(line.mean(axis=0)) for name, line in lines.items() if _inside(line, ct)}
     for stem in ("carotid", "jugular"):

@@ -147,6 +147,7 @@ def apply_edits(
     ct: Volume | None,
     grids: dict[str, Grid],
     own: References | None = None,
+    pet: Volume | None = None,
 ) -> Segmentation:
     """Apply a reader's edits; what they redraw replaces the vessel, what they accept is no longer withheld.
 
@@ -161,6 +162,8 @@ def apply_edits(
         'ct' and 'pet' grid of the visit, those that exist.
     own : References or None
         What the visit's images are called.
+    pet : Volume or None
+        Uptake in any unit, for vessels redrawn by seeds.
 
     Raises
     ------
@@ -192,7 +195,7 @@ def apply_edits(
             )
         seeds = read_seeds(edits.seeds)
         present = LabelMap(labels, segmentation.labels.grid)
-        drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks)
+        drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks, pet)
         _replace(labels, LabelMap(drawn_labels, ct.grid), redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from petflame.anatomy import BY_NAME, CAROTIDS
+from petflame.anatomy import BY_NAME
 from petflame.segment.product import Check, VesselFinding
-from petflame.segment.seeds import CAROTID, VEIN, SeededVessel, label_vessels
+from petflame.segment.seeds import SeededVessel, label_vessels
+from petflame.segment.usual import usual_of
 from petflame.space.grid import Array, Grid
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def draw_proposals(proposals: dict[str, Proposal], grid: Grid) -> tuple[Array, d
         One for each proposal, withheld.
     """
     drawn = {
-        name: SeededVessel(
-            proposal.line_lps_mm, (CAROTID if name in CAROTIDS else VEIN).radius_mm, False, float("nan"), 0.0
-        )
+        name: SeededVessel(proposal.line_lps_mm, usual_of(name).radius_mm, False, float("nan"), 0.0)
         for name, proposal in proposals.items()
     }
     labels, voxels = label_vessels(drawn, grid)

@@ -9,7 +9,7 @@ from petflame.errors import InputRefused
 from petflame.segment.product import ACCEPTED, Segmentation
 
 SOFTWARE = ("geometric", "totalsegmentator")
-# TotalSegmentator's own regions know no rule of petflame's; of one vein the ends are cut by the PET afterwards.
+# Regions of TotalSegmentator are alike by either rule, but that the ends of one vein are then cut by the PET, or not.
 ENDS_CUT = "svc"
 REGIONS = "regions"
 # Labels from before there was a choice name none.

@@ -77,6 +77,7 @@ def segment_visit(
     if last_word is None:
         refuse_to_lose_edits(root)
     grids, ct, own = visit_grids(visit), None, read_references(root)
+    pet = read_nifti(visit.pet)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
@@ -88,16 +89,16 @@ def segment_visit(
             raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
-        segmentation, ct = _segment_ct(visit, grids["ct"], method, source, regions)
+        segmentation, ct = _segment_ct(visit, grids["ct"], method, source, pet, regions)
     is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
-    pet, ct = read_nifti(visit.pet), ct if ct is not None else _ct_of(visit)
+    ct = ct if ct is not None else _ct_of(visit)
     segmentation = with_rules(segmentation, regions)
     if regions == "landmarks":
         segmentation = leave_out_ends(segmentation, ENDS_CUT, pet)
     segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
         # What a reader has redrawn or accepted is warned about, not withheld.
-        segmentation = apply_edits(segmentation, last_word, ct, grids, own)
+        segmentation = apply_edits(segmentation, last_word, ct, grids, own, pet)
         segmentation = check_jugulars(segmentation, pet, withhold=False)
     segmentation = check_pet_ct_shift(segmentation, ct, pet)
     write_segmentation(segmentation, visit)
@@ -114,8 +115,8 @@ def edit_visit(root: Path, edits: Path) -> Segmentation:
     """
     visit = VisitFolder(root)
     ct = _ct_of(visit)
-    edited = apply_edits(read_segmentation(visit), read_edits(edits), ct, visit_grids(visit), read_references(root))
-    pet = read_nifti(visit.pet)
+    given, pet, own = read_edits(edits), read_nifti(visit.pet), read_references(root)
+    edited = apply_edits(read_segmentation(visit), given, ct, visit_grids(visit), own, pet)
     return check_pet_ct_shift(check_jugulars(edited, pet, withhold=False), ct, pet)
 
 
@@ -124,7 +125,12 @@ def _ct_of(visit: VisitFolder) -> Volume | None:
 
 
 def _segment_ct(
-    visit: VisitFolder, grid: Grid, method: Method, source: Path | None, regions: AutomaticRegions
+    visit: VisitFolder,
+    grid: Grid,
+    method: Method,
+    source: Path | None,
+    pet: Volume,
+    regions: AutomaticRegions,
 ) -> tuple[Segmentation, Volume | None]:
     """Segment the CT; also the CT itself where it had to be read."""
     if method == "totalsegmentator":
@@ -135,4 +141,4 @@ def _segment_ct(
         learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
     seeds = None if method == "geometric" else source
     ct = read_nifti(visit.ct)
-    return segment_automatically(ct, seeds, method != "seeds", learned, regions), ct
+    return segment_automatically(ct, seeds, method != "seeds", learned, pet, regions), ct

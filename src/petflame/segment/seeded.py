@@ -27,6 +27,7 @@ def checked_vessels_from_seeds(
     labels: LabelMap,
     vessels: Mapping[str, VesselFinding],
     landmarks_lps_mm: Mapping[str, tuple[float, float, float]],
+    pet: Volume | None = None,
 ) -> tuple[Array, dict[str, VesselFinding]]:
     """Draw every seeded vessel and check it; one that fails is withheld until a reader accepts it.
 
@@ -41,6 +42,8 @@ def checked_vessels_from_seeds(
         Findings of the labelled vessels; those that need a reader are no measure for a reader's seeds.
     landmarks_lps_mm : mapping
         Landmarks beside those of the seeds.
+    pet : Volume or None
+        Uptake in any unit, which helps to tell blood from its surroundings.
 
     Returns
     -------
@@ -54,13 +57,14 @@ def checked_vessels_from_seeds(
     InputRefused
         When right and left are exchanged.
     """
-    drawn, findings, shapes = vessels_from_seeds(seeds, ct)
-    require_laterality(vessel_centres(findings), "the seeds")
     sure = {
         name: shape_of_found(name, labels, finding)
         for name, finding in vessels.items()
         if not finding.withheld and len(finding.centreline_lps_mm) > 1
     }
+    beside = [(s.line_lps_mm, s.radius_mm) for n, s in sure.items() if n not in seeds.points_lps_mm and s.radius_mm]
+    drawn, findings, shapes = vessels_from_seeds(seeds, ct, pet, beside)
+    require_laterality(vessel_centres(findings), "the seeds")
     checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm})
     more = {name: (*_sides(name, vessels), *_like_found(shapes[name], sure.get(name))) for name in shapes}
     return drawn, with_checks(findings, {name: (*checks[name], *more[name]) for name in shapes})

@@ -18,8 +18,8 @@ from petflame.space.grid import Array, ras_to_lps
 from petflame.tabletext import read_rows
 from petflame.typed import Misshapen, brief, mapping, number, point_mm, sequence
 
-FARTHEST_APART_MM = 20.0
-# A reader clicks whole slices: 20 mm apart can come out a slice more.
+FARTHEST_APART_MM = 30.0
+# A reader clicks whole slices: 30 mm apart can come out a slice more.
 GAP_TOLERANCE_MM = 5.0
 # Less than the distance of two slices of any scan is no course along the body.
 LEAST_LENGTH_MM = 1.0
@@ -58,7 +58,7 @@ def read_seeds(path: Path) -> Seeds:
     Raises
     ------
     InputRefused
-        With every unknown vessel, point that is no point, vessel with fewer than two points, gap of more than 20 mm
+        With every unknown vessel, point that is no point, vessel with fewer than two points, gap of more than 30 mm
         between neighbouring points, part of the aorta without a radius, and landmark that is not one point.
     """
     where = named(path.name, "the seeds")
@@ -187,7 +187,9 @@ def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: st
         what = f"{name} has points but no radius, and an aorta has no usual one"
         faults.add(what, where, f'give it under "radius_mm", or label the vessel; {name} is also found automatically')
     if len(array) < 2:
-        faults.add(f"{name} has {len(array)} point(s)", where, "set at least two, and one every 20 mm")
+        faults.add(
+            f"{name} has {len(array)} point(s)", where, f"set at least two, and one every {FARTHEST_APART_MM:g} mm"
+        )
         return faults
     if np.ptp(array[:, 2]) < LEAST_LENGTH_MM:
         what = f"the points of {name} lie within {np.ptp(array[:, 2]):.1f} mm of height"
@@ -197,5 +199,5 @@ def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: st
     if gaps.max() > FARTHEST_APART_MM + GAP_TOLERANCE_MM:
         at = float(array[int(gaps.argmax()), 2])
         what = f"{name} has a gap of {gaps.max():.0f} mm above z = {at:.0f} mm"
-        faults.add(what, where, "set a point at least every 20 mm")
+        faults.add(what, where, f"set a point at least every {FARTHEST_APART_MM:g} mm")
     return faults

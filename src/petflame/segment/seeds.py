@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+from scipy.special import chdtri
 
-from petflame.anatomy import BY_NAME, CAROTIDS
+from petflame.anatomy import BY_NAME
+from petflame.segment.across import sample_at
 from petflame.segment.anatomy_checks import VesselShape
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
+from petflame.segment.usual import Usual, usual_of
 from petflame.space.boxes import lattice
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
-from petflame.space.orientation import canonical_grid, to_canonical
-from petflame.space.polyline import arc_length_mm
+from petflame.space.orientation import canonical_grid
+from petflame.space.polyline import arc_length_mm, places_at
 
 STEP_MM = 1.0
-LARGEST_SHIFT_MM = 2.0
+# Four standard deviations of a reader's error: what images would move farther lies on something else.
+LARGEST_SHIFT_MM = 8.0
 RADII_MM = np.arange(2.5, 11.01, 0.5)
 LEAST_EDGE_HU = 12.0
-LEAST_GAIN_HU = 15.0
 DOUBTFUL_EDGE_HU = 25.0
 SOFT_TISSUE_HU = (-120.0, 160.0)
 STATION_MM = 6.0
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What is usual for a kind of vessel.
-
-    Attributes
-    ----------
-    radius_mm : float
-    stiffness_mm3 : float
-        How straight it runs: weight of the line's squared curvature against a reader's squared error.
-    """
-
-    radius_mm: float
-    stiffness_mm3: float
-
-
-CAROTID = Usual(4.0, 700.0)
-# The internal jugular veins run straighter than the carotids.
-VEIN = Usual(5.0, 5000.0)
+# A point clicked on a slice lies on it up to rounding, in slices.
+ON_SLICE = 0.05
+RING_POINTS = 24
+# One in a thousand vessels of a reader's usual error has points farther off by chance.
+CHANCE = 0.001
+# Vessels are drawn beside the plain lines of the others first, then beside what was drawn.
+SWEEPS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +52,11 @@ class SeededVessel:
     edge_hu : float
         Mean step from inside to outside the vessel, HU.
     shift_mm : float
-        Largest correction of the reader's line.
+        Largest correction of the line through the reader's points.
+    se_mm : float
+        Largest standard error of the line across its course; NaN where it is not known.
+    points_off_mm, most_off_mm : float
+        Root mean square distance of the reader's points from the line, and the limit of chance.
     """
 
     line_lps_mm: Array
@@ -68,6 +64,9 @@ class SeededVessel:
     fitted: bool
     edge_hu: float
     shift_mm: float
+    se_mm: float = float("nan")
+    points_off_mm: float = 0.0
+    most_off_mm: float = float("inf")
 
 
 def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
@@ -94,66 +93,98 @@ def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
     return np.asarray(line)
 
 
-def draw_vessel(points_lps_mm: Array, ct: Volume, radius_mm: float | None, usual: Usual) -> SeededVessel:
-    """Draw one vessel: spline, correction of the line and fit of the radius where the CT shows an edge.
+def draw_vessel(
+    points_lps_mm: Array,
+    ct: Volume,
+    radius_mm: float | None,
+    usual: Usual,
+    pet: Volume | None = None,
+    beside: Sequence[tuple[Array, float]] = (),
+) -> SeededVessel:
+    """Draw one vessel: the most probable course by a reader's points, CT and PET, and a radius where the CT shows one.
 
     Parameters
     ----------
     points_lps_mm : (n, 3) array
     ct : Volume
-        HU, canonical.
+        HU, any axis order and direction.
     radius_mm : float or None
         The reader's radius, which is kept as it is.
     usual : Usual
         Course and radius where neither the reader nor the CT says otherwise.
+    pet : Volume or None
+        Uptake in any unit, of the same frame. It says where blood is, never how large the vessel is.
+    beside : sequence of ((m, 3) array, float)
+        Lines, LPS mm, and radii of other vessels, whose uptake is told from this one's.
     """
-    line = smooth_line(points_lps_mm, usual.stiffness_mm3)
-    stations = np.arange(0, len(line), max(1, round(STATION_MM / STEP_MM)))
-    profiles = [_edge_profile(line[n], ct) for n in stations]
-    edges = np.array([p for p, _ in profiles])
-    typical = np.median(edges, axis=0)
+    from petflame.segment.following import POINT_SD_MM, follow
+
+    first = smooth_line(points_lps_mm, usual.stiffness_mm3)
+    followed = follow(points_lps_mm, first, ct, pet, usual.given(radius_mm), beside)
+    own = arc_length_mm(followed.line_lps_mm)
+    steps = max(3, int(np.ceil(own[-1] / STEP_MM)) + 1)
+    line = CubicSpline(own, followed.line_lps_mm)(np.linspace(0.0, own[-1], steps))
+    shares = np.linspace(0.0, 1.0, steps)
+    plain = places_at(first, shares * arc_length_mm(first)[-1])
+    moved = line - plain
+    far = np.linalg.norm(moved, axis=1, keepdims=True)
+    line = plain + moved * np.minimum(1.0, LARGEST_SHIFT_MM / np.maximum(far, 1e-9))
+    typical = np.median(_edge_steps(line, ct), axis=0)
     best = int(typical.argmax())
     clear = typical[best] >= LEAST_EDGE_HU and 0 < best < len(RADII_MM) - 1
     # A faint edge moves the radius from the usual one only part of the way: areas must not differ by chance alone.
     trust = typical[best] ** 2 / (typical[best] ** 2 + DOUBTFUL_EDGE_HU**2) if clear else 0.0
     radius = radius_mm if radius_mm is not None else float(usual.radius_mm + trust * (RADII_MM[best] - usual.radius_mm))
-    strong = edges.max(axis=1) >= LEAST_EDGE_HU
-    shifts = np.array([s for _, s in profiles])
-    correction = np.zeros_like(line)
-    if strong.sum() >= 3:
-        # One station can be led astray by a neighbour; the vessel's course cannot jump.
-        kept = np.where(strong[:, None], shifts, 0.0)
-        calm = ndimage.median_filter(kept, size=(3, 1), mode="nearest")
-        for axis in range(2):
-            correction[:, axis] = np.interp(np.arange(len(line)), stations, calm[:, axis])
-        correction = ndimage.gaussian_filter1d(correction, 6.0 / STEP_MM, axis=0, mode="nearest")
-    shift = float(np.linalg.norm(correction, axis=1).max())
-    return SeededVessel(line + correction, radius, radius_mm is None and clear, float(typical[best]), shift)
+    fitted = bool(radius_mm is None and clear)
+    off = float(np.sqrt((cKDTree(line).query(points_lps_mm)[0] ** 2).mean()))
+    # Errors along two axes of each point: their squares are chi-squared.
+    limit = POINT_SD_MM * float(np.sqrt(chdtri(2 * len(points_lps_mm), CHANCE) / len(points_lps_mm)))
+    se = float(followed.se_mm.max())
+    return SeededVessel(line, radius, fitted, float(typical[best]), float(far.max()), se, off, limit)
 
 
-def _edge_profile(centre_lps_mm: Array, ct: Volume) -> tuple[Array, Array]:
-    """Step in HU across a circle of each of `RADII_MM`, and the in-plane shift (x, y, LPS mm) at which it is best."""
-    angles = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
-    ring = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    offsets = [(0.0, 0.0)] + [(r * np.cos(a), r * np.sin(a)) for r in (1.0, LARGEST_SHIFT_MM) for a in angles[::3]]
-    scores = np.empty((len(offsets), len(RADII_MM)))
-    for row, offset in enumerate(offsets):
-        middle = centre_lps_mm[:2] + offset
-        inner = middle + ring * (RADII_MM[:, None, None] - 1.0)
-        outer = middle + ring * (RADII_MM[:, None, None] + 1.0)
-        step = _hu(inner, centre_lps_mm[2], ct) - _hu(outer, centre_lps_mm[2], ct)
-        # A vessel lies among fat and muscle: its edge is the part of the ring that shows one, not the brightest spot.
-        scores[row] = np.clip(step, -30.0, 60.0).mean(axis=-1)
-    best = int(scores.max(axis=1).argmax())
-    moved = scores[best].max() >= scores[0].max() + LEAST_GAIN_HU
-    return scores[0] if not moved else scores[best], np.asarray(offsets[best] if moved else (0.0, 0.0))
+def draw_vessels(
+    points_lps_mm: Mapping[str, Array],
+    radius_mm: Mapping[str, float],
+    ct: Volume,
+    pet: Volume | None = None,
+    beside: Sequence[tuple[Array, float]] = (),
+) -> dict[str, SeededVessel]:
+    """Draw vessels side by side, each knowing where the others run; parameters as of `draw_vessel`, by name."""
+    lines = {n: (smooth_line(p, usual_of(n).stiffness_mm3), usual_of(n)) for n, p in points_lps_mm.items()}
+    known = {n: (line, usual.given(radius_mm.get(n)).radius_mm) for n, (line, usual) in lines.items()}
+    drawn: dict[str, SeededVessel] = {}
+    for _ in range(SWEEPS if pet is not None and len(lines) > 1 else 1):
+        drawn = {
+            name: draw_vessel(
+                points,
+                ct,
+                radius_mm.get(name),
+                usual_of(name),
+                pet,
+                [*beside, *(other for n, other in known.items() if n != name)],
+            )
+            for name, points in points_lps_mm.items()
+        }
+        known = {n: (v.line_lps_mm, known[n][1]) for n, v in drawn.items()}
+    return drawn
 
 
-def _hu(xy_lps_mm: Array, z_mm: float, ct: Volume) -> Array:
-    points = np.concatenate([xy_lps_mm, np.full((*xy_lps_mm.shape[:-1], 1), z_mm)], axis=-1)
-    ijk = np.moveaxis(ct.grid.to_ijk(ras_to_lps(points)), -1, 0)
-    values = ndimage.map_coordinates(ct.data, ijk, output=np.float64, order=1, mode="nearest")
-    return np.clip(values, *SOFT_TISSUE_HU)
+def _edge_steps(line_lps_mm: Array, ct: Volume) -> Array:
+    """Step in HU from inside to outside a circle of each of `RADII_MM`, at stations of a line, shape (n, radii)."""
+    from petflame.segment.geometric.surface import frames
+
+    chosen = np.arange(0, len(line_lps_mm), max(1, round(STATION_MM / STEP_MM)))
+    middle, frame = line_lps_mm[chosen], frames(line_lps_mm)[chosen]
+    angles = np.linspace(0.0, 2 * np.pi, RING_POINTS, endpoint=False)
+    ring = np.cos(angles)[:, None] * frame[:, None, 0] + np.sin(angles)[:, None] * frame[:, None, 1]
+
+    def hu(radii: Array) -> Array:
+        places = middle[:, None, None] + radii[:, None, None] * ring[:, None]
+        return np.clip(sample_at(ct, places), *SOFT_TISSUE_HU)
+
+    # A vessel lies among fat and muscle: its edge is the part of the ring that shows one, not the brightest spot.
+    return np.asarray(np.clip(hu(RADII_MM - 1.0) - hu(RADII_MM + 1.0), -30.0, 60.0).mean(axis=-1))
 
 
 def paint_vessel(vessel: SeededVessel, grid: Grid) -> Array:
@@ -162,7 +193,7 @@ def paint_vessel(vessel: SeededVessel, grid: Grid) -> Array:
     ras = ras_to_lps(line)
     k_of = grid.to_ijk(ras)[:, 2]
     chosen = []
-    for k in range(max(0, int(np.ceil(k_of.min() - 0.5))), min(grid.shape[2] - 1, int(np.floor(k_of.max() + 0.5))) + 1):
+    for k in _slices(k_of, grid):
         centre = np.array([np.interp(k, k_of, ras[:, axis]) for axis in range(3)])
         slope = _slope(line, centre[2])
         middle = grid.to_ijk(centre)
@@ -181,6 +212,14 @@ def paint_vessel(vessel: SeededVessel, grid: Grid) -> Array:
     return np.concatenate(chosen) if chosen else np.zeros((0, 3), int)
 
 
+def _slices(k_of: Array, grid: Grid) -> range:
+    """Slices whose middle lies between the ends of a line, or else the nearest one: no end is drawn out."""
+    low, high = np.ceil(k_of.min() - ON_SLICE), np.floor(k_of.max() + ON_SLICE)
+    if low > high:
+        low = high = np.round(k_of.mean())
+    return range(max(0, int(low)), min(grid.shape[2] - 1, int(high)) + 1)
+
+
 def _slope(line_lps_mm: Array, z_mm: float) -> Array:
     n = int(np.clip(np.searchsorted(line_lps_mm[:, 2], z_mm), 3, len(line_lps_mm) - 4)) if len(line_lps_mm) > 7 else 0
     low, high = (line_lps_mm[max(n - 3, 0)], line_lps_mm[min(n + 3, len(line_lps_mm) - 1)])
@@ -192,7 +231,9 @@ def _slope(line_lps_mm: Array, z_mm: float) -> Array:
     return direction / length
 
 
-def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, VesselFinding], dict[str, VesselShape]]:
+def vessels_from_seeds(
+    seeds: Seeds, ct: Volume, pet: Volume | None = None, beside: Sequence[tuple[Array, float]] = ()
+) -> tuple[Array, dict[str, VesselFinding], dict[str, VesselShape]]:
     """Draw every seeded vessel on the CT.
 
     Parameters
@@ -200,6 +241,10 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
     seeds : Seeds
     ct : Volume
         HU, any axis order and direction.
+    pet : Volume or None
+        Uptake in any unit, any axis order and direction.
+    beside : sequence of ((n, 3) array, float)
+        Lines and radii of vessels that are drawn already.
 
     Returns
     -------
@@ -210,11 +255,7 @@ def vessels_from_seeds(seeds: Seeds, ct: Volume) -> tuple[Array, dict[str, Vesse
     shapes : dict
         Of those that lie in the CT, for `petflame.segment.anatomy_checks`.
     """
-    canonical = to_canonical(ct)
-    drawn = {
-        name: draw_vessel(points, canonical, seeds.radius_mm.get(name), CAROTID if name in CAROTIDS else VEIN)
-        for name, points in seeds.points_lps_mm.items()
-    }
+    drawn = draw_vessels(seeds.points_lps_mm, seeds.radius_mm, ct, pet, beside)
     labels, voxels = label_vessels(drawn, ct.grid)
     findings = {}
     for name, vessel in drawn.items():
@@ -249,8 +290,13 @@ def label_vessels(vessels: dict[str, SeededVessel], grid: Grid) -> tuple[Array, 
 
 def _checks(vessel: SeededVessel, voxels: int) -> tuple[Check, ...]:
     source = "fitted to the CT" if vessel.fitted else "not fitted: the reader's or the default one"
+    moved = f"the images move the line by at most {vessel.shift_mm:.1f} mm (limit {LARGEST_SHIFT_MM:g}); "
+    moved += f"its standard error is at most {vessel.se_mm:.1f} mm"
+    off = f"the points lie {vessel.points_off_mm:.1f} mm from where the images show the vessel "
+    off += f"(root mean square; limit {vessel.most_off_mm:.1f}): set them on its middle"
     return (
         Check("radius", True, f"radius {vessel.radius_mm:.1f} mm, {source}; edge step {vessel.edge_hu:.0f} HU"),
-        Check("line", True, f"the reader's line was moved by at most {vessel.shift_mm:.1f} mm"),
+        Check("line", vessel.shift_mm <= LARGEST_SHIFT_MM, moved),
+        Check("points", vessel.points_off_mm <= vessel.most_off_mm, off),
         Check("voxels", voxels > 0, f"{voxels} CT voxels"),
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,45 +18,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from petflame.anatomy import AORTA, ARTERIES, BY_NAME, CAROTIDS, VEINS
 from petflame.errors import FaultList, InputRefused
-from petflame.files import read_nifti
-from petflame.labelmap import LabelMap
-from petflame.segment.aorta import split_aorta
-from petflame.segment.checks import require_laterality, vessel_centres
-from petflame.segment.imports.lattice import fit_volume, inside
-from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
-from petflame.space.grid import Array, Grid, Volume, ras_to_lps
+from petflame.segment.totalsegmentator_process import (
+    METHOD,
+    PYTHON_VARIABLE,
+    TESTED_VERSION,
+    read_limits,
+    require_short,
+    run_worker,
+)
+from petflame.segment.totalsegmentator_regions import (
+    NECK,
+    NECK_COMMAND,
+    NECK_TASK,
+    NECK_WEIGHTS,
+    ORGANS,
+    TOTAL,
+    finish,
+    read_masks,
+)
+from petflame.space.grid import Grid
 
-METHOD = "totalsegmentator"
-PYTHON_VARIABLE = "PETFLAME_TOTALSEGMENTATOR_PYTHON"
-EDGE_MM = 15.0
-
-# Class names of TotalSegmentator and what they are here; "aorta" is divided. Numbers of 2.18.0, to notice a change.
-TOTAL = {
-    "aorta": ("aorta", 52),
-    "common_carotid_artery_right": ("carotid_right", 57),
-    "common_carotid_artery_left": ("carotid_left", 58),
-    "superior_vena_cava": ("svc", 62),
-    "heart": ("myocardium", 51),
-}
-ORGANS = {"esophagus": ("oesophagus", 15), "thyroid_gland": ("thyroid", 17)}
-NECK = {
-    "internal_carotid_artery_right": ("carotid_right", 9),
-    "internal_carotid_artery_left": ("carotid_left", 10),
-    "internal_jugular_vein_right": ("jugular_right", 11),
-    "internal_jugular_vein_left": ("jugular_left", 12),
-}
-NECK_TASK = "headneck_bones_vessels"
-
-# Folders of weights: the vessels' model, the coarse model that crops, the organs' model, the neck's model.
+# Folders of weights: the vessels' model, the coarse model that crops, the finer one that crops without cutting vessels
+# off where it is there (TotalSegmentator's "robust crop"), the organs' model.
 VESSEL_WEIGHTS = "Dataset293_TotalSegmentator_part3_cardiac_1559subj"
 CROP_WEIGHTS = "Dataset298_TotalSegmentator_total_6mm_1559subj"
+FINE_CROP_WEIGHTS = "Dataset297_TotalSegmentator_total_3mm_1559subj"
 ORGAN_WEIGHTS = "Dataset291_TotalSegmentator_part1_organs_1559subj"
-NECK_WEIGHTS = "Dataset776_headneck_bones_vessels_492subj"
 # Version 2.18.0 looks for these before it runs the task `total`, and does not use them for our classes.
 UNUSED_WEIGHTS = (
     "Dataset292_TotalSegmentator_part2_vertebrae_1532subj",
@@ -65,7 +53,7 @@ UNUSED_WEIGHTS = (
     "Dataset295_TotalSegmentator_part5_ribs_1559subj",
 )
 REQUIRED = (VESSEL_WEIGHTS, CROP_WEIGHTS)
-RELEASES = "https://github.com/wasserth/TotalSegmentator/releases/download"
+TOTAL_COMMAND = "totalseg_download_weights -t total"
 
 Launch = Callable[[str, Path], None]
 
@@ -94,9 +82,12 @@ class Installation:
         return bool(self.python) and not self.missing
 
     def has(self, folder: str) -> bool:
-        """Tell whether a folder of weights is there and holds something."""
-        path = self.weights / folder
-        return path.is_dir() and any(path.iterdir())
+        """Tell whether a folder of weights is there and whole: what a broken download leaves has no checkpoint."""
+        found = (self.weights / folder).glob("*/fold_0/checkpoint_final.pth")
+        return any(
+            path.stat().st_size and all((path.parents[1] / n).is_file() for n in ("plans.json", "dataset.json"))
+            for path in found
+        )
 
 
 def find_installation() -> Installation:
@@ -134,12 +125,15 @@ def require_ready(installation: Installation) -> None:
         remedy = f"make the environment envs/totalsegmentator.yaml and set {PYTHON_VARIABLE} to its python, or use auto"
         faults.add(what, "method `totalsegmentator`", remedy)
     if installation.missing:
-        links = ", ".join(f"{RELEASES}/v2.0.0-weights/{f}.zip" for f in installation.missing)
+        absent = [f for f in installation.missing if not (installation.weights / f).exists()]
+        broken = [f for f in installation.missing if f not in absent]
+        said = [f"the weights {', '.join(absent)} are missing"] if absent else []
+        said += [f"the weights {', '.join(broken)} are incomplete: delete them"] if broken else []
         faults.add(
-            f"the weights {', '.join(installation.missing)} are missing",
+            " and ".join(said),
             str(installation.weights),
-            f"run `totalseg_download_weights -t total` once where there is a network, or unpack {links} there, and set "
-            "TOTALSEG_WEIGHTS_PATH to the folder that holds them",
+            f"run `{TOTAL_COMMAND}` and, for jugular veins and the carotids' upper part, `{NECK_COMMAND}` in its "
+            "environment, where there is a network, and set TOTALSEG_WEIGHTS_PATH to (a copy of) the folder they fill",
         )
     faults.raise_if_any()
 
@@ -169,6 +163,8 @@ def segment_with_totalsegmentator(
     ------
     InputRefused
         When it is not installed, weights are missing, the installed version lacks classes, or the run fails.
+    MachineFault
+        When the run takes too long or too much memory, or is killed.
     """
     installation = installation or find_installation()
     require_ready(installation)
@@ -177,12 +173,20 @@ def segment_with_totalsegmentator(
         tasks["total"] |= ORGANS
     if installation.has(NECK_WEIGHTS):
         tasks[NECK_TASK] = dict(NECK)
-    with tempfile.TemporaryDirectory(prefix="petflame-totalsegmentator-") as name:
+    with tempfile.TemporaryDirectory(prefix="petflame-ts-") as name:
         folder = Path(name)
+        require_short(folder)
         result = _run(ct_path, folder, tasks, installation, launch or launch_worker)
-        masks, warnings = _masks(result, tasks, grid)
-    provenance = {"method": METHOD, "version": result["version"], "tasks": sorted(tasks)}
-    return _finish(masks, grid, provenance, warnings)
+        masks, warnings = read_masks(result, tasks, grid)
+    for place in dict.fromkeys(result.get("network_attempts", ())):
+        warnings.append(f"TotalSegmentator tried to reach {place} and was not let")
+    provenance = {
+        "method": METHOD,
+        "version": result["version"],
+        "tasks": sorted(tasks),
+        "crop_model": FINE_CROP_WEIGHTS if installation.has(FINE_CROP_WEIGHTS) else CROP_WEIGHTS,
+    }
+    return finish(masks, grid, provenance, warnings)
 
 
 def _run(
@@ -190,7 +194,7 @@ def _run(
 ) -> dict[str, Any]:
     weights = folder / "weights"
     weights.mkdir()
-    for dataset in (*REQUIRED, ORGAN_WEIGHTS, NECK_WEIGHTS):
+    for dataset in (*REQUIRED, FINE_CROP_WEIGHTS, ORGAN_WEIGHTS, NECK_WEIGHTS):
         if installation.has(dataset):
             (weights / dataset).symlink_to((installation.weights / dataset).resolve(), target_is_directory=True)
     for dataset in (ORGAN_WEIGHTS, *UNUSED_WEIGHTS):
@@ -201,6 +205,8 @@ def _run(
         "weights": str(weights),
         "out": str(folder),
         "device": os.environ.get("PETFLAME_TOTALSEGMENTATOR_DEVICE", "cpu"),
+        "threads": read_limits().threads,
+        "robust_crop": installation.has(FINE_CROP_WEIGHTS),
         "tasks": {task: list(names) for task, names in tasks.items()},
     }
     path = folder / "request.json"
@@ -213,85 +219,16 @@ def _run(
     if result.get("missing"):
         lacking = "; ".join(f"{task}: {', '.join(names)}" for task, names in result["missing"].items())
         what = f"the installed version {result['version']} has no classes {lacking}"
-        raise InputRefused.of(what, METHOD, "install TotalSegmentator 2.18.0 (envs/totalsegmentator.yaml)")
+        raise InputRefused.of(what, METHOD, f"install TotalSegmentator {TESTED_VERSION} (envs/totalsegmentator.yaml)")
     return result
 
 
 def launch_worker(python: str, request: Path) -> None:
-    """Run the worker in a process of its own.
+    """Run the worker in a process of its own, within the limits that the environment names.
 
     Raises
     ------
-    InputRefused
-        When it fails; its last words are passed on.
+    InputRefused, MachineFault
+        As `totalsegmentator_process.run_worker`.
     """
-    script = Path(__file__).with_name("totalsegmentator_worker.py")
-    done = subprocess.run([python, str(script), str(request)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        words = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        last = words[-1] if words else f"exit status {done.returncode}"
-        raise InputRefused.of(f"TotalSegmentator failed ({last})", METHOD, "run it by hand on the CT to see why")
-
-
-def _masks(result: dict[str, Any], tasks: dict[str, dict[str, Any]], grid: Grid) -> tuple[dict[str, Array], list[str]]:
-    """Masks by TotalSegmentator's class name, on the CT grid."""
-    masks: dict[str, Array] = {}
-    warnings = []
-    for task, names in tasks.items():
-        image = read_nifti(Path(result["images"][task]))
-        found = fit_volume(image.grid.affine, image.grid.shape, {"ct": grid})
-        if found is None:
-            what = f"its result lies on {image.grid.describe()}, not on the CT ({grid.describe()})"
-            raise InputRefused.of(what, METHOD, "use TotalSegmentator 2.18.0")
-        _, matrix, offset = found
-        for name, (_, usual) in names.items():
-            number = result["classes"][task][name]
-            if number != usual:
-                warnings.append(f"TotalSegmentator {result['version']} gives {name} the number {number}, not {usual}")
-            voxels = np.argwhere(image.data == number) @ matrix.T + offset
-            masks[name] = np.zeros(grid.shape, bool)
-            masks[name][tuple(voxels[inside(voxels, grid)].T)] = True
-    return masks, warnings
-
-
-def _finish(masks: dict[str, Array], grid: Grid, provenance: dict[str, Any], warnings: list[str]) -> Segmentation:
-    labels = np.zeros(grid.shape, np.uint8)
-    targets = {name: region for table in (TOTAL, ORGANS, NECK) for name, (region, _) in table.items()}
-    # Arteries last, so that they win where the two tasks overlap.
-    for name in sorted(masks, key=lambda n: BY_NAME.get(targets[n], BY_NAME[AORTA[0]]).label, reverse=True):
-        if name != "aorta":
-            labels[masks[name]] = BY_NAME[targets[name]].label
-    reasons: dict[str, str] = {}
-    if masks["aorta"].any():
-        try:
-            parts = split_aorta(Volume(masks["aorta"], grid), METHOD)
-            labels = np.where(parts > 0, parts, labels)
-        except InputRefused as error:
-            reasons |= dict.fromkeys(AORTA, error.faults[0].what)
-    landmarks: dict[str, tuple[float, float, float]] = {}
-    for side in ("right", "left"):
-        internal = masks.get(f"internal_carotid_artery_{side}")
-        if internal is not None and internal.any() and masks[f"common_carotid_artery_{side}"].any():
-            places = grid.to_ras(np.argwhere(internal))
-            lowest = places[places[:, 2] <= places[:, 2].min() + 1e-3].mean(axis=0)
-            x, y, z = (float(v) for v in ras_to_lps(lowest))
-            landmarks[f"carotid_bifurcation_{side}"] = (x, y, z)
-    segmentation = describe(LabelMap(labels, grid), "ct", METHOD, landmarks, provenance)
-    if _arch_at_edge(segmentation.labels):
-        reasons["aorta_arch"] = f"its top lies within {EDGE_MM:g} mm of the end of the CT"
-    vessels = {}
-    for name, finding in segmentation.vessels.items():
-        failed = [check.message for check in finding.checks if not check.passed]
-        reason = reasons.get(name) or ("not found" if finding.withheld else "; ".join(failed))
-        vessels[name] = replace(finding, withheld=bool(reason), reason=reason)
-    require_laterality(vessel_centres(vessels), METHOD)
-    said = [f"{n}: needs a reader: {vessels[n].reason}" for n in (*ARTERIES, *VEINS) if vessels[n].withheld]
-    if not {f"internal_carotid_artery_{n.removeprefix('carotid_')}" for n in CAROTIDS} <= set(masks):
-        said.append(f"{NECK_WEIGHTS} is not there: carotids end at their bifurcation, and there are no jugulars")
-    return replace(segmentation, vessels=vessels, warnings=(*warnings, *said))
-
-
-def _arch_at_edge(labels: LabelMap) -> bool:
-    """Whether the arch may be cut off by the upper end of the CT."""
-    arch, corners = labels.places_mm("aorta_arch"), labels.grid.to_ras(labels.grid.corners())
-    return bool(len(arch) and corners[:, 2].max() - arch[:, 2].max() < EDGE_MM)
+    run_worker(python, Path(__file__).with_name("totalsegmentator_worker.py"), request, read_limits())

@@ -153,7 +153,7 @@ def _differs(values: Array, voxels: Array, end: Array, rest: Array, pet: Volume)
     error = float(values[rest].std(ddof=1) * np.sqrt(1 / effective[0] + 1 / effective[1]))
     usual = float(values[rest].mean())
     apart = abs(float(values[end].mean()) - usual)
-    return apart >= LEAST_DIFFERENCE * abs(usual) and apart >= LEAST_ERRORS * error
+    return usual > 0 and apart >= LEAST_DIFFERENCE * usual and apart >= LEAST_ERRORS * error
 
 
 def _core(mask: Volume, pet: Volume) -> tuple[Array, Array]:

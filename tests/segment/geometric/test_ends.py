@@ -45,7 +45,7 @@ def test_below_it_a_plane_holds_two_sections_and_above_it_one(tilt_deg):
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     affine[:3, 3] = [20.0, 70.0, -40.0]
     labels = Volume(np.zeros((40, 140, 100), np.uint8), Grid((40, 140, 100), affine))
-    paint(labels, tube, np.ones(len(tube.centre_lps_mm), np.uint8))
+    paint(labels, tube, 1, (-np.inf, np.inf))
     margin = divide(tube, (0.0, 0.0)).margin_mm
     below, above = (labels.data[..., round(margin + off + 40.0)] for off in (-2.0, 2.0))
     assert ndimage.label(below)[1] == 2

@@ -39,7 +39,7 @@ MARGIN_MM = 36.0
 # Below the carina the right pulmonary artery, of the same density, lies along half of its outline.
 CLEAR_COVERAGE, LEAST_COVERAGE = 0.7, 0.35
 # Narrower or wider than this part of its usual calibre it is another vein, or several.
-CALIBRE_SPREAD_MM, CONTOUR_SPREAD_MM = 1.5, 2.5
+CALIBRE_SPREAD_MM, CONTOUR_SPREAD_MM = 1.0, 1.5
 CALIBRE = (0.75, 1.3)
 LONGEST_GAP_MM = 10.0
 OVER_SECTIONS = 5
