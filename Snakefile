@@ -135,6 +135,7 @@ rule segment:
         folder=lambda w: OUT.visit(w.code).root,
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
+        protocol=lambda w: run.protocol_option,
         edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
@@ -145,8 +146,8 @@ rule segment:
     resources:
         mem_mb=2000,
     shell:
-        "petflame segment --method {params.method} {params.source} {params.edits} {params.record} -- {params.folder:q} "
-        "> {log:q} 2>&1"
+        "petflame segment --method {params.method} {params.source} {params.edits} {params.protocol} {params.record} "
+        "-- {params.folder:q} > {log:q} 2>&1"
 
 
 rule measure:

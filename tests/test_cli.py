@@ -233,11 +233,36 @@ def test_protocol_show_and_diff(tmp_path):
     mine.write_text("name: mine\nsummary: {active_threshold: 1.6}\n")
     assert "active_threshold: 1.6" in petflame("protocol", "show", mine).stdout
     default = tmp_path / "default.yaml"
-    default.write_text("name: ivory_assumed_v1\n")
+    default.write_text("name: ivory_assumed_v2\n")
     assert petflame("protocol", "diff", default, mine).stdout.splitlines() == [
-        "name: ivory_assumed_v1 -> mine",
+        "name: ivory_assumed_v2 -> mine",
         "summary.active_threshold: 2.0 -> 1.6",
     ]
+    default.write_text("name: ivory_assumed_v1\n")
+    assert "regions: former" in petflame("protocol", "show", default).stdout
+    assert "segmentation.regions: former -> landmarks" in petflame("protocol", "diff", default, mine).stdout
+
+
+def test_regions_of_another_rule_are_not_measured_and_a_readers_are(visit, tmp_path, study):
+    out, v1 = tmp_path / "V1", tmp_path / "v1.yaml"
+    v1.write_text("name: ivory_assumed_v1\n")
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    found = {}
+    for regions, options in (("former", ("--protocol", v1)), ("landmarks", ())):
+        assert petflame("segment", out, "--method", "geometric", *options).returncode == 0
+        labels = json.loads((out / "labels.json").read_text())
+        assert labels["provenance"]["regions"] == regions
+        found[regions] = labels["vessels"]["svc"]["centreline_lps_mm"]
+        assert petflame("measure", out, *options).returncode == 0
+        said = refused("measure", out, *(() if options else ("--protocol", v1)))
+        assert f"were found by the rules `{regions}`" in said
+        assert "petflame segment" in said
+        assert not (out / "measure.json").exists()
+    assert found["former"] != found["landmarks"]
+    reader = study / "labels" / "SIM0001_baseline.nii.gz"
+    assert petflame("segment", out, "--method", "labels", "--from", reader, "--protocol", v1).returncode == 0
+    assert "regions" not in json.loads((out / "labels.json").read_text())["provenance"]
+    assert petflame("measure", out).returncode == 0
 
 
 def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):

@@ -294,6 +294,47 @@ def test_a_changed_protocol_label_or_glucose_is_measured_anew(run, study, tmp_pa
     assert "Nothing to be done" not in planned.stdout + planned.stderr
 
 
+def planned_by(protocol, run, study):
+    """Rules that another protocol makes again, and what snakemake says."""
+    planned = snakemake("--dry-run", "--printshellcmds", study=study, out=run[0], protocol=protocol)
+    assert planned.returncode == 0, planned.stderr[-3000:]
+    return set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", planned.stdout, re.M)), planned
+
+
+def test_other_rules_of_finding_vessels_segment_anew_and_other_choices_do_not(run, study, tmp_path):
+    protocol = tmp_path / "p.yaml"
+    protocol.write_text("segmentation: {regions: former}\n")
+    rules, planned = planned_by(protocol, run, study)
+    assert {"segment", "measure", "pair", "collect", "analyse", "report"} <= rules
+    assert not rules & {"convert", "identify"}
+    # The visit that convert refused hangs on nothing that is found by rule, and is planned all the same.
+    assert "to be made again: segment: choices changed: segmentation (16)\n" in planned.stderr
+    commands = re.findall(r"petflame segment .*", planned.stdout)
+    assert len(commands) == 16
+    assert all(f"--protocol {protocol}" in command for command in commands)
+    for other in ("summary: {active_threshold: 1.6}", "background: {reading: modelled}", "name: mine"):
+        protocol.write_text(f"{other}\n")
+        rules, planned = planned_by(protocol, run, study)
+        assert "measure" in rules, other
+        assert not rules & {"convert", "identify", "segment"}, other
+    protocol.write_text("conversion: {uptake_refuse_above_min: 200.0}\n")
+    assert {"convert", "segment", "measure"} <= planned_by(protocol, run, study)[0]
+
+
+def test_a_readers_label_maps_are_not_segmented_anew_for_other_rules(study, tmp_path):
+    former = tmp_path / "p.yaml"
+    former.write_text("segmentation: {regions: former}\n")
+
+    def options(method, protocol=None):
+        config = {"study": str(study), "out": str(tmp_path / "out"), "method": method}
+        jobs = plan_workflow(config | ({"protocol": str(protocol)} if protocol else {})).jobs()
+        return [job.request.options for job in jobs if job.request.verb == "segment"]
+
+    assert options("seeds") == options("seeds", former)
+    for method in ("auto", "geometric", "totalsegmentator"):
+        assert all(a != b for a, b in zip(options(method), options(method, former), strict=True))
+
+
 def test_the_snakefile_says_so_in_plain_lines():
     done = snakemake("--dry-run", nonsense="1")
     assert done.returncode == 2

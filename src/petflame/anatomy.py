@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["artery", "vein", "neighbour"]
+# By which rules vessels are found without a reader; `former` are those before the landmarks.
+AutomaticRegions = Literal["landmarks", "former"]
 
 
 @dataclass(frozen=True)

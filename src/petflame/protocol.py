@@ -1,8 +1,8 @@
 """The measurement protocol: every choice behind a number, named, validated and hashed.
 
-The defaults are the IVORY protocol as far as it is published (`ivory_assumed_v1`); ``config/protocols/ivory.yaml``
+The defaults are the IVORY protocol as far as it is published (`ivory_assumed_v2`); ``config/protocols/ivory.yaml``
 spells the same values out for a user to copy. Sources stand in the YAML files beside each choice. A document that
-names an older version (`ivory_assumed_v0`) keeps that version's choices wherever it names none itself.
+names an older version (`ivory_assumed_v1`) keeps that version's choices wherever it names none itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from petflame.anatomy import ARTERIES, TARGET_VESSELS, VEINS
+from petflame.anatomy import ARTERIES, TARGET_VESSELS, VEINS, AutomaticRegions
 from petflame.bounds import (
     Correlation,
     HounsfieldUnits,
@@ -36,11 +36,11 @@ from petflame.bounds import (
     Voxels,
     WallMm,
 )
-from petflame.errors import Fault, InputRefused
+from petflame.errors import InputRefused
 from petflame.outside import calling, read_yaml
 from petflame.protocol_versions import filled_from_older, one_of
 from petflame.sensitivity import VARIATIONS, Variation
-from petflame.typed import brief
+from petflame.typed import validation_faults
 
 
 class _Rules(BaseModel):
@@ -61,6 +61,12 @@ class ConversionRules(_Rules):
         if self.uptake_warn_min[0] > self.uptake_warn_min[1]:
             raise ValueError("the upper end of `uptake_warn_min` stands before its lower end")
         return self
+
+
+class SegmentationRules(_Rules):
+    """By which rules `segment` finds vessels itself; what a reader draws does not depend on them."""
+
+    regions: AutomaticRegions = "landmarks"
 
 
 class RegionRules(_Rules):
@@ -240,8 +246,9 @@ class Protocol(_Rules):
     2.0
     """
 
-    name: Name = "ivory_assumed_v1"
+    name: Name = "ivory_assumed_v2"
     conversion: ConversionRules = ConversionRules()
+    segmentation: SegmentationRules = SegmentationRules()
     region: RegionRules = RegionRules()
     spill_in: SpillInRules = SpillInRules()
     background: BackgroundRules = BackgroundRules()
@@ -296,6 +303,10 @@ class Protocol(_Rules):
         """SHA-256 of the choices, the same whatever file they came from."""
         return digest_of(self.as_dict())
 
+    def section_digest(self, section: str) -> str:
+        """SHA-256 of one section's choices, for what depends on nothing else."""
+        return digest_of(self.as_dict()[section])
+
     @property
     def stamp(self) -> dict[str, str]:
         """Name and hash, as written into every result."""
@@ -308,7 +319,7 @@ def digest_of(choices: Mapping[str, Any]) -> str:
 
 
 def load_protocol(path: Path | None) -> Protocol:
-    """Read a protocol file (YAML); without one, return the default `ivory_assumed_v1`.
+    """Read a protocol file (YAML); without one, return the default `ivory_assumed_v2`.
 
     Raises
     ------
@@ -325,17 +336,3 @@ def load_protocol(path: Path | None) -> Protocol:
         return Protocol.model_validate({str(key): value for key, value in document.items()})
     except ValidationError as error:
         raise InputRefused(validation_faults(error, where)) from None
-
-
-def validation_faults(error: ValidationError, where: str) -> list[Fault]:
-    """Turn every complaint of a pydantic model into a fault with a remedy."""
-    faults = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        if item["type"] == "extra_forbidden":
-            faults.append(Fault(f"the key `{key}` does not exist", where, "remove it or mend its spelling"))
-        else:
-            faults.append(
-                Fault(f"`{key}` = {brief(item['input'])}: {item['msg']}", where, "give a value the key allows")
-            )
-    return faults

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-# Only what differs from today's defaults; config/protocols/ivory_v0.yaml spells out all of it.
+# Only what differs from today's defaults; config/protocols/ivory_v1.yaml and ivory_v0.yaml spell out all of it.
 OLDER: dict[str, dict[str, dict[str, Any]]] = {
+    "ivory_assumed_v1": {"segmentation": {"regions": "former"}},
     "ivory_assumed_v0": {
+        "segmentation": {"regions": "former"},
         "region": {
             "pet_ct_search": "local",
             "pet_ct_mismatch_mm": None,

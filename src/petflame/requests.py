@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Of the events, where neither the verb nor a sealed plan says otherwise: IVORY's second scan was about 9 weeks (0.17
 # years) after randomisation.
 HORIZON_YEARS, LANDMARK_YEARS = Events().horizon_years, Events().landmark_years
+# Ways to segment in which nothing is found by rule.
+READERS_OWN = ("labels", "seeds")
 STUDY_TABLES = ("participants", "visits", "outcomes")
 
 
@@ -36,10 +38,12 @@ def convert_request(
     sources = {"dicom": Source(dicom_dir.resolve(), opened, left)}
     if overrides is not None:
         sources["overrides"] = Source.of(overrides)
-    return Request("convert", {"protocol": protocol.digest, "require_suv": require_suv, "tracer": tracer}, sources)
+    # Another choice of a later step must not convert, and thereby segment, anew.
+    options = {"conversion": protocol.section_digest("conversion"), "require_suv": require_suv, "tracer": tracer}
+    return Request("convert", options, sources)
 
 
-def segment_request(root: Path, method: str, source: Path | None, edits: Path | None) -> Request:
+def segment_request(root: Path, method: str, source: Path | None, edits: Path | None, protocol: Protocol) -> Request:
     """Return what segmenting a visit folder depends on."""
     from petflame.segment.imports import files_of_import
     from petflame.segment.imports.sidecar import neighbours
@@ -55,6 +59,8 @@ def segment_request(root: Path, method: str, source: Path | None, edits: Path | 
         if path is not None
     }
     options = {"method": method}
+    if method not in READERS_OWN:
+        options["segmentation"] = protocol.section_digest("segmentation")
     if method == "auto":
         from petflame.segment.totalsegmentator import find_installation
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.errors import FaultList
+from petflame.errors import Fault, FaultList
 from petflame.privacy import named
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 # A person of 2.5 m in any scanner's frame: scanners count from their table or isocentre, both within a few metres.
 FARTHEST_MM = 1e4
@@ -154,3 +157,17 @@ def word(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise Misshapen(f"{place} is {brief(value)}, not text")
     return value
+
+
+def validation_faults(error: ValidationError, where: str) -> list[Fault]:
+    """Turn every complaint of a pydantic model into a fault with a remedy."""
+    faults = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        if item["type"] == "extra_forbidden":
+            faults.append(Fault(f"the key `{key}` does not exist", where, "remove it or mend its spelling"))
+        else:
+            faults.append(
+                Fault(f"`{key}` = {brief(item['input'])}: {item['msg']}", where, "give a value the key allows")
+            )
+    return faults

@@ -166,7 +166,7 @@ def _of_visits(study: Study, own: list[Link]) -> Iterator[tuple[Link, Request, M
         elif link.verb == "segment":
             method = _part(link, "options").get("method")
             source = {"labels": visit.labels, "auto": visit.seeds, "seeds": visit.seeds}.get(str(method))
-            yield link, segment_request(link.folder, str(method), source, visit.edits), ROLES, visit.row
+            yield link, segment_request(link.folder, str(method), source, visit.edits, Protocol()), ROLES, visit.row
 
 
 def _of_tables(root: Path, out: Path, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:

@@ -19,7 +19,7 @@ from petflame.folders import StudyOut
 from petflame.outcome import read_outcome
 from petflame.pair.key_table import key_table_holds
 from petflame.places import as_written, number_faults, place_faults
-from petflame.protocol import Protocol, load_protocol, validation_faults
+from petflame.protocol import Protocol, load_protocol
 from petflame.replan import Job, mark
 from petflame.requests import (
     analyse_request,
@@ -39,6 +39,7 @@ from petflame.study import Study, Visit, keep_blinding_key, load_study, read_vis
 from petflame.study_tables import analysis_faults, check_tables
 from petflame.trial.choices import TrialTables
 from petflame.trial.plan.sealing import SEALED, read_plan
+from petflame.typed import validation_faults
 
 SIMULATED = "simulated"
 
@@ -131,7 +132,7 @@ class Workflow:
 
     def sources_of(self, visit: Visit) -> dict[str, Any]:
         """Hashes of a visit's regions or seeds, with what lies beside them, and of a reader's edits."""
-        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), visit.edits)
+        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), visit.edits, self.protocol)
         return request.made_from(hash_file)["sources"]
 
     def jobs(self) -> Iterator[Job]:
@@ -141,7 +142,7 @@ class Workflow:
             folder = out.visit(code)
             requests = (
                 convert_request(visit.dicom_dir, visit.overrides, protocol, self.settings.require_suv),
-                segment_request(folder.root, self.method_of(visit), self.source_of(visit), visit.edits),
+                segment_request(folder.root, self.method_of(visit), self.source_of(visit), visit.edits, protocol),
                 measure_request(folder.root, protocol),
             )
             earlier = (study.root / "truth.json",) if self.simulated else ()

@@ -277,7 +277,7 @@ def test_auto_takes_the_better_maker_for_each_vessel_and_says_which(installed, t
             checks=(), confidence=0.9, centreline_lps_mm=line, withheld=False, reason=""
         )
     }
-    monkeypatch.setattr("petflame.segment.geometric.find_vessels", lambda ct: finder)
+    monkeypatch.setattr("petflame.segment.geometric.find_vessels", lambda ct, regions: finder)
     found = automatic.segment_automatically(ct, seeds, True, learned)
     methods = {name: f.method for name, f in found.vessels.items()}
     assert methods["carotid_right"] == "seeds"

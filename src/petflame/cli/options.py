@@ -12,7 +12,7 @@ Record = Annotated[
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Say everything as one JSON object a line, on stderr.")]
 ProtocolFile = Annotated[
-    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v1.")
+    Path | None, typer.Option("--protocol", help="YAML file of measurement choices; default ivory_assumed_v2.")
 ]
 ReliabilityFile = Annotated[
     Path | None,

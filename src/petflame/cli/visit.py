@@ -79,6 +79,7 @@ def segment(
         Path | None,
         typer.Option("--edits", metavar="PATH", help="A reader's edits, which come last: see petflame review."),
     ] = None,
+    protocol: ProtocolFile = None,
     record: Record = False,
     log_json: LogJson = False,
 ) -> None:
@@ -86,6 +87,7 @@ def segment(
 
     Example: petflame segment visits/V1 --method labels --from labels.nii.gz
     """
+    from petflame.protocol import load_protocol
     from petflame.requests import segment_request
     from petflame.segment.run import refuse_to_lose_edits, segment_visit
 
@@ -95,9 +97,10 @@ def segment(
         refuse_to_lose_edits(visit_dir)
     private = private_words({"labels or seeds": source, "edits": edits})
     with step("segment", visit_dir, record, console, private) as outcome:
-        outcome.made_from(segment_request(visit_dir, method, source, edits))
+        choices = load_protocol(protocol)
+        outcome.made_from(segment_request(visit_dir, method, source, edits, choices))
         require_upstream(visit_dir, "convert")
-        say_vessels(segment_visit(visit_dir, method, source, edits), console)
+        say_vessels(segment_visit(visit_dir, method, source, edits, choices.segmentation.regions), console)
 
 
 def say_vessels(segmentation: Segmentation, console: Console) -> None:

@@ -93,14 +93,15 @@ def convert_visit(
 def _write(plan: Plan, folder: Path, protocol: Protocol, require_suv: bool) -> tuple[Plan, Array, Array | None]:
     """Write the products; return the plan with what the voxels added to it, and the fingerprints of PET and CT."""
     plan, pet = judged(plan, read_pet(plan), require_suv)
+    rules = {"conversion_sha256": protocol.section_digest("conversion")}
     write_nifti(folder / "pet.nii.gz", pet, f"petflame PET, {voxel_unit(plan)}")
-    write_json(folder / "pet.json", pet_document(plan, protocol.stamp))
+    write_json(folder / "pet.json", pet_document(plan, rules))
     pet_pixels, ct_pixels = pet_fingerprint(pet.data), None
     if plan.ct_stack is not None:
         ct = read_ct(plan.ct_stack)
         write_nifti(folder / "ct.nii.gz", ct, "petflame CT, HU")
         ct_pixels = ct_fingerprint(ct.data)
-    write_json(folder / "ct.json", ct_document(plan, protocol.stamp))
+    write_json(folder / "ct.json", ct_document(plan, rules))
     return plan, pet_pixels, ct_pixels
 
 

@@ -30,7 +30,7 @@ SUV_TYPES = frozenset({"BW", "BSA", *MASSES_KG})
 _DATED = re.compile(r"(19|20)\d{2}[-./]?[01]\d[-./]?[0-3]\d|\d{1,2}:\d{2}")
 
 
-def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
+def pet_document(plan: Plan, rules: dict[str, str]) -> dict[str, Any]:
     """Return ``pet.json`` of a plan without faults."""
     suv, header, stack = plan.suv, plan.header, plan.pet_stack
     if suv is None or header is None or stack is None or plan.pet.taken is None:
@@ -80,7 +80,7 @@ def pet_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         "rescale_slopes": len({h.values.bytes_of(t.SLOPE).strip(b" \0") for h in stack.headers}),
         "series": _listing(plan),
         **_bids(plan),
-        **_provenance(protocol_stamp),
+        **_provenance(rules),
     }
 
 
@@ -101,7 +101,7 @@ def _uptake(times: Times, header: PetHeader) -> dict[str, Any]:
     }
 
 
-def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
+def ct_document(plan: Plan, rules: dict[str, str]) -> dict[str, Any]:
     """Return ``ct.json``; without a CT it says so, and why."""
     stack = plan.ct_stack
     if stack is None:
@@ -110,7 +110,7 @@ def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
             "reason": plan.ct.reason,
             "files_left_aside": plan.scan.left_aside,
             "series": _listing(plan),
-            **_provenance(protocol_stamp),
+            **_provenance(rules),
         }
     first = stack.headers[0].values
     return {
@@ -123,7 +123,7 @@ def ct_document(plan: Plan, protocol_stamp: dict[str, str]) -> dict[str, Any]:
         **_geometry(stack),
         "padding_replaced": any(h.values.integer(t.PADDING) is not None for h in stack.headers),
         "series": _listing(plan),
-        **_provenance(protocol_stamp),
+        **_provenance(rules),
     }
 
 

@@ -18,6 +18,7 @@ from petflame.measure.variations import measure_variations
 from petflame.measure.visit import Measurement, measure_images
 from petflame.protocol import Protocol
 from petflame.segment.product import Segmentation, read_segmentation
+from petflame.segment.rules import require_rules
 
 
 def read_images(root: Path, segmentation: Segmentation | None = None) -> tuple[VisitImages, bool]:
@@ -61,11 +62,13 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
     Raises
     ------
     InputRefused
-        When the folder is not converted and segmented, holds no artery, or the exclusions are faulty.
+        When the folder is not converted and segmented, holds no artery, its vessels were found by other
+        rules than the protocol's, or the exclusions are faulty.
     """
     visit = VisitFolder(root)
     rows = read_left_out(exclusions) if exclusions is not None else read_left_out_of(visit)
     images, is_suv = read_images(root)
+    require_rules(images.segmentation, protocol.segmentation.regions, str(visit.labels_json))
     result = measure_images(images, protocol, is_suv, rows)
     if not is_suv:
         result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")

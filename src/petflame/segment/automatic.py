@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS
+from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS, AutomaticRegions
 from petflame.errors import InputRefused
 from petflame.files import sha256
 from petflame.labelmap import LabelMap
@@ -30,6 +30,7 @@ def segment_automatically(
     geometric: bool = True,
     learned: Segmentation | None = None,
     pet: Volume | None = None,
+    regions: AutomaticRegions = "landmarks",
 ) -> Segmentation:
     """Segment a CT without a label map.
 
@@ -45,6 +46,8 @@ def segment_automatically(
         What TotalSegmentator found on the same CT; its vessels that need no reader are preferred to the geometric ones.
     pet : Volume or None
         Uptake in any unit; vessels are followed between seeds on it too.
+    regions : {'landmarks', 'former'}
+        By which rules aorta and SVC are found.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def segment_automatically(
     if geometric:
         from petflame.segment.geometric import find_vessels
 
-        found = find_vessels(ct)
+        found = find_vessels(ct, regions)
         if found.scope_faults and seeds is None:
             raise InputRefused(found.scope_faults)
         warnings += [f"automatic segmentation: {fault}" for fault in found.scope_faults]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.anatomy import AutomaticRegions
 from petflame.dicom.product import read_pet_sidecar
 from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
@@ -17,6 +18,7 @@ from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.jugular_checks import check_jugulars
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
+from petflame.segment.rules import ENDS_CUT, with_rules
 from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
 from petflame.segment.vein_ends import leave_out_ends
@@ -42,7 +44,13 @@ def refuse_to_lose_edits(root: Path) -> None:
         raise InputRefused.of(what, str(path), "name the edits with --edits, or delete labels.json")
 
 
-def segment_visit(root: Path, method: Method, source: Path | None, edits: Path | None = None) -> Segmentation:
+def segment_visit(
+    root: Path,
+    method: Method,
+    source: Path | None,
+    edits: Path | None = None,
+    regions: AutomaticRegions = "landmarks",
+) -> Segmentation:
     """Segment a converted visit and write ``labels.nii.gz`` and ``labels.json`` into its folder.
 
     Parameters
@@ -54,6 +62,8 @@ def segment_visit(root: Path, method: Method, source: Path | None, edits: Path |
         File with regions (see `petflame.segment.imports`) or seeds, where the method needs one.
     edits : Path or None
         A reader's edits (see `petflame.segment.edits`), which come last and win.
+    regions : {'landmarks', 'former'}
+        By which rules vessels are found where no reader made them (`segmentation.regions` of the protocol).
 
     Raises
     ------
@@ -79,10 +89,12 @@ def segment_visit(root: Path, method: Method, source: Path | None, edits: Path |
             raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
-        segmentation, ct = _segment_ct(visit, grids["ct"], method, source, pet)
+        segmentation, ct = _segment_ct(visit, grids["ct"], method, source, pet, regions)
     is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
     ct = ct if ct is not None else _ct_of(visit)
-    segmentation = leave_out_ends(segmentation, "svc", pet)
+    segmentation = with_rules(segmentation, regions)
+    if regions == "landmarks":
+        segmentation = leave_out_ends(segmentation, ENDS_CUT, pet)
     segmentation = check_jugulars(check_uptake(segmentation, pet, is_suv), pet)
     if last_word is not None:
         # What a reader has redrawn or accepted is warned about, not withheld.
@@ -113,7 +125,12 @@ def _ct_of(visit: VisitFolder) -> Volume | None:
 
 
 def _segment_ct(
-    visit: VisitFolder, grid: Grid, method: Method, source: Path | None, pet: Volume
+    visit: VisitFolder,
+    grid: Grid,
+    method: Method,
+    source: Path | None,
+    pet: Volume,
+    regions: AutomaticRegions,
 ) -> tuple[Segmentation, Volume | None]:
     """Segment the CT; also the CT itself where it had to be read."""
     if method == "totalsegmentator":
@@ -124,4 +141,4 @@ def _segment_ct(
         learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
     seeds = None if method == "geometric" else source
     ct = read_nifti(visit.ct)
-    return segment_automatically(ct, seeds, method != "seeds", learned, pet), ct
+    return segment_automatically(ct, seeds, method != "seeds", learned, pet, regions), ct

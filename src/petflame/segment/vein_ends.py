@@ -16,6 +16,7 @@ from petflame.anatomy import BY_NAME
 from petflame.labelmap import LabelMap
 from petflame.recovery import effective_voxels
 from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.segment.rules import SOFTWARE
 from petflame.space.boxes import voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume
@@ -31,7 +32,6 @@ LEAST_DIFFERENCE, LEAST_ERRORS = 0.10, 4.0
 LEAST_SHARE_LEFT = 0.5
 NAME = "one blood along it"
 FEWEST_VOXELS = 4
-SOFTWARE = ("geometric", "totalsegmentator")
 
 
 @dataclass(frozen=True)

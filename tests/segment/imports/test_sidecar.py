@@ -15,6 +15,7 @@ from petflame.errors import InputRefused
 from petflame.files import sha256
 from petflame.fingerprint import hash_file
 from petflame.folders import VisitFolder
+from petflame.protocol import Protocol
 from petflame.requests import segment_request
 from petflame.segment.edits import read_edits
 from petflame.segment.imports import import_segmentation
@@ -138,7 +139,9 @@ def test_rois_under_the_stem_of_a_map_are_rois_and_a_hash_vouches_in_any_case(tm
 
 def test_a_neighbour_that_comes_or_goes_changes_what_a_segmentation_is_made_from(tmp_path):
     def made_from():
-        return segment_request(tmp_path, "labels", tmp_path / "V2.nii.gz", None).made_from(hash_file)["sources"]
+        return segment_request(tmp_path, "labels", tmp_path / "V2.nii.gz", None, Protocol()).made_from(hash_file)[
+            "sources"
+        ]
 
     (tmp_path / "V2.nii.gz").write_bytes(b"x")
     before = made_from()

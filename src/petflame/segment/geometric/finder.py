@@ -8,8 +8,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from petflame.anatomy import AORTA, BY_NAME
+from petflame.anatomy import AORTA, BY_NAME, AutomaticRegions
 from petflame.errors import Fault
+from petflame.segment.geometric import former
 from petflame.segment.geometric.airway import Airway, find_airway
 from petflame.segment.geometric.blood import PLAUSIBLE_BLOOD_HU, Blood, dense_tissue_ml, measure_blood
 from petflame.segment.geometric.body import Chest, find_chest
@@ -21,7 +22,7 @@ from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
-from petflame.segment.geometric.quality import judge
+from petflame.segment.geometric.quality import LEAST_LENGTH_MM, judge
 from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube
@@ -36,7 +37,7 @@ CUT = "lower end"
 IMPORT_REMEDY = "import a label map or have a reader draw the vessels"
 
 
-def find_vessels(ct: Volume) -> GeometricResult:
+def find_vessels(ct: Volume, regions: AutomaticRegions = "landmarks") -> GeometricResult:
     """Find the thoracic aorta and the superior vena cava on an unenhanced CT, and propose the vessels of the neck.
 
     The lungs, trachea and vertebral column give the places; circles are found by correlation and joined by dynamic
@@ -50,6 +51,8 @@ def find_vessels(ct: Volume) -> GeometricResult:
     ----------
     ct : Volume
         CT in HU, any orientation and spacing.
+    regions : {'landmarks', 'former'}
+        By which rules vessels begin and end: those above, or `petflame.segment.geometric.former`.
 
     Returns
     -------
@@ -72,11 +75,14 @@ def find_vessels(ct: Volume) -> GeometricResult:
     if faults or airway is None or airway.carina is None:
         return _nothing(ct, faults)
 
-    paths = find_paths(chest, smooth, spine, airway, airway.carina, blood)
+    by_former = regions == "former"
+    paths = find_paths(chest, smooth, spine, airway, airway.carina, blood, regions)
     origin = chest.work.origin_lps_mm
     carina = chest.work.to_mm(airway.carina)
     aorta = fit_tube(canonical, paths.aorta_mm + origin, paths.aorta_radius_mm, blood.hu)
-    parts = divide(aorta, _ends_in_view(canonical, aorta, paths.ends_mm, float(origin[2])))
+    wanted = (paths.ends_mm[0] + float(origin[2]), paths.ends_mm[1] + float(origin[2]))
+    parts = former.divide(aorta, wanted) if by_former else divide(aorta, _ends_in_view(canonical, aorta, wanted))
+    least_mm = former.LEAST_LENGTH_MM if by_former else LEAST_LENGTH_MM
     near = cKDTree(paths.aorta_mm + origin).query(aorta.centre_lps_mm)[1]
     evidence = np.asarray(paths.aorta_score[near])
     vessels = {
@@ -88,10 +94,11 @@ def find_vessels(ct: Volume) -> GeometricResult:
             blood,
             carina,
             aorta,
+            least_mm=least_mm,
         )
         for name, mask in parts.sections(aorta).items()
     }
-    vessels |= _cut_by_the_scan(vessels, parts.ends_mm, [end + float(origin[2]) for end in paths.ends_mm])
+    vessels |= _cut_by_the_scan(vessels, parts.ends_mm, wanted)
     labels = np.zeros(ct.data.shape, np.uint8, order="F")
     view = canonical_view(Volume(labels, ct.grid))
     root = chest.work.to_index(np.array([*aorta.centre_lps_mm[0, :2], parts.ends_mm[0]])) * STEP_MM
@@ -102,26 +109,33 @@ def find_vessels(ct: Volume) -> GeometricResult:
         thyroid = np.where(thyroid_region(neck, blood), np.uint8(BY_NAME["thyroid"].label), np.uint8(0))
         paint_neighbours(view, thyroid, neck.work)
     vessels["svc"] = TubeFinding.missing("no round vein was found to the right of the ascending aorta")
-    cava = find_cava(canonical, chest.work, smooth, airway.carina, paths.ascending, blood, aorta)
-    if len(cava.score):
-        score, more = float(np.median(cava.score)), cava_checks(cava, aorta, canonical)
-        vessels["svc"] = judge("svc", cava.tube, score, canonical, blood, carina, aorta, more)
-        if len(vessels["svc"].radius_mm):
-            paint(view, cava.whole, BY_NAME["svc"].label, cava.levels_mm)
+    if by_former:
+        seen = former.find_cava(canonical, chest, smooth, airway.carina, paths.ascending, paths.join, blood)
+        if seen is not None:
+            vessels["svc"] = judge("svc", *seen, canonical, blood, carina, aorta)
+            if len(vessels["svc"].radius_mm):
+                paint(view, seen[0], BY_NAME["svc"].label, (-np.inf, np.inf))
+    else:
+        cava = find_cava(canonical, chest.work, smooth, airway.carina, paths.ascending, blood, aorta)
+        if len(cava.score):
+            score, more = float(np.median(cava.score)), cava_checks(cava, aorta, canonical)
+            vessels["svc"] = judge("svc", cava.tube, score, canonical, blood, carina, aorta, more)
+            if len(vessels["svc"].radius_mm):
+                paint(view, cava.whole, BY_NAME["svc"].label, cava.levels_mm)
     paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
     proposals = {} if neck is None else propose_vessels(neck, blood)
     return GeometricResult(labels, withhold_mirrored(vessels, paths.on_the_right), landmarks, (), proposals)
 
 
-def _ends_in_view(ct: Volume, aorta: Tube, ends_mm: tuple[float, float], origin_z_mm: float) -> tuple[float, float]:
+def _ends_in_view(ct: Volume, aorta: Tube, wanted_mm: tuple[float, float]) -> tuple[float, float]:
     """Return the height of both lower ends, LPS z, no nearer to the scan's lowest slice than sections can be read."""
     floors = [field_floor_mm(ct, aorta.centre_lps_mm[n]) for n in (0, -1)]
-    return max(ends_mm[0] + origin_z_mm, floors[0]), max(ends_mm[1] + origin_z_mm, floors[1])
+    return max(wanted_mm[0], floors[0]), max(wanted_mm[1], floors[1])
 
 
 def _cut_by_the_scan(
-    vessels: dict[str, TubeFinding], ends_mm: tuple[float, float], wanted_mm: list[float]
+    vessels: dict[str, TubeFinding], ends_mm: tuple[float, float], wanted_mm: tuple[float, float]
 ) -> dict[str, TubeFinding]:
     """Say of limbs that end where the scan does, and not at their own mark, that they do."""
     said = {}

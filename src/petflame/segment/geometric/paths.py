@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from petflame.anatomy import AutomaticRegions
+from petflame.segment.geometric import ends, former
 from petflame.segment.geometric.airway import Airway
 from petflame.segment.geometric.arch import Arch, follow_arch
 from petflame.segment.geometric.axial import Prior, track_axial
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
-from petflame.segment.geometric.ends import ascending_end, descending_end
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
 from petflame.space.grid import Array
@@ -43,6 +44,8 @@ class Paths:
         Height of the lower ends of the ascending and the descending aorta; the line goes on a little beyond them.
     ascending, descending : Track
         Axial tracks, whole.
+    join : int
+        Slice in which the arch is joined to the limbs.
     on_the_right : bool
         Whether a round vessel is seen better to the right of the vertebrae than where the descending aorta belongs.
     """
@@ -53,10 +56,19 @@ class Paths:
     ends_mm: tuple[float, float]
     ascending: Track
     descending: Track
+    join: int
     on_the_right: bool
 
 
-def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina: Array, blood: Blood) -> Paths:
+def find_paths(
+    chest: Chest,
+    smooth: Array,
+    spine: Array,
+    airway: Airway,
+    carina: Array,
+    blood: Blood,
+    regions: AutomaticRegions = "landmarks",
+) -> Paths:
     """Track the limbs of the aorta and join them over the arch.
 
     Parameters
@@ -73,7 +85,10 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
         Index of the carina.
     blood : Blood
         Density of blood.
+    regions : {'landmarks', 'former'}
+        By which rules both limbs end.
     """
+    rules, tracked_mm = (former, former.ASCENDING_TRACK_MM) if regions == "former" else (ends, ASCENDING_TRACK_MM)
     clipped = clip_around_blood(smooth, blood.hu)
     likeness = blood_likeness(smooth, blood.hu, LIKENESS_HU)
     inside = np.flatnonzero(chest.work.inside)
@@ -86,7 +101,7 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     beside = down[down >= level - int(COMPARED_MM / STEP_MM)]
     mirrored = replace(DESCENDING, offset_mm=(-DESCENDING.offset_mm[0], DESCENDING.offset_mm[1]))
     other = track_axial(clipped, likeness, beside, spine[beside], mirrored)
-    limb = down[down >= level - int(ASCENDING_TRACK_MM / STEP_MM)]
+    limb = down[down >= level - int(tracked_mm / STEP_MM)]
     trachea = np.array([airway.at(max(float(k), float(airway.centre[-1, 2]) + 1.0)) for k in limb.tolist()])
     ascending = track_axial(clipped, likeness, limb, trachea, ASCENDING)
 
@@ -94,12 +109,12 @@ def find_paths(chest: Chest, smooth: Array, spine: Array, airway: Airway, carina
     (a, radius_a), (d, radius_d) = ascending.at(join), descending.at(join)
     height = join * STEP_MM
     arch = follow_arch(clipped, likeness, np.array([*a, height]), np.array([*d, height]), (radius_a, radius_d))
-    ends = (ascending_end(float(carina[2]), ascending), descending_end(chest, descending, bottom))
-    aorta, radius, score = _joined(ascending, descending, arch, join, ends)
+    lowest = (rules.ascending_end(float(carina[2]), ascending), rules.descending_end(chest, descending, bottom))
+    aorta, radius, score = _joined(ascending, descending, arch, join, lowest)
 
-    ends_mm = (ends[0] * STEP_MM, ends[1] * STEP_MM)
+    ends_mm = (lowest[0] * STEP_MM, lowest[1] * STEP_MM)
     on_the_right = float(np.median(other.score)) > float(np.median(descending.score[: len(beside)]))
-    return Paths(aorta, radius, score, ends_mm, ascending, descending, on_the_right)
+    return Paths(aorta, radius, score, ends_mm, ascending, descending, join, on_the_right)
 
 
 def _joining_slice(ascending: Track, descending: Track, level: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from petflame.segment.anatomy_limits import ANATOMY
@@ -36,6 +38,7 @@ def judge(
     carina_lps_mm: Array,
     aorta: Tube,
     more: tuple[LimitCheck, ...] = (),
+    least_mm: Mapping[str, float] = LEAST_LENGTH_MM,
 ) -> TubeFinding:
     """Make every check of one vessel and decide whether a reader must look at it.
 
@@ -57,8 +60,10 @@ def judge(
         The whole aorta.
     more : tuple of LimitCheck
         Checks of this vessel alone.
+    least_mm : mapping of str to float
+        Least length of every vessel.
     """
-    least = LEAST_LENGTH_MM[name]
+    least = least_mm[name]
     length = 2.0 * len(tube.centre_lps_mm)
     if length < least:
         found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"

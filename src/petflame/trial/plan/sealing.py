@@ -14,13 +14,14 @@ from petflame.anatomy import ARTERIES
 from petflame.errors import Fault, FaultList, InputRefused
 from petflame.files import read_json, write_json, write_text
 from petflame.outside import calling, read_yaml
-from petflame.protocol import Protocol, digest_of, validation_faults
+from petflame.protocol import Protocol, digest_of
 from petflame.seal import read_sealed, sealed
 from petflame.trial.endpoints import COVARIATES, ENDPOINTS
 from petflame.trial.plan.blocks import Deviation
 from petflame.trial.plan.changes import changed
 from petflame.trial.plan.draft import draft_plan, plan_words
 from petflame.trial.plan.model import VESSELS, AnalysisPlan, Multiplicity, Percentage
+from petflame.typed import validation_faults
 
 PLAN, WORDS, SEALED = "sap.yaml", "sap.md", "sap.sealed.json"
 HEADER = (
