@@ -14,7 +14,8 @@ from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
 from petflame.space.grid import Array, Volume, ras_to_lps
 
-# About a centimetre above the ostium of the left main coronary artery, which lies two vertebrae below the carina.
+# About a centimetre above the ostium of the left main coronary artery, taken to lie 48 mm below the carina: no published
+# distance was found; one scan with a calcified ostium has 44 mm.
 ROOT_BELOW_CARINA_MM = 38.0
 # The uptake of a PET section blurs over 5 to 7 mm, so nearer to the end of the scan a section lacks some of its own.
 FIELD_MARGIN_MM = 6.0
@@ -48,10 +49,7 @@ def descending_end(chest: Chest, descending: Track, bottom: int) -> int:
     bottom : int
         Lowest slice that may be used.
     """
-    area = chest.lungs.sum(axis=(0, 1))
-    widest = int(area.argmax())
-    shrunk = np.flatnonzero(area[:widest] < DOME_AREA_SHARE * area[widest])
-    dome = int(shrunk[-1]) + 1 if len(shrunk) else 0
+    dome = dome_level(chest)
     score = ndimage.uniform_filter1d(descending.score, SMOOTH_SLICES, mode="nearest")
     beside = flanked(chest, descending) >= LEAST_FLANKED
     gap = int(LONGEST_GAP_MM / STEP_MM)
@@ -62,6 +60,14 @@ def descending_end(chest: Chest, descending: Track, bottom: int) -> int:
         if score[n] >= LEAST_SCORE:
             end = k
     return end
+
+
+def dome_level(chest: Chest) -> int:
+    """Return the lowest slice above the diaphragm's dome: the lungs' section is 60 % of its largest, or more."""
+    area = chest.lungs.sum(axis=(0, 1))
+    widest = int(area.argmax())
+    shrunk = np.flatnonzero(area[:widest] < DOME_AREA_SHARE * area[widest])
+    return int(shrunk[-1]) + 1 if len(shrunk) else 0
 
 
 def flanked(chest: Chest, descending: Track) -> Array:

@@ -14,7 +14,7 @@ from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.cava import BESIDE_AORTA
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
-from petflame.segment.geometric.ends import DOME_AREA_SHARE, LEAST_SCORE, LONGEST_GAP_MM, SMOOTH_SLICES
+from petflame.segment.geometric.ends import LEAST_SCORE, LONGEST_GAP_MM, SMOOTH_SLICES, dome_level
 from petflame.segment.geometric.parts import Parts
 from petflame.segment.geometric.quality import LEAST_LENGTH_MM as TODAYS_LENGTH_MM
 from petflame.segment.geometric.surface import Tube, fit_tube
@@ -53,10 +53,7 @@ def descending_end(chest: Chest, descending: Track, bottom: int) -> int:
     bottom : int
         Lowest slice that may be used.
     """
-    area = chest.lungs.sum(axis=(0, 1))
-    widest = int(area.argmax())
-    shrunk = np.flatnonzero(area[:widest] < DOME_AREA_SHARE * area[widest])
-    lowest = max(int(shrunk[-1]) + 1 if len(shrunk) else 0, bottom)
+    lowest = max(dome_level(chest), bottom)
     score = ndimage.uniform_filter1d(descending.score, SMOOTH_SLICES, mode="nearest")
     end = int(descending.plane[0])
     reach, gap = int(LUNG_REACH_MM / STEP_MM), int(LONGEST_GAP_MM / STEP_MM)
