@@ -14,8 +14,8 @@ from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
 from petflame.space.grid import Array, Volume, ras_to_lps
 
-# About a centimetre above the ostium of the left main coronary artery, taken to lie 48 mm below the carina: no published
-# distance was found; one scan with a calcified ostium has 44 mm.
+# About a centimetre above the ostium of the left main coronary artery, which is taken to lie 48 mm below the carina: no
+# published distance was found; one scan with a calcified ostium has 44 mm.
 ROOT_BELOW_CARINA_MM = 38.0
 # The uptake of a PET section blurs over 5 to 7 mm, so nearer to the end of the scan a section lacks some of its own.
 FIELD_MARGIN_MM = 6.0
