@@ -15,16 +15,18 @@ from petflame.space.grid import Array, Volume, ras_to_lps
 
 RULE = f"""The vein runs from the confluence of the brachiocephalic veins, 30.4 (SD 11.2) mm above the carina, to the
 right atrium, 40.3 (13.6) mm below it (Mahlon and Yoon 2007, J Vasc Interv Radiol 18:1106; 28.5 (5.6) and
-35.3 (7.4) mm in Interv Radiol 2011;26). An unenhanced CT shows neither margin surely. It is labelled from
-{ABOVE_CARINA_MM:g} mm above the carina, a standard deviation short of the confluence, down to
-{BELOW_CARINA_MM:g} mm below it, on whole axial levels, no nearer than 6 mm to the end of the scan, and less
-where its outline or its calibre is lost. The aorta's voxels are taken out of the image before, so that an
-outline cannot run into it; the calibre is that of the levels above the right pulmonary artery. It is
-withheld where it is flat or not round, runs into a neighbour over half of its way, is set off from fat and
-lung along less than two fifths of its outline, or differs by more than 12 HU from the aorta's blood (and,
-on the PET, where its uptake is none of blood's or not the aorta's). An end on which the PET shows other
-than its blood, by a tenth and four standard errors, is left out; nothing is ever added to a vein for its
-uptake, and an artery's uptake places and doubts nothing."""
+35.3 (7.4) mm in Interv Radiol 2011;26). An unenhanced CT shows neither margin surely, and people differ by
+the SD given: a reader who sees the confluence or the atrium may draw ends a centimetre from these. It is
+labelled from {ABOVE_CARINA_MM:g} mm above the carina, a standard deviation short of the confluence, down to
+{BELOW_CARINA_MM:g} mm below it, on whole axial CT slices whose middle lies between the two (so both ends
+may lie up to a slice further in), no nearer than 6 mm to the end of the scan, and less where its outline or
+its calibre is lost. The aorta's voxels are taken out of the image before, so that an outline cannot run
+into it; the calibre is that of the levels above the right pulmonary artery. It is withheld where it is flat
+or not round, runs into a neighbour over half of its way, is set off from fat and lung along less than two
+fifths of its outline, or differs by more than 12 HU from the aorta's blood (and, on the PET, where its
+uptake is none of blood's or not the aorta's). An end whose core differs on the PET from the rest by more
+than a tenth, and by four standard errors, holds something else and is left out; nothing is ever added to a
+vein for its uptake, and an artery's uptake places and doubts nothing."""
 
 NUMBERS = {"dice": ".2f", "error_as_written": "+.1f", "error_noiseless": "+.1f", "voxels": "d"}
 

@@ -16,7 +16,7 @@ LEAST_ROUNDNESS, LEAST_FLATNESS = 0.6, 0.4
 # Beyond this growth, over half of its length, the outline runs into a neighbour: the azygos, the pulmonary artery.
 MOST_GROWTH, MOST_GROWN_SHARE = 1.35, 0.5
 # Fat lies 120 to 150 HU below blood; a third of that across the blurred edge sets the vein off. Where less than two
-# fifths of its outline are set off, the aorta's side not counted, a circle of any size would fit.
+# fifths of its outline is set off, the aorta's side not counted, a circle of any size would fit.
 LEAST_FALL_HU, LEAST_SET_OFF = 40.0, 0.4
 EDGE_MM = 2.0
 # The same blood flows in both: what differs is thrombus, contrast medium, or no vessel.
@@ -46,7 +46,7 @@ def cava_checks(cava: Cava, aorta: Tube, ct: Volume) -> tuple[LimitCheck, ...]:
         at_least("roundness", float(np.median(ratio)), LEAST_ROUNDNESS, "shortest to longest diameter, median"),
         at_least("flatness", float(ratio.min()), LEAST_FLATNESS, "shortest to longest diameter, flattest section"),
         at_most("neighbours", grown, MOST_GROWN_SHARE, "of its sections run into a neighbour"),
-        at_least("contrast", float(set_off.mean()), LEAST_SET_OFF, "of its outline are set off from fat or lung"),
+        at_least("contrast", float(set_off.mean()), LEAST_SET_OFF, "of its outline is set off from fat or lung"),
         at_most("blood density like the aorta's", abs(own - other), MOST_APART_HU, "HU from the aorta's blood"),
     )
 

@@ -118,7 +118,7 @@ def _top_margin(tube: Tube, ct: Volume) -> LimitCheck:
     point = tube.centre_lps_mm[tube.centre_lps_mm[:, 2].argmax()]
     k = float(ct.grid.to_ijk(ras_to_lps(np.array([point[0], point[1], top])))[2])
     margin = (ct.data.shape[2] - 1 - k) * ct.grid.spacing_mm[2]
-    return at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the last slice")
+    return at_least("distance to the scan's edge", margin, TOP_MARGIN_MM, "mm between its top and the scan's top slice")
 
 
 def _side_of_airway(tube: Tube, carina_lps_mm: Array) -> LimitCheck:

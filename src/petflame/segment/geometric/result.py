@@ -38,16 +38,12 @@ class LimitCheck:
 
 def at_least(name: str, value: float, limit: float, words: str) -> LimitCheck:
     """Make a check that `value` is no less than `limit`."""
-    passed = value >= limit
-    sign = "at least" if not passed else "limit"
-    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+    return LimitCheck(name, value, limit, value >= limit, f"{value:.2f} {words} (at least {limit:g})")
 
 
 def at_most(name: str, value: float, limit: float, words: str) -> LimitCheck:
     """Make a check that `value` is no more than `limit`."""
-    passed = value <= limit
-    sign = "at most" if not passed else "limit"
-    return LimitCheck(name, value, limit, passed, f"{value:.2f} {words} ({sign} {limit:g})")
+    return LimitCheck(name, value, limit, value <= limit, f"{value:.2f} {words} (at most {limit:g})")
 
 
 def within(name: str, value: float, limits: tuple[float, float], words: str) -> LimitCheck:
