@@ -299,7 +299,8 @@ def test_beyond_the_pet_nothing_was_seen():
     far = necks.pet()
     affine = np.array(far.grid.affine)
     affine[2, 3] -= 200.0
-    for pet in (Volume(far.data, Grid(far.grid.shape, affine)), far.cropped(np.s_[:, :, 5:6])):
+    empty = Volume(np.full_like(far.data, np.nan), far.grid)
+    for pet in (Volume(far.data, Grid(far.grid.shape, affine)), empty, far.cropped(np.s_[:, :, 5:6])):
         for name, vessel in draw_vessels(points, {}, MUSCLE, pet).items():
             assert vessel.se_mm >= without[name].se_mm - 0.01
             if pet.grid.shape == far.grid.shape:

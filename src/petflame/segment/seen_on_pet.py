@@ -90,7 +90,8 @@ def seen_on_pet(
     uptake = across.sample(pet)[:, use].astype(float)
     u, v, off = across.u_mm[use], across.v_mm[use], off[use]
     typical = [float(np.median(uptake[:, off <= CENTRE_MM])), *(float(np.median(sample_at(pet, b))) for b, _ in beside)]
-    within = _within(pet, places)
+    within = _within(pet, places) & np.isfinite(uptake)
+    uptake = np.where(within, uptake, 0.0)
     if not within.any():
         return Displacements(np.zeros((len(places), 2)), np.zeros((len(places), 2, 2)))
     cool = within & (uptake <= HOTTEST * max(*typical, 0.0))
