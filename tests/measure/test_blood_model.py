@@ -196,6 +196,15 @@ def test_noise_without_end_and_no_uptake_at_all_are_withheld():
     assert modelled("jugular_right", images_of(cold)).doubt
 
 
+@pytest.mark.parametrize("reading", ["modelled", "modelled_pooled"])
+def test_voxels_without_a_number_are_no_blood(reading):
+    segmentation, ct = labels_and_ct()
+    protocol = Protocol(background={"reading": reading}, sensitivity=[])
+    found = measure(Volume(np.full(PET.shape, np.nan), PET), segmentation, protocol, ct=ct)
+    assert "no_background" in found.vessels.set_index("vessel").loc["aorta_ascending", "reason"]
+    assert any("hold no number" in w for w in found.details["warnings"])
+
+
 def test_all_veins_are_pooled_by_their_certainty():
     good, bad = (modelled(v, images_of(clean())) for v in VEINS)
     good, bad = replace(good, uptake=1.4, own_se=0.02, per_mm=0.0), replace(bad, uptake=1.43, own_se=0.04, per_mm=0.0)

@@ -27,7 +27,7 @@ from petflame.report.multiverse import multiverse, specifications
 from petflame.report.page import study_inputs, write_report
 from petflame.report.participants import panel, table_row
 from petflame.report.read import read_results
-from petflame.report.words import number
+from petflame.report.words import blood_sentence, number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
 from petflame.trial.arms.vessel_blocks import WithinPatients
@@ -117,6 +117,15 @@ def test_effect_is_given_with_interval_and_three_named_percentages(finished, pag
     assert "One patient is not the average." in text
     assert "Negative controls" in text
     assert "exploratory" in text
+
+
+def test_a_primary_with_modelled_blood_says_that_its_level_is_another(page, own_copy, monkeypatch):
+    assert "is modelled: freed of spill" not in page
+    said = blood_sentence("modelled_pooled")
+    assert "all veins together" in said
+    monkeypatch.setattr("petflame.report.words.blood_sentence", lambda _: said)
+    modelled = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
+    assert said in " ".join(read(modelled).text)
 
 
 def test_everybody_is_named_and_a_refusal_says_why(page):

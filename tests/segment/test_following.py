@@ -20,7 +20,7 @@ from petflame.segment.seen_on_ct import seen_on_ct
 from petflame.segment.seen_on_pet import seen_on_pet
 from petflame.segment.snap import FARTHEST_MM, snap
 from petflame.segment.usual import CAROTID, VEIN, usual_of
-from petflame.space.grid import Volume
+from petflame.space.grid import Grid, Volume
 from petflame.space.orientation import to_canonical
 from petflame.space.polyline import arc_length_mm, places_at
 
@@ -290,3 +290,23 @@ def test_a_click_too_far_off_stays():
     snapped = snap(click, FAT, CAROTID, necks.pet(wall=2.0), other("carotid_left"))
     assert snapped.moved_mm > FARTHEST_MM or snapped.reason
     np.testing.assert_array_equal(snapped.point_lps_mm, click)
+
+
+def test_beyond_the_pet_nothing_was_seen():
+    """Its outermost voxels, drawn out as columns, would be blood that stays where it is."""
+    points = necks.seeds(np.random.default_rng(3))
+    whole, without = draw_vessels(points, {}, MUSCLE, necks.pet()), draw_vessels(points, {}, MUSCLE)
+    far = necks.pet()
+    affine = np.array(far.grid.affine)
+    affine[2, 3] -= 200.0
+    empty = Volume(np.full_like(far.data, np.nan), far.grid)
+    for pet in (Volume(far.data, Grid(far.grid.shape, affine)), empty, far.cropped(np.s_[:, :, 5:6])):
+        for name, vessel in draw_vessels(points, {}, MUSCLE, pet).items():
+            assert vessel.se_mm >= without[name].se_mm - 0.01
+            if pet.grid.shape == far.grid.shape:
+                assert vessel.line_lps_mm == pytest.approx(without[name].line_lps_mm)
+    lower = far.cropped(np.s_[:, :, : far.grid.shape[2] // 2])
+    for name, vessel in draw_vessels(points, {}, MUSCLE, lower).items():
+        upper = -10
+        assert np.abs(vessel.line_lps_mm[upper:] - without[name].line_lps_mm[upper:]).max() < 1.0
+        assert np.abs(vessel.line_lps_mm[10:30] - whole[name].line_lps_mm[10:30]).max() < 1.0

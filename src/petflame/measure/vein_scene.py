@@ -170,8 +170,10 @@ def vein_scene(
     rows = voxels[distance_at(edge, places) <= REACH_MM] if len(voxels) else voxels
     if not len(rows):
         return "it is shorter than the resolution"
-    parts, step = _compartments(vein, images, edge, ends, wall_mm, crop, moved)
     values = pet.data[tuple((rows + low).T)].astype(float)
+    if not np.isfinite(values).all():
+        return f"{int((~np.isfinite(values)).sum())} voxels of the PET round it hold no number"
+    parts, step = _compartments(vein, images, edge, ends, wall_mm, crop, moved)
     scene = VeinScene(vein, parts, step, rows, values, crop, shift)
     seen = scene.design(fwhm_mm).here
     kept = (seen.max(axis=0) >= LEAST_SEEN) & (seen.sum(axis=0) >= LEAST_VOXELS)

@@ -193,6 +193,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "deltas": absent.delta_table(arms),
         "variations": tables.variations(arms),
         "multiverse": multiverse(specifications(arms, protocol)),
+        "blood_sentence": words.blood_sentence(protocol.background.reading),
         "modelled_blood": any("reading" in v.changes.get("background", {}) for v in protocol.sensitivity),
         "endpoints": tables.endpoints(arms),
         "vessel_role": _roles(arms, arms["vessels"] or {}),

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from petflame.recovery import FWHM_PER_SIGMA, blurred_disc
 from petflame.segment.across import planes_across, sample_at
 from petflame.segment.course import Displacements
-from petflame.space.grid import Array, Volume
+from petflame.space.grid import Array, Volume, ras_to_lps
 from petflame.space.polyline import arc_length_mm, places_at
 
 PIXEL_MM = 1.5
@@ -90,12 +90,16 @@ def seen_on_pet(
     uptake = across.sample(pet)[:, use].astype(float)
     u, v, off = across.u_mm[use], across.v_mm[use], off[use]
     typical = [float(np.median(uptake[:, off <= CENTRE_MM])), *(float(np.median(sample_at(pet, b))) for b, _ in beside)]
-    cool = uptake <= HOTTEST * max(*typical, 0.0)
+    within = _within(pet, places) & np.isfinite(uptake)
+    uptake = np.where(within, uptake, 0.0)
+    if not within.any():
+        return Displacements(np.zeros((len(places), 2)), np.zeros((len(places), 2, 2)))
+    cool = within & (uptake <= HOTTEST * max(*typical, 0.0))
     own = Tube(radius_mm)
     columns = [np.ones_like(uptake), *(np.broadcast_to(a / radius_mm, uptake.shape) for a in (u, v))]
     columns += [Tube(r)(_distance(places, line)) for line, r in beside]
     design = np.stack([*columns, np.broadcast_to(own(off), uptake.shape)], axis=-1)
-    amplitude, weight, noise = _fit(design, uptake, cool)
+    amplitude, weight, noise = _fit(design, uptake, cool, within)
     residual = uptake - np.einsum("npc,nc->np", design, amplitude)
     level = np.maximum(amplitude[:, -1], 0.0)
     if even:
@@ -118,7 +122,13 @@ def seen_on_pet(
     return Displacements(offset * np.minimum(1.0, MOST_OFFSET_MM / np.maximum(far, 1e-9)), precision)
 
 
-def _fit(design: Array, uptake: Array, cool: Array) -> tuple[Array, Array, float]:
+def _within(pet: Volume, places_lps_mm: Array) -> Array:
+    """Whether places, shape (..., 3), lie in the image: beyond it nothing was seen, though sampling goes on."""
+    ijk = pet.grid.to_ijk(ras_to_lps(places_lps_mm))
+    return np.asarray(((ijk >= -0.5) & (ijk <= np.array(pet.grid.shape) - 0.5)).all(axis=-1))
+
+
+def _fit(design: Array, uptake: Array, cool: Array, within: Array) -> tuple[Array, Array, float]:
     """Amplitudes of planes and their neighbours, shape (n, columns), the pixels' weights (0 where hot), the noise."""
     count, _, columns = design.shape
     weight = cool.astype(float)
@@ -131,7 +141,7 @@ def _fit(design: Array, uptake: Array, cool: Array) -> tuple[Array, Array, float
             rows = design[near].reshape(-1, columns) * root[:, None]
             amplitude[n] = np.linalg.lstsq(rows, uptake[near].ravel() * root, rcond=1e-6)[0]
         residual = uptake - np.einsum("npc,nc->np", design, amplitude)
-        noise = 1.4826 * float(np.median(np.abs(residual))) + 1e-6 * float(np.abs(uptake).max()) + 1e-12
+        noise = 1.4826 * float(np.median(np.abs(residual[within]))) + 1e-6 * float(np.abs(uptake[within]).max()) + 1e-12
         weight = cool / np.maximum(1.0, np.abs(residual) / (HUBER * noise))
     return amplitude, weight, noise
 
