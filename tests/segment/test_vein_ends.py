@@ -25,14 +25,14 @@ def tube(grid, low_mm, high_mm):
     return (np.hypot(at[..., 0], at[..., 1]) <= RADIUS_MM) & (at[..., 2] >= low_mm) & (at[..., 2] <= high_mm)
 
 
-def case(above=None, below=None, seed=0, noise=0.10, method="geometric"):
-    """A vein from 10 to 70 mm whose uptake is `above` over 58 mm and `below` under 22 mm."""
+def case(above=None, below=None, seed=0, noise=0.10, method="geometric", high_mm=58.0, low_mm=22.0):
+    """A vein from 10 to 70 mm whose uptake is `above` over `high_mm` and `below` under `low_mm`."""
     labels = np.where(tube(CT, 10.0, 70.0), np.uint8(BY_NAME["svc"].label), np.uint8(0))
     suv = np.full(PET.shape, BLOOD)
     if above is not None:
-        suv[phantoms.points(PET)[..., 2] > 58.0] = above
+        suv[phantoms.points(PET)[..., 2] > high_mm] = above
     if below is not None:
-        suv[phantoms.points(PET)[..., 2] < 22.0] = below
+        suv[phantoms.points(PET)[..., 2] < low_mm] = below
     sigma = FWHM_MM / FWHM_PER_SIGMA / 3.0
     rough = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=PET.shape), sigma)
     suv = ndimage.gaussian_filter(suv, sigma) + noise * BLOOD * rough / rough.std()
@@ -60,8 +60,31 @@ def test_an_end_with_another_uptake_is_left_out_and_named(end, other):
 
 
 def test_both_ends_can_differ():
-    segmentation, pet = case(above=0.6, below=0.7)
-    assert levels(leave_out_ends(segmentation, "svc", pet)) == pytest.approx((22.0, 58.0), abs=4.0)
+    segmentation, pet = case(above=0.6, below=0.7, high_mm=61.0, low_mm=19.0)
+    assert levels(leave_out_ends(segmentation, "svc", pet)) == pytest.approx((19.0, 61.0), abs=4.0)
+
+
+@pytest.mark.parametrize("other", [0.8 * BLOOD, 1.25 * BLOOD])
+def test_where_over_a_third_differs_nobody_knows_which_is_the_vein(other):
+    segmentation, pet = case(above=other, noise=0.03, high_mm=46.0)
+    found = leave_out_ends(segmentation, "svc", pet)
+    assert found.labels is segmentation.labels
+    assert found.vessels["svc"].withheld
+    assert "times the rest's uptake, over" in found.vessels["svc"].reason
+    assert any(w.startswith("svc: needs a reader") for w in found.warnings)
+
+
+@pytest.mark.parametrize("aorta_like", ["end", "rest"])
+def test_the_aorta_tells_the_vein_from_what_is_beside_it(aorta_like):
+    segmentation, pet = case(above=0.75 * BLOOD, noise=0.03)
+    at, there = phantoms.points(CT), phantoms.points(PET)
+    labels = segmentation.labels.data.copy()
+    labels[(np.hypot(at[..., 0] + 18.0, at[..., 1] + 16.0) < 10.0)] = BY_NAME["aorta_ascending"].label
+    uptake = 0.75 * BLOOD if aorta_like == "end" else BLOOD
+    pet.data[np.hypot(there[..., 0] + 18.0, there[..., 1] + 16.0) < 12.0] = uptake
+    found = leave_out_ends(replace(segmentation, labels=LabelMap(labels, CT)), "svc", pet)
+    assert found.vessels["svc"].withheld == (aorta_like == "end")
+    assert ("the aorta's blood is more like the end's" in found.vessels["svc"].reason) == (aorta_like == "end")
 
 
 def test_noise_alone_cuts_nothing_and_leaves_the_labels_as_they_were():

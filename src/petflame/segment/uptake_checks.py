@@ -40,8 +40,8 @@ def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segme
     cava = segmentation.vessels.get("svc")
     if cava is None or not len(cava.centreline_lps_mm):
         return segmentation
-    blood = _core(segmentation, ("svc",), pet, VEIN_DEPTH_MM)
-    aorta = _core(segmentation, ("aorta_ascending", "aorta_descending"), pet, AORTA_DEPTH_MM)
+    blood = core_mean(segmentation, ("svc",), pet, VEIN_DEPTH_MM)
+    aorta = core_mean(segmentation, ("aorta_ascending", "aorta_descending"), pet, AORTA_DEPTH_MM)
     checks = []
     if is_suv and blood is not None:
         message = f"SUV {blood:.2f} in its core (between {BLOOD_SUV[0]:g} and {BLOOD_SUV[1]:g})"
@@ -65,7 +65,7 @@ def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segme
     return replace(segmentation, vessels=vessels, warnings=warnings)
 
 
-def _core(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth_mm: float) -> float | None:
+def core_mean(segmentation: Segmentation, names: tuple[str, ...], pet: Volume, depth_mm: float) -> float | None:
     """Mean uptake well inside some vessels; None where too little of them is that deep."""
     labels = segmentation.labels
     values = [_deep_values(to_canonical(labels.cut(n)), pet, depth_mm) for n in names if labels.has(n)]

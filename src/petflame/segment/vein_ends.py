@@ -17,6 +17,7 @@ from petflame.labelmap import LabelMap
 from petflame.recovery import effective_voxels
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.rules import SOFTWARE
+from petflame.segment.uptake_checks import AORTA_DEPTH_MM, core_mean
 from petflame.space.boxes import voxels_between
 from petflame.space.contours import contours_of, distance_at
 from petflame.space.grid import Array, Volume
@@ -28,8 +29,9 @@ FWHM_MM = 6.0
 # An end is left out where it differs by a tenth, the repeatability of a blood pool, and by four standard errors: many
 # ends are tried.
 LEAST_DIFFERENCE, LEAST_ERRORS = 0.10, 4.0
-# What is left must be most of the vein, or nobody knows which part is the vein.
-LEAST_SHARE_LEFT = 0.5
+# Both ends together are no more than half; where they are over a third, nobody knows which part is the vein.
+LEAST_SHARE_LEFT, MOST_SHARE_CUT = 0.5, 1 / 3
+AORTA_PARTS = ("aorta_ascending", "aorta_descending")
 NAME = "one blood along it"
 FEWEST_VOXELS = 4
 
@@ -71,6 +73,12 @@ def leave_out_ends(segmentation: Segmentation, name: str, pet: Volume) -> Segmen
     if not ends:
         check = Check(NAME, True, f"no end differs by {100 * LEAST_DIFFERENCE:.0f} % beyond noise")
         return replace(segmentation, vessels=segmentation.vessels | {name: _with(finding, check)})
+    said = "; ".join(
+        f"{'above' if e.upper else 'below'} z {e.level_mm:.0f} mm its core holds {e.ratio:.2f} times the rest's uptake"
+        for e in ends
+    )
+    if doubt := _which_is_the_vein(segmentation, pet, voxels, z_mm, ends):
+        return _withheld(segmentation, name, f"{said}, {doubt}")
     low = max((e.level_mm for e in ends if not e.upper), default=-np.inf)
     high = min((e.level_mm for e in ends if e.upper), default=np.inf)
     labels = segmentation.labels
@@ -78,20 +86,37 @@ def leave_out_ends(segmentation: Segmentation, name: str, pet: Volume) -> Segmen
     place = np.argwhere(data == BY_NAME[name].label)
     z = labels.grid.to_ras(place)[:, 2]
     data[tuple(place[(z <= low) | (z >= high)].T)] = 0
-    said = [
-        f"{'above' if e.upper else 'below'} z {e.level_mm:.0f} mm its core holds {e.ratio:.2f} times the rest's uptake"
-        for e in ends
-    ]
     line = finding.centreline_lps_mm
     line = line[(line[:, 2] > low) & (line[:, 2] < high)]
-    finding = replace(_with(finding, Check(NAME, True, f"{'; '.join(said)}: left out")), centreline_lps_mm=line)
-    warnings = (*segmentation.warnings, f"{name}: an end is left out: {'; '.join(said)}")
+    finding = replace(_with(finding, Check(NAME, True, f"{said}: left out")), centreline_lps_mm=line)
+    warnings = (*segmentation.warnings, f"{name}: an end is left out: {said}")
     return replace(
         segmentation,
         labels=LabelMap(data, labels.grid),
         vessels=segmentation.vessels | {name: finding},
         warnings=warnings,
     )
+
+
+def _which_is_the_vein(segmentation: Segmentation, pet: Volume, voxels: Array, z_mm: Array, ends: list[End]) -> str:
+    """Say why nobody knows which part is the vein; empty where the rest is most of it and the aorta does not object."""
+    values = pet.data[tuple(voxels.T)].astype(float)
+    cut = np.any([z_mm > e.level_mm if e.upper else z_mm < e.level_mm for e in ends], axis=0)
+    if cut.mean() > MOST_SHARE_CUT:
+        return f"over {100 * cut.mean():.0f} % of it"
+    aorta = core_mean(segmentation, AORTA_PARTS, pet, AORTA_DEPTH_MM)
+    if aorta is not None and abs(values[cut].mean() - aorta) < abs(values[~cut].mean() - aorta):
+        return "and the aorta's blood is more like the end's"
+    return ""
+
+
+def _withheld(segmentation: Segmentation, name: str, said: str) -> Segmentation:
+    finding = segmentation.vessels[name]
+    reason = "; ".join(filter(None, [finding.reason, f"{NAME}: {said}"]))
+    finding = replace(_with(finding, Check(NAME, False, said)), withheld=True, reason=reason)
+    warnings = tuple(w for w in segmentation.warnings if not w.startswith(f"{name}: needs a reader"))
+    warnings = (*warnings, f"{name}: needs a reader: {reason}")
+    return replace(segmentation, vessels=segmentation.vessels | {name: finding}, warnings=warnings)
 
 
 def other_ends(values: Array, z_mm: Array, voxels: Array, pet: Volume) -> list[End]:
