@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.space.blocks import crop_to_mask
+from petflame.space.boxes import window_of
 from petflame.space.grid import Array, Grid, Volume
 
 FAR_MM = 1e3
@@ -49,8 +50,11 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
     for k in np.flatnonzero(occupied):
         plane = crop.data[..., k]
         outside = ndimage.distance_transform_edt(~plane, sampling=spacing[:2])
-        inside = ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[:2])[1:-1, 1:-1]
-        distance[..., k] = np.where(plane, half - inside, outside - half)
+        distance[..., k] = outside - half
+        # All that is inside lies in the slice's own window, and nothing beyond its rim is nearer than the rim.
+        window = window_of(plane)
+        inside = ndimage.distance_transform_edt(np.pad(plane[window], 1), sampling=spacing[:2])[1:-1, 1:-1]
+        np.copyto(distance[..., k][window], half - inside, where=plane[window], casting="same_kind")
     return Contours(distance, occupied, crop.data, crop.grid)
 
 
