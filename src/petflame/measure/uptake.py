@@ -24,10 +24,14 @@ class Uptake:
     peak: float
 
 
-def section_uptake(section: Section, pet: Volume, sphere: tuple[Array, Array]) -> Uptake:
-    """Maximum, mean and 1 cm3 peak of a section in view; a plane between slices is interpolated linearly."""
+def section_uptake(section: Section, pet: Volume, sphere: tuple[Array, Array] | None) -> Uptake:
+    """Maximum, mean and 1 cm3 peak of a section in view; a plane between slices is interpolated linearly.
+
+    Without a sphere (see `peak_sphere`) the peak is NaN.
+    """
     values = values_at(section.ijk, pet)
-    return Uptake(float(values.max()), float(values.mean()), _peak(section.voxels, pet, sphere))
+    peak = float("nan") if sphere is None else _peak(section.voxels, pet, sphere)
+    return Uptake(float(values.max()), float(values.mean()), peak)
 
 
 def values_at(ijk: Array, pet: Volume) -> Array:

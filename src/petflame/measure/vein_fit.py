@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from petflame.measure.vein_scene import VeinScene
 from petflame.recovery import FWHM_PER_SIGMA
@@ -115,6 +114,9 @@ def _explained(places_mm: Array, strange: Array, reach_mm: float) -> Array:
     """Voxels that are neither strange nor within reach of one that is."""
     if not strange.any():
         return ~strange
+    # Loading it takes longer than a visit's use of it, and most veins hold nothing strange.
+    from scipy.spatial import cKDTree
+
     gap, _ = cKDTree(places_mm[strange]).query(places_mm, distance_upper_bound=reach_mm)
     return np.asarray(gap > reach_mm)
 
