@@ -59,10 +59,7 @@ def measure_variations(
     tables = []
     needs_reader = dict(zip(primary.vessels["vessel"], primary.vessels["withheld"], strict=True))
     for variation in protocol.sensitivity:
-        slices, withheld = (
-            primary.slices,
-            dict(zip(primary.vessels["vessel"], primary.vessels["withheld"], strict=True)),
-        )
+        slices, withheld = primary.slices, needs_reader
         if variation.changes:
             try:
                 _, measured = read_vessels(
