@@ -241,6 +241,8 @@ def write_tsv(path: Path, table: pd.DataFrame, meanings: Mapping[str, tuple[str,
     if unexplained:
         raise KeyError(f"columns without a meaning: {unexplained}")
     for column in table.columns:
+        if table[column].dtype.kind in "iuf":
+            continue
         if any(isinstance(v, (bool, np.bool_)) for v in table[column]):
             words = [str(v).lower() if isinstance(v, (bool, np.bool_)) else v for v in table[column]]
             table = table.assign(**{str(column): np.array(words, dtype=object)})

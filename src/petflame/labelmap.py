@@ -82,8 +82,10 @@ def read_as_labels(volume: Volume, where: str, remedy: str) -> LabelMap:
     InputRefused
         When one of them is no whole number from 0 to 255.
     """
+    if volume.data.dtype == np.uint8:
+        return LabelMap(volume.data, volume.grid)
     with np.errstate(invalid="ignore"):
-        labels = volume.data.astype(np.uint8, copy=False)
+        labels = volume.data.astype(np.uint8)
     if (labels != volume.data).any():
         raise InputRefused.of("it holds numbers that are no labels", where, remedy)
     return LabelMap(labels, volume.grid)

@@ -68,7 +68,7 @@ def read_blood(images: VisitImages, protocol: Protocol, arteries: tuple[str, ...
     faults, rules = FaultList(), protocol.background
     fwhm_mm = protocol.partial_volume.psf_fwhm_mm
     cores, veins, ranges = images.once(
-        ("cores", rules.core, rules.core_depth_mm, rules.thin_core_radius_mm, fwhm_mm),
+        ("cores", *_core_key(rules, fwhm_mm)),
         lambda: _read_cores(images, rules, fwhm_mm),
     )
     models = read_models(images, protocol, ranges) if asks_for_models(protocol) else {}
@@ -89,9 +89,36 @@ def _read_cores(
         if images.has(name)
     }
     veins = {
-        n: p for n, core in cores.items() if len(core) and (p := blood_pool((n,), cores, pet, FaultList(), fwhm_mm))
+        n: p
+        for n, core in cores.items()
+        if len(core) and (p := _core_pool((n,), "declared", cores, images, rules, fwhm_mm, FaultList()))
     }
     return cores, veins, {n: true_range(p, images.sections(n), rules, fwhm_mm) for n, p in veins.items()}
+
+
+def _core_pool(
+    names: tuple[str, ...],
+    choice: str,
+    cores: dict[str, Array],
+    images: VisitImages,
+    rules: BackgroundRules,
+    fwhm_mm: float,
+    faults: FaultList,
+) -> BloodPool | None:
+    """Pool the cores of veins as `blood_pool` does, once for all arteries and protocols that ask for them."""
+
+    def make() -> tuple[BloodPool | None, FaultList]:
+        said = FaultList()
+        return blood_pool(names, cores, images.pet, said, fwhm_mm), said
+
+    pool, said = images.once(("core pool", names, *_core_key(rules, fwhm_mm)), make)
+    faults.extend(said)
+    return None if pool is None else replace(pool, choice=choice)
+
+
+def _core_key(rules: BackgroundRules, fwhm_mm: float) -> tuple[str, float, float, float]:
+    """What cores and their pools hang on."""
+    return rules.core, rules.core_depth_mm, rules.thin_core_radius_mm, fwhm_mm
 
 
 def _pool_of(
@@ -102,13 +129,13 @@ def _pool_of(
     protocol: Protocol,
     faults: FaultList,
 ) -> BloodPool | None:
-    rules, pet, fwhm_mm = protocol.background, images.pet, protocol.partial_volume.psf_fwhm_mm
+    rules, fwhm_mm = protocol.background, protocol.partial_volume.psf_fwhm_mm
     read = {n: m for n, m in models.items() if isinstance(m, BloodModel) and not m.doubt}
     if rules.reading == "modelled_pooled":
         return _all_veins(read, models, images, faults)
 
     def of_cores(names: tuple[str, ...], choice: str) -> BloodPool | None:
-        return blood_pool(names, cores, pet, faults, fwhm_mm, choice)
+        return _core_pool(names, choice, cores, images, rules, fwhm_mm, faults)
 
     def of_models(names: tuple[str, ...], choice: str) -> BloodPool | None:
         return pooled([read[n] for n in names], choice)

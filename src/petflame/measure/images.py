@@ -70,6 +70,10 @@ class VisitImages:
         found: T = self._kept[key]
         return found
 
+    def knows(self, key: Any) -> bool:
+        """Whether this key was asked for before."""
+        return key in self._kept
+
     def has(self, name: str) -> bool:
         """Whether the label map holds the region."""
         return self.labels.has(name)
@@ -127,7 +131,7 @@ class VisitImages:
             return []
         key = ("sections", name, margin_mm, spacing_mm, plane)
         # Neighbours' areas mean nothing; sections that have theirs serve where none is needed.
-        with_area = (with_area or (*key, True) in self._kept) and BY_NAME[name].kind != "neighbour"
+        with_area = (with_area or self.knows((*key, True))) and BY_NAME[name].kind != "neighbour"
         return self.once((*key, with_area), lambda: self._cut(name, margin_mm, spacing_mm, plane, with_area))
 
     def _cut(self, name: str, margin_mm: float, spacing_mm: float | None, plane: str, with_area: bool) -> list[Section]:

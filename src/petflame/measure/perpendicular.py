@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from petflame.errors import InputRefused
 from petflame.measure.sections import Section, corners_ijk
@@ -47,6 +46,8 @@ class Line:
 
     def locate(self, points_lps_mm: Array) -> tuple[Array, Array]:
         """Position along the line, and distance from it, of the point of the line nearest to each point, mm."""
+        from scipy.spatial import cKDTree
+
         gap, nearest = cKDTree(self.points_lps_mm).query(points_lps_mm)
         along = ((points_lps_mm - self.points_lps_mm[nearest]) * self.tangents[nearest]).sum(axis=1)
         return self.arc_mm[nearest] + along, np.asarray(gap)

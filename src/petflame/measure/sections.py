@@ -134,14 +134,14 @@ def planes_through(mask: Volume, pet: Grid, spacing_mm: float | None, margin_mm:
         np.arange(max(low[1], 0), min(high[1], pet.shape[1] - 1) + 1),
     )
     ij = lattice(*window).reshape(-1, 2)
+    lowest = pet.to_ras(np.column_stack([ij, np.zeros(len(ij))]))
     numbers = [n for n in range(first, last + 1) if len(ij)]
     found = []
     # Many planes at a time: one by one they cost more than the work on them.
     at_once = max(1, PLACES_AT_ONCE // max(len(ij), 1))
     for some in (numbers[m : m + at_once] for m in range(0, len(numbers), at_once)):
         ks = [round(n * step, 9) for n in some]
-        points = pet.to_ras(np.concatenate([np.column_stack([ij, np.full(len(ij), k)]) for k in ks]))
-        points = points.reshape(len(some), len(ij), 3)
+        points = lowest + np.array(ks)[:, None, None] * pet.affine[:3, 2]
         for n, k, places, distance in zip(some, ks, points, distance_at(contours, points), strict=True):
             near = distance < FAR_MM
             if near.any():

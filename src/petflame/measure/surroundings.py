@@ -212,17 +212,17 @@ def steepest_ascent(values: Array) -> Array:
     [[[1, 1, 3, 3, 3]]]
     """
     shape = values.shape
-    number = np.pad(np.arange(values.size).reshape(shape), 1)
     framed = np.pad(values, 1, constant_values=-np.inf)
-    best, parent = values.copy(), np.arange(values.size).reshape(shape).copy()
-    for step in np.ndindex(3, 3, 3):
-        if step == (1, 1, 1):
-            continue
-        window = tuple(slice(s, s + n) for s, n in zip(step, shape, strict=True))
-        higher = framed[window] > best
-        best[higher] = framed[window][higher]
-        parent[higher] = number[window][higher]
-    flat = parent.ravel()
+    best, chosen = values.copy(), np.full(shape, 13, np.uint8)
+    higher = np.empty(shape, bool)
+    steps = list(np.ndindex(3, 3, 3))
+    for number, step in enumerate(steps):
+        window = framed[tuple(slice(s, s + n) for s, n in zip(step, shape, strict=True))]
+        np.greater(window, best, out=higher)
+        np.copyto(chosen, np.uint8(number), where=higher)
+        np.maximum(best, window, out=best)
+    climbs = (np.array(steps) - 1) @ np.array([shape[1] * shape[2], shape[2], 1])
+    flat = np.arange(values.size) + climbs[chosen.ravel()]
     while True:
         further = flat[flat]
         if (further == flat).all():

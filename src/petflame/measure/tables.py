@@ -112,13 +112,19 @@ def vessel_table(
         found = [v for v in veins if v in segmentation.vessels]
         doubts = [f"{v}: {said}" for v in found for said in segmentation.vessels[v].pool_doubts]
         row["background_doubt"] = "; ".join(doubts)
-        doubtful = [v for v in found if segmentation.vessels[v].withheld]
+        doubtful = withheld_veins(vessel, segmentation)
         if doubtful:
             why = "; ".join(f"its blood pool {v} needs a reader: {segmentation.vessels[v].reason}" for v in doubtful)
             row |= {"withheld": True, "reason": "; ".join(filter(None, [row["reason"], why]))}
         rows.append(row)
     whole = dict.fromkeys(("sections", "valid_sections"), int)
     return pd.DataFrame(rows, columns=list(VESSEL_COLUMNS)).astype(whole)
+
+
+def withheld_veins(vessel: MeasuredVessel, segmentation: Segmentation) -> list[str]:
+    """Veins of a vessel's blood pool that need a reader, and with them the vessel."""
+    veins = vessel.pool.regions if vessel.pool is not None else ()
+    return [v for v in veins if v in segmentation.vessels and segmentation.vessels[v].withheld]
 
 
 def expected_recovery(vessel: str, area_mm2: float | None, assumed: PartialVolumeRules) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from petflame.measure.sections import Section
 from petflame.protocol import SummaryRules
-from petflame.space.boxes import lattice, voxels_between
+from petflame.space.boxes import box_between, lattice, voxels_between
 from petflame.space.grid import Array, Volume
 
 PEAK_VOLUME_MM3 = 1000.0
@@ -24,10 +24,14 @@ class Uptake:
     peak: float
 
 
-def section_uptake(section: Section, pet: Volume, sphere: tuple[Array, Array]) -> Uptake:
-    """Maximum, mean and 1 cm3 peak of a section in view; a plane between slices is interpolated linearly."""
+def section_uptake(section: Section, pet: Volume, sphere: tuple[Array, Array] | None) -> Uptake:
+    """Maximum, mean and 1 cm3 peak of a section in view; a plane between slices is interpolated linearly.
+
+    Without a sphere (see `peak_sphere`) the peak is NaN.
+    """
     values = values_at(section.ijk, pet)
-    return Uptake(float(values.max()), float(values.mean()), _peak(section.voxels, pet, sphere))
+    peak = float("nan") if sphere is None else _peak(section.voxels, pet, sphere)
+    return Uptake(float(values.max()), float(values.mean()), peak)
 
 
 def values_at(ijk: Array, pet: Volume) -> Array:
@@ -68,11 +72,21 @@ def peak_sphere(spacing_mm: tuple[float, float, float]) -> tuple[Array, Array]:
 
 def _peak(ijk: Array, pet: Volume, sphere: tuple[Array, Array]) -> float:
     offsets, weights = sphere
-    places = ijk[:, None, :] + offsets[None]
-    inside = ((places >= 0) & (places < pet.data.shape)).all(axis=-1)
-    clipped = np.clip(places, 0, np.asarray(pet.data.shape) - 1)
-    values = pet.data[tuple(np.moveaxis(clipped, -1, 0))] * inside
-    return float((values @ weights / (inside @ weights)).max())
+    low, high = ijk.min(axis=0) + offsets.min(axis=0), ijk.max(axis=0) + offsets.max(axis=0) + 1
+    # Round the section alone, and as if 0 went on beyond the image, each place is one number.
+    start, stop = np.maximum(low, 0), np.minimum(high, pet.data.shape)
+    box = pet.data[box_between(start, stop)]
+    whole = (start == low).all() and (stop == high).all()
+    if not whole:
+        box = np.pad(box, np.column_stack([start - low, high - stop]))
+    strides = np.array([box.shape[1] * box.shape[2], box.shape[2], 1])
+    places = ((ijk - low) @ strides)[:, None] + offsets @ strides
+    sums = box.ravel()[places] @ weights
+    if whole:
+        return float((sums / weights.sum()).max())
+    there = np.zeros(box.shape, bool)
+    there[box_between(start - low, stop - low)] = True
+    return float((sums / (there.ravel()[places] @ weights)).max())
 
 
 def window_length(spacing_mm: float, length_mm: float) -> int:

@@ -85,7 +85,9 @@ def judge(
     found = spill_in(vessel, sections, images, protocol)
     verdicts = [Verdict(s, f) for s, f in zip(sections, found, strict=True)]
     ends = set(end_sections(sections, region.partial_section_fraction)) if region.trim_end_sections else set()
-    metal = near_metal(sections, images, region.metal_hu, region.metal_reach_mm, region.metal != "ignore")
+    cut = (region.roi_margin_mm, region.slice_spacing_mm, region.section_plane)
+    looked_for = (region.metal_hu, region.metal_reach_mm, region.metal != "ignore")
+    metal = images.once(("metal", vessel, *cut, *looked_for), lambda: near_metal(sections, images, *looked_for))
     shifted = is_mismatch(images, vessel, region)
     by_reader = excluded(vessel, sections, exclusions, faults)
     for n, verdict in enumerate(verdicts):

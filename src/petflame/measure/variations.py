@@ -10,7 +10,8 @@ import numpy as np
 from petflame.errors import InputRefused
 from petflame.measure.images import VisitImages
 from petflame.measure.left_out import LeftOut
-from petflame.measure.visit import Measurement, measure_images
+from petflame.measure.tables import slice_table, withheld_veins
+from petflame.measure.visit import Measurement, read_vessels
 from petflame.protocol import Protocol
 from petflame.sensitivity import Variation
 
@@ -56,22 +57,28 @@ def measure_variations(
     import pandas as pd
 
     tables = []
+    needs_reader = dict(zip(primary.vessels["vessel"], primary.vessels["withheld"], strict=True))
     for variation in protocol.sensitivity:
-        result = primary
+        slices, withheld = primary.slices, needs_reader
         if variation.changes:
             try:
-                # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
-                result = measure_images(
+                _, measured = read_vessels(
                     images,
                     _without_flags(protocol.varied(variation)),
-                    is_suv,
                     exclusions,
                     arteries=protocol.summary.index_candidates,
                     with_areas=False,
+                    with_peaks=variation.measure == "tbr_peak",
                 )
             except InputRefused:
                 continue
-        tables.append(_rows(variation, result, protocol, is_suv))
+            # A ratio needs no SUV; what is in g/mL is dropped below where SUV was refused.
+            slices = slice_table(measured, is_suv)
+            withheld = {
+                name: images.withheld(name) or bool(withheld_veins(vessel, images.segmentation))
+                for name, vessel in measured.items()
+            }
+        tables.append(_rows(variation, slices, withheld, protocol, is_suv))
     return pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -83,9 +90,10 @@ def _without_flags(protocol: Protocol) -> Protocol:
     return protocol.model_copy(update={"spill_in": rules})
 
 
-def _rows(variation: Variation, result: Measurement, protocol: Protocol, is_suv: bool) -> pd.DataFrame:
-    slices = result.slices[result.slices["vessel"].isin(protocol.summary.index_candidates)]
-    withheld = dict(zip(result.vessels["vessel"], result.vessels["withheld"], strict=True))
+def _rows(
+    variation: Variation, slices: pd.DataFrame, withheld: dict[str, bool], protocol: Protocol, is_suv: bool
+) -> pd.DataFrame:
+    slices = slices[slices["vessel"].isin(protocol.summary.index_candidates)]
     values = {
         "tbr_max": slices["tbr_max"],
         "tbr_mean": slices["tbr_mean"],

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from petflame.measure.vein_scene import VeinScene
 from petflame.recovery import FWHM_PER_SIGMA
+from petflame.space.boxes import voxels_between
 from petflame.space.grid import Array
 
 # Huber's weights begin at so many robust standard deviations; from so many on a voxel is not explained at all.
@@ -73,7 +73,6 @@ class Solved:
 def fit(scene: VeinScene, fwhm_mm: float, leaving_out: bool = True) -> Fit:
     """Fit uptakes and place, weighing again by what the fit gives (Carroll and Ruppert 1988), with Huber's weights."""
     values, everywhere = scene.values, scene.design(fwhm_mm)
-    places = scene.rows * np.array(scene.pet.spacing_mm)
     floor = max(_LEAST_LEVEL * float(np.median(values)), 1e-12)
     weight, used = np.ones(len(values)), np.ones(len(values), bool)
     aside, design, prior = np.zeros(2), everywhere.here, np.inf
@@ -90,7 +89,8 @@ def fit(scene: VeinScene, fwhm_mm: float, leaving_out: bool = True) -> Fit:
         weight = np.sqrt(np.minimum(1.0, HUBER_SD * spread / np.maximum(np.abs(relative), 1e-12))) / level
         prior = spread * np.sqrt(_sharing(scene, fwhm_mm)) / scene.shift.sd_mm if scene.shift.sd_mm > 0 else np.inf
         if leaving_out and number in _LEAVING_OUT:
-            used = _explained(places, np.abs(relative) > UNEXPLAINED_SD * spread, 0.5 * fwhm_mm)
+            strange = np.abs(relative) > UNEXPLAINED_SD * spread
+            used = _explained(scene.rows, strange, scene.pet.spacing_mm, 0.5 * fwhm_mm)
         if used.sum() <= design.shape[1]:
             break
     return Fit(uptake, (float(aside[0]), float(aside[1])), weight, values - design @ uptake, used, design, slope, prior)
@@ -111,12 +111,16 @@ def _sharing(scene: VeinScene, fwhm_mm: float) -> float:
     return float(max((4 * np.pi * (fwhm_mm / FWHM_PER_SIGMA) ** 2) ** 1.5 / scene.pet.voxel_volume_mm3, 1.0))
 
 
-def _explained(places_mm: Array, strange: Array, reach_mm: float) -> Array:
-    """Voxels that are neither strange nor within reach of one that is."""
-    if not strange.any():
-        return ~strange
-    gap, _ = cKDTree(places_mm[strange]).query(places_mm, distance_upper_bound=reach_mm)
-    return np.asarray(gap > reach_mm)
+def _explained(rows: Array, strange: Array, spacing_mm: tuple[float, float, float], reach_mm: float) -> Array:
+    """Voxels, shape (n, 3), that are neither strange nor nearer than the reach to one that is."""
+    most = np.ceil(reach_mm / np.array(spacing_mm)).astype(int)
+    steps = voxels_between(-most, most + 1).reshape(-1, 3)
+    # Rounded, so that a voxel exactly at the reach does not hang on the last digit.
+    near = steps[np.round(np.linalg.norm(steps * spacing_mm, axis=1), 6) < reach_mm]
+    low = rows.min(axis=0) - most
+    reached = np.zeros(rows.max(axis=0) + most + 1 - low, bool)
+    reached[tuple(np.moveaxis(rows[strange][:, None] + near - low, -1, 0))] = True
+    return np.asarray(~reached[tuple((rows - low).T)])
 
 
 def variance_of(scene: VeinScene, found: Fit, solved: Solved, number: int, fwhm_mm: float) -> float:

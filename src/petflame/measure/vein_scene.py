@@ -96,18 +96,30 @@ class VeinScene:
         """Return what the point spread shows of an image on the fine grid at the PET voxels, shape (n,)."""
         return self.at_rows(blurred(image, self.parts.grid, fwhm_mm))
 
-    def at_rows(self, image: Array, aside: tuple[int, int] = (0, 0)) -> Array:
-        """Values of an image on the fine grid at the PET voxels' centres or so many fine voxels aside, shape (n,)."""
+    def at_rows(self, images: Array, aside: tuple[int, int] = (0, 0)) -> Array:
+        """Values on the fine grid at the PET voxels' centres or so many fine voxels aside.
+
+        Parameters
+        ----------
+        images : (..., I, J, K) array
+        aside : (int, int)
+
+        Returns
+        -------
+        (..., n) float64 array
+        """
         i, j, k = (self.rows * self.step + self.step // 2).T
-        high_i, high_j, _ = np.array(image.shape) - 1
-        return np.asarray(image[np.clip(i + aside[0], 0, high_i), np.clip(j + aside[1], 0, high_j), k], float)
+        high_i, high_j, _ = np.array(images.shape[-3:]) - 1
+        places = np.clip(i + aside[0], 0, high_i), np.clip(j + aside[1], 0, high_j), k
+        flat = np.ravel_multi_index(places, images.shape[-3:])
+        return images.reshape(*images.shape[:-3], -1).take(flat, axis=-1).astype(float)
 
     def design(self, fwhm_mm: float) -> Design:
         """What each region of uptake 1 gives at every PET voxel, wherever PET and CT lie in the axial plane."""
-        images = [blurred(share, self.parts.grid, fwhm_mm) for share in self.parts.shares]
+        images = self.parts.blurred(fwhm_mm)
 
         def at(i: int, j: int) -> Array:
-            return np.stack([self.at_rows(image, (i, j)) for image in images], axis=1)
+            return np.ascontiguousarray(self.at_rows(images, (i, j)).T)
 
         h, w, _ = self.parts.grid.spacing_mm
         here, east, west, north, south = at(0, 0), at(1, 0), at(-1, 0), at(0, 1), at(0, -1)

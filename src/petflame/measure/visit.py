@@ -14,7 +14,7 @@ from petflame.errors import FaultList, InputRefused
 from petflame.measure.alignment import aligned
 from petflame.measure.background import BloodPool, disagreements
 from petflame.measure.blood_model import BloodModel
-from petflame.measure.blood_reading import asks_for_models, read_blood
+from petflame.measure.blood_reading import Blood, asks_for_models, read_blood
 from petflame.measure.images import VisitImages
 from petflame.measure.left_out import LeftOut
 from petflame.measure.sections import Section
@@ -89,20 +89,24 @@ def measure(
     return measure_images(VisitImages(pet, segmentation, ct), protocol, is_suv, exclusions)
 
 
-def measure_images(
+def read_vessels(
     images: VisitImages,
     protocol: Protocol,
-    is_suv: bool = True,
     exclusions: Sequence[LeftOut] = (),
     arteries: tuple[str, ...] = ARTERIES,
     with_areas: bool = True,
-) -> Measurement:
-    """Measure every artery of a visit whose images are at hand; what protocols share is worked out once.
+    with_peaks: bool = True,
+) -> tuple[Blood, dict[str, MeasuredVessel]]:
+    """Read the blood and the sections of every artery named; what protocols share is worked out once.
 
-    Parameters, result and refusals are those of `measure`; of the arteries only the ones named are measured, and
-    without areas where these are not needed.
+    Areas and 1 cm3 peaks take most of the time; without them they are NaN, unless they are known already.
+
+    Raises
+    ------
+    InputRefused
+        As `measure`.
     """
-    pet, region = images.pet, protocol.region
+    region = protocol.region
     search = (region.pet_ct_search, asks_for_models(protocol))
     if not any(images.has(name) for name in arteries):
         raise InputRefused.of("no artery is labelled", "labels.nii.gz", "segment the visit again")
@@ -118,9 +122,19 @@ def measure_images(
         sections = own.sections(name, *cut, with_area=with_areas)
         verdicts = judge(name, sections, own, protocol, exclusions, pool is not None, refusals)
         if images.has(name):
-            uptakes = [_uptake(v.section, own) for v in verdicts]
+            uptakes = [_uptake(v.section, own, with_peaks) for v in verdicts]
             measured[name] = MeasuredVessel(verdicts, uptakes, pool, own, moved=own is not images)
     refusals.raise_if_any()
+    return blood, measured
+
+
+def measure_images(
+    images: VisitImages, protocol: Protocol, is_suv: bool = True, exclusions: Sequence[LeftOut] = ()
+) -> Measurement:
+    """Measure every artery of a visit whose images are at hand; parameters, result and refusals as `measure`."""
+    pet, region = images.pet, protocol.region
+    blood, measured = read_vessels(images, protocol, exclusions)
+    pools = blood.pools
     warnings = [*blood.faults, *_pool_warnings(pools, protocol), *disagreements(blood.ranges, blood.veins)]
     spacing = region.slice_spacing_mm or pet.grid.spacing_mm[2]
     details = {
@@ -148,12 +162,17 @@ def measure_images(
     return Measurement(slices, vessels, details, corrected)
 
 
-def _uptake(section: Section, images: VisitImages) -> Uptake | None:
+def _uptake(section: Section, images: VisitImages, with_peak: bool) -> Uptake | None:
     if not section.in_view:
         return None
     sphere = images.once("sphere", lambda: peak_sphere(images.pet.grid.spacing_mm))
+    key = ("uptake", id(section))
+    # One that has its peak serves where none is needed.
+    with_peak = with_peak or images.knows((*key, True))
     # Kept with the section itself: what is kept holds on to it, so no other section can take its number.
-    _, found = images.once(("uptake", id(section)), lambda: (section, section_uptake(section, images.pet, sphere)))
+    _, found = images.once(
+        (*key, with_peak), lambda: (section, section_uptake(section, images.pet, sphere if with_peak else None))
+    )
     return found
 
 

@@ -60,3 +60,13 @@ def box_of_mask(mask: NDArray[Any], margin_voxels: int = 0) -> Box:
     low = [max(int(a[0]) - margin_voxels, 0) for a in along]
     high = [min(int(a[-1]) + 1 + margin_voxels, n) for a, n in zip(along, mask.shape, strict=True)]
     return box_between(low, high)
+
+
+def window_of(plane: NDArray[Any]) -> tuple[slice, slice]:
+    """Smallest window of a plane that holds all that is not 0, which must be something.
+
+    >>> window_of(np.array([[0, 0, 0], [0, 0, 7]]))
+    (slice(1, 2, None), slice(2, 3, None))
+    """
+    i, j = (np.flatnonzero(plane.any(axis=other)) for other in (1, 0))
+    return slice(int(i[0]), int(i[-1]) + 1), slice(int(j[0]), int(j[-1]) + 1)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.space.blocks import crop_to_mask
+from petflame.space.boxes import window_of
 from petflame.space.grid import Array, Grid, Volume
 
 FAR_MM = 1e3
@@ -49,8 +50,11 @@ def contours_of(mask: Volume, margin_mm: float) -> Contours:
     for k in np.flatnonzero(occupied):
         plane = crop.data[..., k]
         outside = ndimage.distance_transform_edt(~plane, sampling=spacing[:2])
-        inside = ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[:2])[1:-1, 1:-1]
-        distance[..., k] = np.where(plane, half - inside, outside - half)
+        distance[..., k] = outside - half
+        # All that is inside lies in the slice's own window, and nothing beyond its rim is nearer than the rim.
+        window = window_of(plane)
+        inside = ndimage.distance_transform_edt(np.pad(plane[window], 1), sampling=spacing[:2])[1:-1, 1:-1]
+        np.copyto(distance[..., k][window], half - inside, where=plane[window], casting="same_kind")
     return Contours(distance, occupied, crop.data, crop.grid)
 
 
@@ -80,13 +84,16 @@ def distance_at(contours: Contours, ras_mm: Array) -> Array:
     has[1:-1] = contours.occupied
     low_in = has[np.clip(lower, -1, count) + 1]
     high_in = has[np.clip(lower + 1, -1, count) + 1]
-    low = _in_plane(contours, ijk, np.clip(lower, 0, count - 1))
-    high = _in_plane(contours, ijk, np.clip(lower + 1, 0, count - 1))
-    both = low * (1 - fraction) + high * fraction
-    one = np.where(low_in & (fraction <= 0.5), low, np.where(high_in & (fraction >= 0.5), high, FAR_MM))
-    return np.where(low_in & high_in, both, one)
+    # How much each of the two slices counts; where neither does, the vessel is far.
+    low_share = np.where(high_in, 1 - fraction, fraction <= 0.5) * low_in
+    high_share = np.where(low_in, fraction, fraction >= 0.5) * high_in
+    distance = np.where((low_share > 0) | (high_share > 0), 0.0, FAR_MM)
+    for share, slices in ((low_share, lower), (high_share, lower + 1)):
+        counts = share > 0
+        distance[counts] += share[counts] * _in_plane(contours, ijk[counts], slices[counts])
+    return distance
 
 
 def _in_plane(contours: Contours, ijk: Array, k: Array) -> Array:
-    coordinates = np.stack([np.round(ijk[..., 0], 6), np.round(ijk[..., 1], 6), k])
+    coordinates = np.stack([np.round(ijk[:, 0], 6), np.round(ijk[:, 1], 6), k])
     return ndimage.map_coordinates(contours.distance_mm, coordinates, order=1, mode="constant", cval=FAR_MM)
