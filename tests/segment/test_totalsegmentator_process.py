@@ -14,6 +14,7 @@ import pytest
 from petflame.errors import InputRefused, MachineFault
 from petflame.segment import totalsegmentator_process as process
 from petflame.segment import totalsegmentator_worker
+from petflame.segment.totalsegmentator import find_installation, not_used
 from petflame.segment.totalsegmentator_process import Limits, read_limits, run_worker
 
 WORKER = Path(totalsegmentator_worker.__file__)
@@ -216,3 +217,15 @@ def test_when_the_parent_is_killed_the_worker_ends_and_leaves_nothing(request_fi
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_an_interpreter_that_is_none_is_named_and_the_automatic_method_says_that_it_was_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("PETFLAME_TOTALSEGMENTATOR_PYTHON", str(tmp_path))
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path / "none"))
+    installation = find_installation()
+    assert not installation.ready
+    said = not_used(installation)
+    assert "names " + str(tmp_path) + ", which is no program" in said
+    assert "TotalSegmentator was not used" in said
+    monkeypatch.delenv("PETFLAME_TOTALSEGMENTATOR_PYTHON")
+    assert not_used(find_installation()) == ""

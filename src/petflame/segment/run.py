@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from petflame.anatomy import AutomaticRegions
@@ -19,7 +20,7 @@ from petflame.segment.jugular_checks import check_jugulars
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.rules import ENDS_CUT, with_rules
-from petflame.segment.totalsegmentator import find_installation, segment_with_totalsegmentator
+from petflame.segment.totalsegmentator import find_installation, not_used, segment_with_totalsegmentator
 from petflame.segment.uptake_checks import check_uptake
 from petflame.segment.vein_ends import leave_out_ends
 from petflame.space.grid import Grid, Volume
@@ -135,10 +136,12 @@ def _segment_ct(
     """Segment the CT; also the CT itself where it had to be read."""
     if method == "totalsegmentator":
         return segment_with_totalsegmentator(visit.ct, grid), None
-    learned = None
+    learned, unused = None, ""
     if method == "auto":
         installation = find_installation()
+        unused = not_used(installation)
         learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
     seeds = None if method == "geometric" else source
     ct = read_nifti(visit.ct)
-    return segment_automatically(ct, seeds, method != "seeds", learned, pet, regions), ct
+    found = segment_automatically(ct, seeds, method != "seeds", learned, pet, regions)
+    return (replace(found, warnings=(unused, *found.warnings)) if unused else found), ct

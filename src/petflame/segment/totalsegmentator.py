@@ -93,7 +93,7 @@ class Installation:
 def find_installation() -> Installation:
     """Look for TotalSegmentator and its weights as TotalSegmentator itself would; nothing is imported or started."""
     named = os.environ.get(PYTHON_VARIABLE, "")
-    python = named if named and Path(named).exists() else ""
+    python = named if named and Path(named).is_file() and os.access(named, os.X_OK) else ""
     if not named and _importable():
         python = sys.executable
     home = Path(os.environ.get("TOTALSEG_HOME_DIR") or Path.home() / ".totalsegmentator")
@@ -108,6 +108,18 @@ def _importable() -> bool:
     return importlib.util.find_spec("totalsegmentator") is not None
 
 
+def not_used(installation: Installation) -> str:
+    """Say why an installation that the environment names is not used; empty where none is named or it is ready."""
+    if installation.ready or not os.environ.get(PYTHON_VARIABLE):
+        return ""
+    try:
+        require_ready(installation)
+    except InputRefused as refused:
+        said = "; ".join(f"{fault.what} ({fault.remedy})" for fault in refused.faults)
+        return f"TotalSegmentator was not used, though {PYTHON_VARIABLE} is set: {said}"
+    return ""
+
+
 def require_ready(installation: Installation) -> None:
     """Refuse, with every reason, where TotalSegmentator cannot run without a download.
 
@@ -119,9 +131,7 @@ def require_ready(installation: Installation) -> None:
     faults = FaultList()
     if not installation.python:
         named = os.environ.get(PYTHON_VARIABLE)
-        what = (
-            f"{PYTHON_VARIABLE} names {named}, which does not exist" if named else "TotalSegmentator is not installed"
-        )
+        what = f"{PYTHON_VARIABLE} names {named}, which is no program" if named else "TotalSegmentator is not installed"
         remedy = f"make the environment envs/totalsegmentator.yaml and set {PYTHON_VARIABLE} to its python, or use auto"
         faults.add(what, "method `totalsegmentator`", remedy)
     if installation.missing:
