@@ -324,8 +324,8 @@ protocol's, and `measure.json` says so. The standard error holds correlated nois
 and the doubt of shift and resolution. A vein has no modelled reading where that error exceeds 10 %, where its uptake
 cannot be told from its neighbours' (variance inflation above 10), where most of its voxels are unexplained, or where
 the reading exceeds what its core allows; `measure.json` holds the reason. `modelled_pooled` joins all veins, which hold
-the same blood, by their covariance; a vein that needs a reader serves only where no other does, and veins that differ
-by more than chance (p below 0.001) are not pooled.
+the same blood, by their covariance; a vein that needs a reader serves only where no other does. Veins that differ
+by more than chance (p below 0.001) are pooled with a wider error, and a warning.
 
 {pairs} simulated participants without treatment, two visits each (PET 4 x 4 x 3 mm), a careful reader's labels; the
 hybrid study in its own labels (both visits listed). Made by `python benchmarks/blood_estimators.py --pairs {pairs}`.

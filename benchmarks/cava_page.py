@@ -22,12 +22,12 @@ labelled from {ABOVE_CARINA_MM:g} mm above the carina, a standard deviation shor
 may lie up to a slice further in), no nearer than 6 mm to the end of the scan, and less where its outline or
 its calibre is lost. The aorta's voxels are taken out of the image before, so that an outline cannot run
 into it; the calibre is that of the levels above the right pulmonary artery. It is withheld where it is flat
-or not round, its outline holds fat, runs into a neighbour over half of its way, is set off from fat and
-lung along less than two fifths of its outline, or differs by more than 12 HU from the aorta's blood (and,
-on the PET, where its uptake is none of blood's or not the aorta's). An end whose core differs on the PET
-from the rest by more than a tenth, and by four standard errors, holds something else and is left out, or,
-where that is over a third of the vein or the aorta's blood is more like the end's, the vein is withheld;
-nothing is ever added to a vein for its uptake, and an artery's uptake places and doubts nothing."""
+or not round, runs into a neighbour over half of its way, is set off from fat and lung along less than two
+fifths of its outline, or differs by more than 12 HU from the aorta's blood (and, on the PET, where its
+uptake is none of blood's or not the aorta's). An end whose core differs on the PET from the rest by more
+than a tenth, and by four standard errors, holds something else and is left out, or, where that is over a
+third of the vein or the aorta's blood is more like the end's, the vein is withheld; nothing is ever added
+to a vein for its uptake, and an artery's uptake places and doubts nothing."""
 
 NUMBERS = {"dice": ".2f", "error_as_written": "+.1f", "error_noiseless": "+.1f", "voxels": "d"}
 

@@ -168,12 +168,11 @@ def _all_veins(
         faults.add(f"no vein's blood could be modelled ({said})", "labels.nii.gz", remedy)
         return None
     left_out = [n for n in VEINS if n not in {model.vein for model in used}]
+    pool = pooled(used, f"without {', '.join(left_out)}" if left_out else "declared")
     if disagreement(used) < DISAGREEMENT_P:
         said = ", ".join(f"{m.vein} {m.uptake:.3g} ± {m.own_se:.2g}" for m in used)
-        what = f"modelled veins hold different blood ({said}), so they are not pooled"
-        faults.add(what, "labels.nii.gz", f"check the veins' regions, {remedy}")
-        return None
-    return pooled(used, f"without {', '.join(left_out)}" if left_out else "declared")
+        faults.add(f"modelled veins hold different blood ({said})", "labels.nii.gz", "check the veins' regions")
+    return pool
 
 
 def read_models(

@@ -96,17 +96,16 @@ def test_a_vein_that_nothing_sets_off_is_withheld_with_the_cause(phantom):
     assert finding.reason
 
 
-@pytest.mark.parametrize("half_mm", [11.0, 13.0])
-def test_a_collapsed_vein_is_withheld_as_flat(phantom, half_mm):
+def test_a_collapsed_vein_is_withheld_as_flat(phantom):
     def flat(hu, x, y, z):
         whole = np.hypot(x - CENTRE[0], y - CENTRE[1]) < RADIUS + 1.0
-        slit = ((x - CENTRE[0]) / half_mm) ** 2 + ((y - CENTRE[1]) / 3.5) ** 2 < 1
+        slit = ((x - CENTRE[0]) / 13.0) ** 2 + ((y - CENTRE[1]) / 3.5) ** 2 < 1
         hu[whole & (z > -75) & (z < 30)] = FAT
         hu[slit & (z > -75) & (z < 30)] = BLOOD
 
     _, finding, _ = vein(changed(phantom(), flat))
     assert finding.withheld
-    assert any(word in finding.reason for word in ("roundness", "flatness", "radius", "fat inside"))
+    assert any(word in finding.reason for word in ("roundness", "flatness", "radius"))
 
 
 def test_clot_or_tumour_in_its_place_is_told_by_its_density(phantom):

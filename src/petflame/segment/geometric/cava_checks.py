@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from petflame.segment.geometric.cava import Cava
 from petflame.segment.geometric.result import LimitCheck, at_least, at_most
@@ -20,9 +19,6 @@ MOST_GROWTH, MOST_GROWN_SHARE = 1.35, 0.5
 # fifths of its outline is set off, the aorta's side not counted, a circle of any size would fit.
 LEAST_FALL_HU, LEAST_SET_OFF = 40.0, 0.4
 EDGE_MM = 2.0
-# A vein holds no fat: a round outline about a flat one does. Half-way from blood to fat, and more than noise leaves.
-FAT_BELOW_BLOOD_HU, MOST_FAT_SHARE = 60.0, 0.08
-INNER_SHARES = (0.35, 0.55, 0.75)
 # The same blood flows in both: what differs is thrombus, contrast medium, or no vessel.
 MOST_APART_HU = 12.0
 CORE_SHARES = (0.2, 0.4, 0.6)
@@ -51,7 +47,6 @@ def cava_checks(cava: Cava, aorta: Tube, ct: Volume) -> tuple[LimitCheck, ...]:
         at_least("flatness", float(ratio.min()), LEAST_FLATNESS, "shortest to longest diameter, flattest section"),
         at_most("neighbours", grown, MOST_GROWN_SHARE, "of its sections run into a neighbour"),
         at_least("contrast", float(set_off.mean()), LEAST_SET_OFF, "of its outline is set off from fat or lung"),
-        at_most("fat inside", _fat_share(tube, other, ct), MOST_FAT_SHARE, "of its inside is less dense than blood"),
         at_most("blood density like the aorta's", abs(own - other), MOST_APART_HU, "HU from the aorta's blood"),
     )
 
@@ -75,13 +70,6 @@ def _in_aorta(tube: Tube, aorta: Tube) -> Array:
 
 def _hu(tube: Tube, radius_mm: Array, ct: Volume) -> Array:
     return sample(ct.data, ct.grid.to_ijk(ras_to_lps(tube.points_lps_mm(radius_mm))), outside=np.nan)
-
-
-def _fat_share(tube: Tube, blood_hu: float, ct: Volume) -> float:
-    """Share of the inside that is nearer to fat than to blood, averaged over three sections against noise."""
-    hu = np.stack([_hu(tube, share * tube.radius_mm, ct) for share in INNER_SHARES])
-    calm = ndimage.uniform_filter(hu, (1, 3, 3), mode=("nearest", "nearest", "wrap"))
-    return float(np.nanmean(calm < blood_hu - FAT_BELOW_BLOOD_HU))
 
 
 def _core_hu(tube: Tube, ct: Volume) -> float:
