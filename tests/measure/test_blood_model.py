@@ -205,6 +205,14 @@ def test_voxels_without_a_number_are_no_blood(reading):
     assert any("hold no number" in w for w in found.details["warnings"])
 
 
+def test_a_ct_that_does_not_hold_what_lies_round_the_vein_gives_no_model():
+    segmentation, ct = labels_and_ct()
+    box = segmentation.labels.boxes["svc"]
+    narrow = ct.cropped((slice(box[0].start, box[0].stop), slice(None), slice(None)))
+    images = VisitImages(Volume(np.asarray(clean()), PET), segmentation, narrow)
+    assert "lie outside the CT" in scene_of("svc", images)
+
+
 def test_all_veins_are_pooled_by_their_certainty():
     good, bad = (modelled(v, images_of(clean())) for v in VEINS)
     good, bad = replace(good, uptake=1.4, own_se=0.02, per_mm=0.0), replace(bad, uptake=1.43, own_se=0.04, per_mm=0.0)

@@ -179,9 +179,14 @@ def vein_scene(
     places = crop.to_ras(voxels) - moved
     inner = (places[:, 2] >= ends[0] + 0.5 * fwhm_mm) & (places[:, 2] <= ends[1] - 0.5 * fwhm_mm)
     voxels, places = voxels[inner], places[inner]
-    rows = voxels[distance_at(edge, places) <= REACH_MM] if len(voxels) else voxels
+    near = distance_at(edge, places) <= REACH_MM if len(voxels) else np.zeros(0, bool)
+    rows = voxels[near]
     if not len(rows):
         return "it is shorter than the resolution"
+    at = images.ct.grid.to_ijk(places[near])
+    outside = int(((at < -0.5) | (at > np.array(images.ct.grid.shape) - 0.5)).any(axis=1).sum())
+    if outside:
+        return f"{outside} voxels of the PET round it lie outside the CT, which says nothing of the tissues there"
     values = pet.data[tuple((rows + low).T)].astype(float)
     if not np.isfinite(values).all():
         return f"{int((~np.isfinite(values)).sum())} voxels of the PET round it hold no number"

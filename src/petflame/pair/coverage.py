@@ -26,9 +26,6 @@ _ROUNDING_MM = 1e-6
 FOUND_ENDS_MM = 7.0
 ENDS = ("at the end nearer the heart", "at the far end")
 
-# Limbs that software finds keep this far from the end of the CT.
-END_MARGIN_MM = 6.0
-
 
 @dataclass(frozen=True)
 class End:
@@ -167,10 +164,10 @@ def _cut_ends(positions_mm: Array, table: pd.DataFrame, valid: Array, grid: Grid
     """Whether the stretch that counts ends where the PET or the image of the labels does, at its low and high end."""
     outside = np.array([OUTSIDE in str(reason) for reason in table["reason"]])
     corners = grid.to_ras(np.array([[0, 0, 0], np.array(grid.shape) - 1]))[:, 2]
-    near = max(1.5 * max(grid.spacing_mm), END_MARGIN_MM + max(grid.spacing_mm))
+    edge = max(grid.spacing_mm)
     ends = []
     for end, beyond in ((positions_mm[valid].min(), -1), (positions_mm[valid].max(), 1)):
         z = table["z_mm"].to_numpy(float)[valid][np.abs(positions_mm[valid] - end).argmin()]
         by_pet = bool((outside & (beyond * (positions_mm - end) > 0)).any())
-        ends.append(by_pet or bool((np.abs(corners - z) <= near).any()))
+        ends.append(by_pet or bool((np.abs(corners - z) <= 1.5 * edge).any()))
     return ends[0], ends[1]

@@ -39,8 +39,9 @@ LATER = (
     "labels, seeds and edits were held against grids, sides and names of the images; whether vessels hold blood and "
     "lie in place is asked of the voxels by the run, which withholds those that fail"
 )
-# The CT may move each of two lines by so much before their sides are compared.
-SIDES_MM = 2 * LARGEST_SHIFT_MM
+# A reader's points are off by 2 mm (SD); the mean of a line lies no farther from its vessel by chance.
+OFF_MM = 2.0
+SIDES_MM = 2 * OFF_MM
 # A line so far outside the CT paints none of its voxels, wherever the CT moves it and whatever its radius.
 REACH_MM = LARGEST_SHIFT_MM + 2 * float(RADII_MM[-1])
 
@@ -155,14 +156,14 @@ def seeds_doubts(seeds: Seeds, ct: Grid) -> list[str]:
     Raises
     ------
     InputRefused
-        When a right vessel lies so far to the left of its counterpart that no correction by the CT can mend it.
+        When a right vessel lies so far to the left of its counterpart that no error of a reader's points explains it.
     """
     lines = {name: smooth_line(points, usual_of(name).stiffness_mm3) for name, points in seeds.points_lps_mm.items()}
     outside = [name for name, line in lines.items() if _outside_mm(line, ct) > REACH_MM]
     sure = {name: ras_to_lps(line.mean(axis=0)) for name, line in lines.items() if _inside(line, ct)}
     for stem in ("carotid", "jugular"):
         pair = {name: sure[name] for name in (f"{stem}_right", f"{stem}_left") if name in sure}
-        # RAS: x grows to the right. Nearer than this the CT may still put them right.
+        # RAS: x grows to the right. Nearer than this the images may still put them right.
         if len(pair) == 2 and pair[f"{stem}_right"][0] + SIDES_MM <= pair[f"{stem}_left"][0]:
             require_laterality(pair, "the seeds")
     return [f"{name}: its seeds lie outside the CT, so it will be withheld" for name in outside]
@@ -181,7 +182,7 @@ def _outside_mm(line_lps_mm: Array, grid: Grid) -> float:
 
 
 def _inside(line_lps_mm: Array, grid: Grid) -> bool:
-    """Whether some of the line lies inside the grid by more than the CT can move it."""
+    """Whether some of the line lies inside the grid by more than a reader's error."""
     ijk = grid.to_ijk(ras_to_lps(line_lps_mm))
-    margin = LARGEST_SHIFT_MM / np.array(grid.spacing_mm) + 1.0
+    margin = OFF_MM / np.array(grid.spacing_mm) + 1.0
     return bool(((ijk > margin) & (ijk < np.array(grid.shape) - 1 - margin)).all(axis=1).any())

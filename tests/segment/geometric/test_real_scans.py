@@ -44,10 +44,9 @@ def test_the_limbs_of_the_aorta_lie_where_they_were_read(real_ct, real_result, r
         found = compare(Volume(real_result(case).labels, real_ct(case).grid), vessel, readings[case][vessel])
         assert len(found) >= 4, f"{case}: only {len(found)} readings lie inside the part found"
         rows += found
-        doubt = {r["z"]: spread_mm(r) for r in readings[case][vessel]}
-        # Where the readings disagree by more, in the motion artefact, the truth is no better known than that.
-        assert all(row.centre_error_mm <= max(4.0, doubt[row.z_mm]) for row in found)
-    assert np.median([row.centre_error_mm for row in rows]) <= 1.2
+    error = [row.centre_error_mm for row in rows]
+    assert np.median(error) <= 1.2
+    assert max(error) <= 4.0
     assert np.median([row.dice for row in rows]) >= 0.92
 
 

@@ -22,7 +22,7 @@ from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
-from petflame.segment.geometric.quality import LEAST_LENGTH_MM, judge
+from petflame.segment.geometric.quality import judge
 from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 from petflame.segment.geometric.spine import find_spine
 from petflame.segment.geometric.surface import Tube, fit_tube
@@ -82,7 +82,8 @@ def find_vessels(ct: Volume, regions: AutomaticRegions = "landmarks") -> Geometr
     aorta = fit_tube(canonical, paths.aorta_mm + origin, paths.aorta_radius_mm, blood.hu)
     wanted = (paths.ends_mm[0] + float(origin[2]), paths.ends_mm[1] + float(origin[2]))
     parts = former.divide(aorta, wanted) if by_former else divide(aorta, _ends_in_view(canonical, aorta, wanted))
-    least_mm = former.LEAST_LENGTH_MM if by_former else LEAST_LENGTH_MM
+    lost = [max(end - mark, 0.0) for end, mark in zip(parts.ends_mm, wanted, strict=True)]
+    unread = {name: min(mm, FIELD_MARGIN_MM) for name, mm in zip((AORTA[0], AORTA[2]), lost, strict=True)}
     near = cKDTree(paths.aorta_mm + origin).query(aorta.centre_lps_mm)[1]
     evidence = np.asarray(paths.aorta_score[near])
     vessels = {
@@ -94,7 +95,7 @@ def find_vessels(ct: Volume, regions: AutomaticRegions = "landmarks") -> Geometr
             blood,
             carina,
             aorta,
-            least_mm=least_mm,
+            unread_mm=unread.get(name, 0.0),
         )
         for name, mask in parts.sections(aorta).items()
     }

@@ -16,7 +16,6 @@ from petflame.segment.geometric.cava import BESIDE_AORTA
 from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
 from petflame.segment.geometric.ends import LEAST_SCORE, LONGEST_GAP_MM, SMOOTH_SLICES, dome_level
 from petflame.segment.geometric.parts import Parts
-from petflame.segment.geometric.quality import LEAST_LENGTH_MM as TODAYS_LENGTH_MM
 from petflame.segment.geometric.surface import Tube, fit_tube
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
@@ -31,7 +30,6 @@ FEWEST_SLICES = 4
 # Where the vein looks wide another vessel has joined it: its narrower part gives the calibre of all.
 CALIBRE_PERCENTILE, CALIBRE_SPREAD_MM = 25.0, 1.0
 MOST_GROWTH, LEAST_COVERAGE = 1.15, 0.45
-LEAST_LENGTH_MM = {**TODAYS_LENGTH_MM, "aorta_descending": 40.0}
 
 
 def ascending_end(carina_k: float, ascending: Track) -> int:

@@ -110,7 +110,8 @@ def find_paths(
     height = join * STEP_MM
     arch = follow_arch(clipped, likeness, np.array([*a, height]), np.array([*d, height]), (radius_a, radius_d))
     lowest = (rules.ascending_end(float(carina[2]), ascending), rules.descending_end(chest, descending, bottom))
-    aorta, radius, score = _joined(ascending, descending, arch, join, lowest)
+    floor = None if regions == "former" else int(inside[0])
+    aorta, radius, score = _joined(ascending, descending, arch, join, lowest, floor)
 
     ends_mm = (lowest[0] * STEP_MM, lowest[1] * STEP_MM)
     on_the_right = float(np.median(other.score)) > float(np.median(descending.score[: len(beside)]))
@@ -128,9 +129,12 @@ def _joining_slice(ascending: Track, descending: Track, level: int) -> int:
 
 
 def _joined(
-    ascending: Track, descending: Track, arch: Arch, join: int, ends: tuple[int, int]
+    ascending: Track, descending: Track, arch: Arch, join: int, ends: tuple[int, int], floor: int | None
 ) -> tuple[Array, Array, Array]:
-    """Join limbs and arch; both limbs go on beyond their ends, which the caller cuts in an axial plane."""
+    """Join limbs and arch; both limbs go on beyond their ends, which the caller cuts in an axial plane.
+
+    They do not go below the slice `floor`, where there is one: outside the scan nothing shows where they are.
+    """
     spare = int(END_EXTRA_MM / STEP_MM)
     limbs = []
     for track, end in zip((ascending, descending), ends, strict=True):
@@ -138,7 +142,9 @@ def _joined(
         limb = np.column_stack(
             [track.centre_mm[use], track.plane[use] * STEP_MM, track.radius_mm[use], track.score[use]]
         )
-        missing = spare - (end - int(track.plane[use[-1]]))
+        last = int(track.plane[use[-1]])
+        missing = spare - (end - last)
+        missing = missing if floor is None else min(missing, last - floor)
         if missing > 0:
             step = np.zeros(5)
             step[:2] = (limb[-1, :2] - limb[max(-6, -len(limb)), :2]) / max(min(5, len(limb) - 1), 1)

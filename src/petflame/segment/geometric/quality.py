@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from petflame.segment.anatomy_limits import ANATOMY
@@ -26,7 +24,7 @@ LEAST_SPAN_MM = 30.0
 ARCH_ABOVE_CARINA_MM = (-8.0, 60.0)
 
 
-LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descending": 20.0, "svc": 15.0}
+LEAST_LENGTH_MM = {"aorta_ascending": 15.0, "aorta_arch": 20.0, "aorta_descending": 40.0, "svc": 15.0}
 
 
 def judge(
@@ -38,7 +36,7 @@ def judge(
     carina_lps_mm: Array,
     aorta: Tube,
     more: tuple[LimitCheck, ...] = (),
-    least_mm: Mapping[str, float] = LEAST_LENGTH_MM,
+    unread_mm: float = 0.0,
 ) -> TubeFinding:
     """Make every check of one vessel and decide whether a reader must look at it.
 
@@ -60,11 +58,11 @@ def judge(
         The whole aorta.
     more : tuple of LimitCheck
         Checks of this vessel alone.
-    least_mm : mapping of str to float
-        Least length of every vessel.
+    unread_mm : float
+        How much of it the scan shows beyond `tube`, too near the scan's end to be read.
     """
-    least = least_mm[name]
-    length = 2.0 * len(tube.centre_lps_mm)
+    least = LEAST_LENGTH_MM[name]
+    length = 2.0 * len(tube.centre_lps_mm) + unread_mm
     if length < least:
         found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"
         return TubeFinding.missing(f"{found}, {least:.0f} mm are needed")
