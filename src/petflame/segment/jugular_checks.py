@@ -159,9 +159,7 @@ def _pool(name: str, labels: LabelMap, finding: VesselFinding, pet: Volume) -> P
     if not labels.has(name) or not len(finding.centreline_lps_mm):
         return None
     contours = contours_of(to_canonical(labels.mask(name), copy=False), NEIGHBOUR_MM)
-    reached = pet.grid.to_ijk(contours.grid.to_ras(contours.grid.corners()))
-    low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(reached.max(axis=0)).astype(int) + 1, pet.grid.shape)
+    low, high = pet.grid.reached_by(contours.grid.to_ras(contours.grid.corners()))
     voxels = voxels_between(low, high).reshape(-1, 3)
     places = pet.grid.to_ras(voxels)
     distance = distance_at(contours, places)

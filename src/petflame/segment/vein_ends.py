@@ -184,10 +184,7 @@ def _differs(values: Array, voxels: Array, end: Array, rest: Array, pet: Volume)
 def _core(mask: Volume, pet: Volume) -> tuple[Array, Array]:
     """Voxels of the PET in the vein's core, shape (n, 3), and their height."""
     contours = contours_of(mask, 0.0)
-    reached = pet.grid.to_ijk(contours.grid.to_ras(contours.grid.corners()))
-    low = np.maximum(np.floor(reached.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(reached.max(axis=0)).astype(int) + 1, pet.grid.shape)
-    voxels = voxels_between(low, np.maximum(high, low)).reshape(-1, 3)
+    voxels = voxels_between(*pet.grid.reached_by(contours.grid.to_ras(contours.grid.corners()))).reshape(-1, 3)
     places = pet.grid.to_ras(voxels)
     inside = distance_at(contours, places) <= -CORE_DEPTH_MM
     return voxels[inside], places[inside][:, 2]

@@ -99,6 +99,18 @@ class Grid:
         """Voxel ijk of every voxel, shape (I, J, K, 3)."""
         return voxels_between([0, 0, 0], self.shape)
 
+    def reached_by(self, ras_mm: Any) -> tuple[Array, Array]:
+        """Return the first voxel of the box that holds places, shape (n, 3), and the one past its last.
+
+        Only as far as the grid goes; where no place lies in it the box is empty.
+
+        >>> [v.tolist() for v in Grid((9, 9, 9), np.eye(4)).reached_by([[2.5, 3.0, -4.0], [3.5, 3.0, 99.0]])]
+        [[2, 3, 0], [5, 4, 9]]
+        """
+        ijk = self.to_ijk(ras_mm)
+        first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
+        return first, np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, self.shape), first)
+
     def resampled(self, start: Any, step: Any, shape: tuple[int, ...]) -> Grid:
         """Return a grid of the same directions that begins at voxel `start` and goes on in steps of `step` voxels.
 

@@ -149,10 +149,7 @@ def _calibre(tube: Tube, carina_mm: float) -> float:
 def _without_aorta(ct: Volume, line_lps_mm: Array, blood: Blood, aorta: Tube) -> Volume:
     """Crop the CT round a line and fill the aorta with fat."""
     corners = box_corners(line_lps_mm.min(axis=0) - MARGIN_MM, line_lps_mm.max(axis=0) + MARGIN_MM)
-    ijk = ct.grid.to_ijk(ras_to_lps(corners))
-    low = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, ct.grid.shape)
-    crop = ct.cropped(box_between(low, high))
+    crop = ct.cropped(box_between(*ct.grid.reached_by(ras_to_lps(corners))))
     crop = Volume(np.minimum(crop.data, np.float32(blood.hu + DENSEST_ABOVE_BLOOD_HU)), crop.grid)
     for box, inside, _ in rasterise(aorta, crop):
         crop.data[box][inside] = blood.hu - FAT_BELOW_BLOOD_HU

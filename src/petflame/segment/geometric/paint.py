@@ -67,10 +67,7 @@ def paint_neighbours(labels: Volume, neighbours: Array, work: Work) -> None:
     if len(present) == 0:
         return
     low, high = work.to_mm(present.min(axis=0) - 1), work.to_mm(present.max(axis=0) + 1)
-    corners = box_corners(low, high)
-    ijk = labels.grid.to_ijk(ras_to_lps(corners))
-    first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
-    last = np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, labels.grid.shape), first)
+    first, last = labels.grid.reached_by(ras_to_lps(box_corners(low, high)))
     axes = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
     box = box_between(first, last)
     directions = labels.grid.affine[:3, :3]

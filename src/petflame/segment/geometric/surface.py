@@ -280,9 +280,8 @@ def rasterise(tube: Tube, ct: Volume) -> list[tuple[tuple[slice, slice, slice], 
     for start in range(0, len(tube.centre_lps_mm), STRETCH):
         stretch = tube.centre_lps_mm[start : start + STRETCH]
         wide = float(tube.radius_mm[start : start + STRETCH].max()) + SECTION_STEP_MM
-        ijk = ct.grid.to_ijk(ras_to_lps(box_corners(stretch.min(axis=0) - wide, stretch.max(axis=0) + wide)))
-        first = np.maximum(np.floor(ijk.min(axis=0)).astype(int), 0)
-        last = np.maximum(np.minimum(np.ceil(ijk.max(axis=0)).astype(int) + 1, ct.grid.shape), first)
+        corners = box_corners(stretch.min(axis=0) - wide, stretch.max(axis=0) + wide)
+        first, last = ct.grid.reached_by(ras_to_lps(corners))
         index = voxels_between(first, last)
         shape, index = index.shape[:3], index.reshape(-1, 3)
         points = ras_to_lps(ct.grid.to_ras(index))
