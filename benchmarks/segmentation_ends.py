@@ -203,7 +203,7 @@ def study(participants: int, size: SizeName) -> tuple[pd.DataFrame, pd.DataFrame
         for words, (end, vessels) in ENDS.items():
             for by_mm in MOVES_MM:
                 changed = suv_max(moved(found, case.ct, end, by_mm), case)
-                for name in set(vessels) & set(values):
+                for name in (n for n in vessels if n in values):
                     percent = 100 * (changed.get(name, np.nan) / values[name] - 1)
                     moves.append((*who, words, by_mm, name, percent))
     columns = ["study", "person", "visit", "end", "by", "vessel", "percent"]
