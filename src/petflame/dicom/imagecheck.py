@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from petflame.space.boxes import largest_part
 from petflame.space.grid import Array, Volume
 
 SAMPLES_A_SLICE = 16_000
@@ -203,12 +204,7 @@ def find_body(volume: Volume) -> Body:
     total = float(np.clip(data, 0.0, None).sum(dtype=np.float64)) * cell_ml
     if not len(warm) or float(warm.max()) <= 0:
         return Body(0.0, 0.0, total, False)
-    mask = smooth > 0.15 * float(np.median(warm))
-    parts, count = ndimage.label(mask)
-    if count > 1:
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        mask = parts == int(sizes.argmax())
+    mask = largest_part(smooth > 0.15 * float(np.median(warm)))
     for k in range(mask.shape[2]):
         mask[:, :, k] = ndimage.binary_fill_holes(mask[:, :, k])
     edge = np.concatenate([mask[[0, -1]].ravel(), mask[:, [0, -1]].ravel()])

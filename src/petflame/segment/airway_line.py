@@ -8,6 +8,7 @@ from scipy import ndimage
 from petflame.segment.geometric.airway import best_chain, lumina_of
 from petflame.segment.geometric.body import BODY_HU, enclosed_air
 from petflame.segment.geometric.work import STEP_MM, Work, canonical_view, coarse_view, resample
+from petflame.space.boxes import largest_part
 from petflame.space.grid import Array, Volume, ras_to_lps
 
 HALF_WIDTH_MM = (130.0, 120.0)
@@ -69,11 +70,8 @@ def _midline(work: Work) -> Array:
     count = work.hu.shape[2]
     middle = np.full(count, np.nan)
     for k in range(count):
-        labels, found = ndimage.label(work.hu[..., k] > BODY_HU)
-        if found:
-            sizes = np.bincount(labels.ravel())
-            sizes[0] = 0
-            i = np.flatnonzero((labels == sizes.argmax()).any(axis=1))
+        i = np.flatnonzero(largest_part(work.hu[..., k] > BODY_HU).any(axis=1))
+        if len(i):
             middle[k] = (i[0] + i[-1]) / 2
     known = np.flatnonzero(np.isfinite(middle))
     if len(known) == 0:

@@ -40,9 +40,9 @@ def split_aorta(mask: Volume, where: str) -> Array:
     """
     box = box_of_mask(mask.data)
     cut = mask.cropped(box)
-    index = np.arange(cut.data.size, dtype=np.int64).reshape(cut.data.shape)
-    canonical, places = to_canonical(cut), to_canonical(Volume(index, cut.grid))
-    parts = np.zeros(canonical.data.shape, np.uint8)
+    canonical = to_canonical(cut)
+    result = np.zeros(mask.data.shape, np.uint8)
+    parts = to_canonical(Volume(result[box], cut.grid), copy=False).data
     sections = {int(k): _sections(canonical.data[..., k]) for k in np.flatnonzero(canonical.data.any(axis=(0, 1)))}
     top = _highest_level_of_two_limbs(canonical.data, sections)
     if top is None:
@@ -62,10 +62,6 @@ def split_aorta(mask: Volume, where: str) -> Array:
             part = min(last, key=lambda name: float(np.hypot(*(centre - last[name]))))
             parts[..., k][section] = part
             last[part] = centre
-    placed = np.zeros(cut.data.size, np.uint8)
-    placed[places.data.ravel()] = parts.ravel()
-    result = np.zeros(mask.data.shape, np.uint8)
-    result[box] = placed.reshape(cut.data.shape)
     return result
 
 

@@ -60,12 +60,35 @@ def points_on(line_lps_mm: Array, points_lps_mm: Array, sd_mm: float) -> Points:
     """Tie points to a line's stations by their shares of its length; the line was drawn through them."""
     along, own = arc_length_mm(points_lps_mm), arc_length_mm(line_lps_mm)
     place = np.interp(along / along[-1] * own[-1], own, np.arange(len(own)))
-    lower = np.clip(place.astype(int), 0, len(own) - 2)
-    weights = np.zeros((len(along), len(own)))
-    rows = np.arange(len(along))
+    return Points(np.asarray(points_lps_mm, float), shares_of_stations(place, len(own)), sd_mm)
+
+
+def shares_of_stations(place: Array, count: int) -> Array:
+    """Weights, shape (m, count), by which places between stations 0 to count - 1 are means of the two beside them.
+
+    >>> shares_of_stations(np.array([0.25, 2.0]), 3).tolist()
+    [[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]]
+    """
+    lower = np.clip(place.astype(int), 0, count - 2)
+    rows = np.arange(len(place))
+    weights = np.zeros((len(place), count))
     weights[rows, lower] = 1.0 - (place - lower)
     weights[rows, lower + 1] += place - lower
-    return Points(np.asarray(points_lps_mm, float), weights, sd_mm)
+    return weights
+
+
+def bending(count: int, step_mm: float) -> Array:
+    """Matrix, shape (count, count), whose quadratic form in one coordinate is a line's integrated squared curvature.
+
+    Parameters
+    ----------
+    count : int
+        Stations of the line.
+    step_mm : float
+        Between two of them.
+    """
+    bend = np.diff(np.eye(count), 2, axis=0) / step_mm**1.5
+    return np.asarray(bend.T @ bend)
 
 
 def likely_course(
@@ -133,8 +156,7 @@ def held_out_course(
 def _prior(line: Array, frame: Array, points: Points, stiffness_mm3: float) -> tuple[Array, Array]:
     count = len(line)
     step = arc_length_mm(line)[-1] / (count - 1)
-    bend = np.diff(np.eye(count), 2, axis=0) / step**1.5
-    per_axis = stiffness_mm3 * bend.T @ bend + points.weights.T @ points.weights
+    per_axis = stiffness_mm3 * bending(count, step) + points.weights.T @ points.weights
     matrix = np.kron(per_axis / points.sd_mm**2, np.eye(3))
     right = (points.weights.T @ points.lps_mm / points.sd_mm**2).ravel()
     for n, tangent in enumerate(frame[:, 2]):

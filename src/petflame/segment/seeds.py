@@ -13,6 +13,7 @@ from scipy.special import chdtri
 from petflame.anatomy import BY_NAME
 from petflame.segment.across import sample_at
 from petflame.segment.anatomy_checks import VesselShape
+from petflame.segment.course import bending, shares_of_stations
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
 from petflame.segment.usual import Usual, usual_of
@@ -80,17 +81,9 @@ def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
     along = arc_length_mm(points_lps_mm)
     count = max(3, int(np.ceil(along[-1] / STEP_MM)) + 1)
     step = along[-1] / (count - 1)
-    place = np.clip((along / step).astype(int), 0, count - 2)
-    share = along / step - place
-    rows = np.arange(len(along))
-    at_points = np.zeros((len(along), count))
-    at_points[rows, place] = 1.0 - share
-    at_points[rows, place + 1] += share
-    bend = np.diff(np.eye(count), 2, axis=0) / step**1.5
-    line = np.linalg.solve(
-        at_points.T @ at_points + stiffness_mm3 * bend.T @ bend, at_points.T @ np.asarray(points_lps_mm, float)
-    )
-    return np.asarray(line)
+    weights = shares_of_stations(along / step, count)
+    matrix = weights.T @ weights + stiffness_mm3 * bending(count, step)
+    return np.asarray(np.linalg.solve(matrix, weights.T @ np.asarray(points_lps_mm, float)))
 
 
 def draw_vessel(

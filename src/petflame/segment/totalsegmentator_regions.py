@@ -19,11 +19,12 @@ from petflame.segment.imports.lattice import fit_volume
 from petflame.segment.labelmaps import describe
 from petflame.segment.product import Segmentation
 from petflame.segment.totalsegmentator_process import METHOD, TESTED_VERSION
-from petflame.space.boxes import Box, box_of_mask
+from petflame.space.boxes import Box, box_of_mask, largest_part
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
-from petflame.space.orientation import to_canonical
+from petflame.space.orientation import canonical_grid, to_canonical
 
 EDGE_MM = 15.0
+DIAGONAL = np.ones((3, 3, 3))
 # The left brachiocephalic vein is 10 to 15 mm wide where it joins; labels that put the beginning of the cava farther
 # than that from its mouth contradict each other.
 CAVA_END_MM = 15.0
@@ -133,39 +134,31 @@ def end_cava(cava: Array, vein_left: Array, vein_right: Array, grid: Grid) -> Ca
     if not cava.any():
         return Cava(cava)
     box = box_of_mask(cava | vein_left | vein_right, 1)
-    cut = cava[box].shape
-    part = to_canonical(Volume(np.arange(cava[box].size).reshape(cut), grid.cropped(box)))
-    own, left, right = (mask[box].ravel()[part.data] for mask in (cava, vein_left, vein_right))
-    reach = max(1, round(THINNEST_MM / 2 / max(part.grid.spacing_mm[:2])))
-    own, left, right = _largest(own), _largest(_opened(left, reach)), _largest(right)
-    spacing_mm = part.grid.spacing_mm[2]
+    own, left, right = (to_canonical(Volume(m[box], grid.cropped(box))).data for m in (cava, vein_left, vein_right))
+    part = canonical_grid(grid.cropped(box))
+    reach = max(1, round(THINNEST_MM / 2 / max(part.spacing_mm[:2])))
+    own, left, right = (largest_part(m, DIAGONAL) for m in (own, _opened(left, reach), right))
+    spacing_mm = part.spacing_mm[2]
     label_top = int(np.flatnonzero(own.any(axis=(0, 1)))[-1])
     mouth = left & ndimage.binary_dilation(own | right, _square(reach + 1))
     if not mouth.any():
         doubt = "" if _reaches_top(cava, grid) else "no left brachiocephalic vein joins it: its upper end is not known"
-        return Cava(_placed(own, part, cut, box, cava.shape), None, doubt)
+        return Cava(_placed(own, box, grid), None, doubt)
     level = int(np.flatnonzero(mouth.any(axis=(0, 1)))[0])
     below = own | right
     below[..., level:] = False
-    joined, _ = ndimage.label(below, structure=np.ones((3, 3, 3)))
+    joined, _ = ndimage.label(below, structure=DIAGONAL)
     continued = np.bincount(joined[own & below])
     if not continued.any():
         return Cava(np.zeros_like(cava), None, "its label lies above the confluence of the brachiocephalic veins")
     i, j = np.argwhere(mouth[..., level]).mean(axis=0)
-    x, y, z = (float(v) for v in ras_to_lps(part.grid.to_ras([i, j, level])))
+    x, y, z = (float(v) for v in ras_to_lps(part.to_ras([i, j, level])))
     beyond_mm = (label_top + 1 - level) * spacing_mm
     doubt = ""
     if abs(beyond_mm) > CAVA_END_MM:
         way = "above" if beyond_mm > 0 else "below"
         doubt = f"its label ends {abs(beyond_mm):.0f} mm {way} the confluence of the brachiocephalic veins"
-    return Cava(_placed(joined == int(continued.argmax()), part, cut, box, cava.shape), (x, y, z), doubt)
-
-
-def _largest(mask: Array) -> Array:
-    joined, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    if count < 2:
-        return np.asarray(joined > 0)
-    return np.asarray(joined == 1 + int(np.bincount(joined.ravel())[1:].argmax()))
+    return Cava(_placed(joined == int(continued.argmax()), box, grid), (x, y, z), doubt)
 
 
 def _square(reach: int) -> Array:
@@ -177,12 +170,10 @@ def _opened(mask: Array, reach: int) -> Array:
     return np.asarray(ndimage.binary_opening(mask, _square(reach)))
 
 
-def _placed(mask: Array, index: Volume, cut: tuple[int, ...], box: Box, shape: tuple[int, ...]) -> Array:
-    """Put a mask on voxels that are numbered by their place in a box back where the box was cut from."""
-    part = np.zeros(int(np.prod(cut)), bool)
-    part[index.data[mask]] = True
-    result = np.zeros(shape, bool)
-    result[box] = part.reshape(cut)
+def _placed(mask: Array, box: Box, grid: Grid) -> Array:
+    """Put a canonical mask of a box back where the box was cut from."""
+    result = np.zeros(grid.shape, bool)
+    to_canonical(Volume(result[box], grid.cropped(box)), copy=False).data[...] = mask
     return result
 
 

@@ -1,4 +1,4 @@
-"""Boxes of voxels: their corners, what lies between, and the slices that cut them out of an array."""
+"""Boxes of voxels: their corners, what lies between, the slices that cut them out; the largest part of a mask."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 Box = tuple[slice, slice, slice]
 
@@ -70,3 +71,21 @@ def window_of(plane: NDArray[Any]) -> tuple[slice, slice]:
     """
     i, j = (np.flatnonzero(plane.any(axis=other)) for other in (1, 0))
     return slice(int(i[0]), int(i[-1]) + 1), slice(int(j[0]), int(j[-1]) + 1)
+
+
+def largest_part(mask: NDArray[Any], structure: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Largest connected part of a mask, the first of equal ones; nothing where there is nothing.
+
+    Parameters
+    ----------
+    mask : bool array
+    structure : array or None
+        Which neighbours are connected (see `scipy.ndimage.label`): across faces alone where nothing is said.
+
+    >>> largest_part(np.array([True, False, True, True, False])).tolist()
+    [False, False, True, True, False]
+    """
+    parts, count = ndimage.label(mask, structure)
+    if count == 0:
+        return np.zeros(mask.shape, bool)
+    return np.asarray(parts == 1 + int(np.bincount(parts.ravel())[1:].argmax()))

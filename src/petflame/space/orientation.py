@@ -17,7 +17,7 @@ def to_canonical(volume: V, copy: bool = True) -> V:
     """Permute and flip axes so that i, j, k run nearest to right-left, posterior-anterior, inferior-superior.
 
     Values are untouched, so every voxel keeps its value and its place in patient space (RAS mm). Without `copy` the
-    array may be a view of the one given, in any memory order.
+    array is a view of the one given, in any memory order: what is written in it stands in both.
 
     >>> flipped = Volume(np.arange(8).reshape(2, 2, 2), Grid((2, 2, 2), np.diag([-1.0, -1, 2, 1])))
     >>> canonical = to_canonical(flipped)

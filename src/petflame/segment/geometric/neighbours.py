@@ -12,6 +12,7 @@ from petflame.segment.geometric.body import Chest
 from petflame.segment.geometric.liver import liver_reference
 from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM
+from petflame.space.boxes import largest_part
 from petflame.space.grid import Array
 
 BONE_ABOVE_BLOOD_HU = 80.0
@@ -127,11 +128,9 @@ def _heart(chest: Chest, smooth: Array, spine: Array, blood: Blood, root_mm: Arr
             result[:, front:back, k] = tissue[:, front:back, k] & ((off_mm > -60) & (off_mm < 100))[:, None]
     coarse = result[::2, ::2, low : top + 1 : 2]
     ball = ndimage.distance_transform_edt(coarse) * 2 * STEP_MM > HEART_OPENING_MM
-    labels, count = ndimage.label(ball)
-    if count == 0:
+    if not ball.any():
         return np.zeros(shape, bool)
-    largest = labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
-    grown = ndimage.distance_transform_edt(~largest) * 2 * STEP_MM <= HEART_OPENING_MM
+    grown = ndimage.distance_transform_edt(~largest_part(ball)) * 2 * STEP_MM <= HEART_OPENING_MM
     fine = grown.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
     result[..., low : top + 1] &= fine[: shape[0], : shape[1], : top + 1 - low]
     return result
