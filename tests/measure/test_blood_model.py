@@ -205,6 +205,45 @@ def test_voxels_without_a_number_are_no_blood(reading):
     assert any("hold no number" in w for w in found.details["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("reading", "why"),
+    [
+        ("core_mean", "jugular_right: it is not in the label map; jugular_left: its core holds no voxel"),
+        ("modelled", "jugular_right: it is not in the label map; jugular_left: "),
+    ],
+)
+def test_an_artery_without_blood_says_which_veins_lack_what(reading, why):
+    _, ct = labels_and_ct()
+    _, label = kinds(CT)
+    vein = label == BY_NAME["jugular_right"].label
+    label[vein] = BY_NAME["carotid_right"].label
+    label[tuple(np.argwhere(vein)[0])] = BY_NAME["jugular_left"].label
+    labels = phantoms.segmentation(Volume(label, CT))
+    protocol = Protocol(background={"reading": reading}, sensitivity=[])
+    found = measure(Volume(clean(), PET), labels, protocol, ct=ct)
+    [said] = [w for w in found.details["warnings"] if "carotid_right has no blood pool" in w]
+    assert f"from jugular_right+jugular_left, or jugular_right, or jugular_left: {why}" in said
+    assert "modelled blood" not in said
+
+
+@pytest.mark.parametrize("reading", ["core_mean", "modelled", "modelled_pooled"])
+def test_modelled_blood_says_that_its_level_is_another(reading):
+    segmentation, ct = labels_and_ct()
+    protocol = Protocol(background={"reading": reading}, sensitivity=[])
+    warnings = measure(Volume(clean(), PET), segmentation, protocol, ct=ct).details["warnings"]
+    assert any("do not carry over" in w for w in warnings) == (reading != "core_mean")
+
+
+def test_a_pool_of_all_veins_says_why_it_does_without_one():
+    segmentation, ct = labels_and_ct()
+    protocol = Protocol(background={"reading": "modelled_pooled"}, sensitivity=[])
+    found = measure(Volume(clean(), PET), with_withheld(segmentation, "jugular_right"), protocol, ct=ct)
+    assert any(
+        "(jugular_right: it needs a reader; jugular_left: it is not in the label map)" in w
+        for w in found.details["warnings"]
+    )
+
+
 def test_a_ct_that_does_not_hold_what_lies_round_the_vein_gives_no_model():
     segmentation, ct = labels_and_ct()
     box = segmentation.labels.boxes["svc"]

@@ -19,6 +19,7 @@ from petflame.cli import main
 from petflame.errors import InputRefused
 from petflame.files import read_tsv
 from petflame.folders import StudyOut
+from petflame.measure.blood_reading import other_level
 from petflame.pair.collect import collect
 from petflame.protocol import Protocol
 from petflame.provenance import verify
@@ -27,7 +28,7 @@ from petflame.report.multiverse import multiverse, specifications
 from petflame.report.page import study_inputs, write_report
 from petflame.report.participants import panel, table_row
 from petflame.report.read import read_results
-from petflame.report.words import blood_sentence, number
+from petflame.report.words import number
 from petflame.trial.analyse import analyse
 from petflame.trial.arms.interaction import within_patients
 from petflame.trial.arms.vessel_blocks import WithinPatients
@@ -121,9 +122,9 @@ def test_effect_is_given_with_interval_and_three_named_percentages(finished, pag
 
 def test_a_primary_with_modelled_blood_says_that_its_level_is_another(page, own_copy, monkeypatch):
     assert "is modelled: freed of spill" not in page
-    said = blood_sentence("modelled_pooled")
+    said = other_level("modelled_pooled")
     assert "all veins together" in said
-    monkeypatch.setattr("petflame.report.words.blood_sentence", lambda _: said)
+    monkeypatch.setattr("petflame.report.page.other_level", lambda _: said)
     modelled = write_report(own_copy.out, own_copy.root, Protocol(), None).read_text(encoding="utf-8")
     assert said in " ".join(read(modelled).text)
 

@@ -88,7 +88,7 @@ def choose_pool(
     rules: BackgroundRules,
     make: Callable[[tuple[str, ...], str], BloodPool | None],
     faults: FaultList,
-    missing: Mapping[str, str] | None = None,
+    missing: Mapping[str, str],
 ) -> BloodPool | None:
     """Take the declared blood pool of a vessel or, where a vein of it has no reading, the first fallback that has all.
 
@@ -102,8 +102,8 @@ def choose_pool(
         Pool of some of these veins, and what the choice is called.
     faults : FaultList
         Takes a fault where no choice has a reading.
-    missing : mapping, optional
-        Why a vein has none; by default because its core holds no voxel.
+    missing : mapping
+        Why a vein has none.
 
     Returns
     -------
@@ -113,15 +113,11 @@ def choose_pool(
     for number, names in enumerate(choices):
         if all(name in there for name in names):
             return make(names, f"fallback {number}" if number else "declared")
-    said = " or ".join(", ".join(names) for names in choices)
+    said = ", or ".join("+".join(names) for names in choices)
     remedy = "label the vein, or choose another blood pool in the protocol (background.regions, background.fallback)"
-    if missing is None:
-        what = f"no blood-pool voxel in {said}"
-    else:
-        veins = dict.fromkeys(name for names in choices for name in names)
-        why = "; ".join(f"{name}: {missing[name]}" for name in veins if name in missing)
-        what = f"no modelled blood pool in {said} ({why})"
-    faults.add(what, "labels.nii.gz", remedy)
+    veins = dict.fromkeys(name for names in choices for name in names)
+    why = "; ".join(f"{name}: {missing[name]}" for name in veins if name in missing)
+    faults.add(f"{vessel} has no blood pool from {said}: {why}", "labels.nii.gz", remedy)
     return None
 
 

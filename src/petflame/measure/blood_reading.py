@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -143,17 +143,42 @@ def _pool_of(
     modelled = rules.reading == "modelled"
     there = set(read) if modelled else {n for n, core in cores.items() if len(core)}
     make: Callable[[tuple[str, ...], str], BloodPool | None] = of_models if modelled else of_cores
-    missing = {n: _why(n, models) for n in VEINS if n not in there} if modelled else {}
+    missing = {n: _why(n, models if modelled else cores) for n in VEINS if n not in there}
     # A vein that needs a reader serves only where no other does, and then the artery needs one too.
     sure = {n for n in there if not images.withheld(n)}
-    return choose_pool(vessel, sure, rules, make, FaultList()) or choose_pool(
+    return choose_pool(vessel, sure, rules, make, FaultList(), missing) or choose_pool(
         vessel, there, rules, make, faults, missing
     )
 
 
-def _why(vein: str, models: dict[str, BloodModel | str]) -> str:
-    model = models.get(vein, "it is not in the label map")
-    return model if isinstance(model, str) else model.doubt
+def _why(vein: str, readings: Mapping[str, BloodModel | str | Array]) -> str:
+    """Why a vein has no reading."""
+    reading = readings.get(vein, "it is not in the label map")
+    if isinstance(reading, BloodModel):
+        return reading.doubt
+    return reading if isinstance(reading, str) else "its core holds no voxel"
+
+
+def without(pool: BloodPool, models: dict[str, BloodModel | str], images: VisitImages) -> str:
+    """Say which veins a pool of all does without, and why."""
+    left_out = [n for n in VEINS if n not in pool.regions]
+    said = {n: "it needs a reader" if images.has(n) and images.withheld(n) else _why(n, models) for n in left_out}
+    return "; ".join(f"{n}: {why}" for n, why in said.items())
+
+
+def other_level(reading: str) -> str:
+    """Say that the level of TBR is another one where the blood is modelled; empty for the mean of the vein's core.
+
+    >>> other_level("core_mean")
+    ''
+    """
+    if reading == "core_mean":
+        return ""
+    pooled = " of all veins together" if reading == "modelled_pooled" else ""
+    return (
+        f"The blood{pooled} is modelled: freed of spill, it shifts the level of TBR; the threshold of an active "
+        "section and published levels belong to the mean of the vein's core and do not carry over."
+    )
 
 
 def _all_veins(

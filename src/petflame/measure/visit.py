@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from petflame import __version__
-from petflame.anatomy import ARTERIES, VEINS
+from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.measure.alignment import aligned
 from petflame.measure.background import BloodPool, disagreements
 from petflame.measure.blood_model import BloodModel
-from petflame.measure.blood_reading import Blood, asks_for_models, read_blood
+from petflame.measure.blood_reading import Blood, asks_for_models, other_level, read_blood, without
 from petflame.measure.images import VisitImages
 from petflame.measure.left_out import LeftOut
 from petflame.measure.sections import Section
@@ -134,8 +134,9 @@ def measure_images(
     """Measure every artery of a visit whose images are at hand; parameters, result and refusals as `measure`."""
     pet, region = images.pet, protocol.region
     blood, measured = read_vessels(images, protocol, exclusions)
-    pools = blood.pools
-    warnings = [*blood.faults, *_pool_warnings(pools, protocol), *disagreements(blood.ranges, blood.veins)]
+    level = other_level(protocol.background.reading)
+    warnings = [level] if level else []
+    warnings += [*blood.faults, *_pool_warnings(blood, images, protocol), *disagreements(blood.ranges, blood.veins)]
     spacing = region.slice_spacing_mm or pet.grid.spacing_mm[2]
     details = {
         **protocol.stamp,
@@ -176,14 +177,17 @@ def _uptake(section: Section, images: VisitImages, with_peak: bool) -> Uptake | 
     return found
 
 
-def _pool_warnings(pools: dict[str, BloodPool | None], protocol: Protocol) -> list[str]:
-    pooled = protocol.background.reading == "modelled_pooled"
-    return [
-        f"{vessel}: blood pool from {'+'.join(pool.regions)} alone ({pool.choice}); the protocol asks for "
-        f"{'+'.join(VEINS if pooled else protocol.background.regions[vessel])}"
-        for vessel, pool in pools.items()
-        if pool is not None and pool.choice != "declared"
-    ]
+def _pool_warnings(blood: Blood, images: VisitImages, protocol: Protocol) -> list[str]:
+    said = []
+    for vessel, pool in blood.pools.items():
+        if pool is None or pool.choice == "declared":
+            continue
+        if protocol.background.reading == "modelled_pooled":
+            asked = f"background.reading asks for all veins ({without(pool, blood.models, images)})"
+        else:
+            asked = f"{pool.choice}; the protocol asks for {'+'.join(protocol.background.regions[vessel])}"
+        said.append(f"{vessel}: blood pool from {'+'.join(pool.regions)} alone: {asked}")
+    return said
 
 
 def _pool_facts(

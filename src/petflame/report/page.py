@@ -16,6 +16,7 @@ from petflame import __version__
 from petflame.anatomy import title
 from petflame.errors import InputRefused
 from petflame.files import sha256, write_text
+from petflame.measure.blood_reading import other_level
 from petflame.protocol import Protocol
 from petflame.provenance import write_provenance, write_report_hashes
 from petflame.repeatability import Repeatability
@@ -193,7 +194,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "deltas": absent.delta_table(arms),
         "variations": tables.variations(arms),
         "multiverse": multiverse(specifications(arms, protocol)),
-        "blood_sentence": words.blood_sentence(protocol.background.reading),
+        "blood_sentence": other_level(protocol.background.reading),
         "modelled_blood": any("reading" in v.changes.get("background", {}) for v in protocol.sensitivity),
         "endpoints": tables.endpoints(arms),
         "vessel_role": _roles(arms, arms["vessels"] or {}),

@@ -320,18 +320,3 @@ def count(n: int, one: str, many: str | None = None) -> str:
     ('1 patient', '3 patients', '2 are')
     """
     return f"{n} {one if n == 1 else many or one + 's'}"
-
-
-def blood_sentence(reading: str) -> str:
-    """Say that the level of TBR is another one where the blood is modelled; empty for the mean of the vein's core.
-
-    >>> blood_sentence("core_mean")
-    ''
-    """
-    if reading == "core_mean":
-        return ""
-    pooled = " of all veins together" if reading == "modelled_pooled" else ""
-    return (
-        f"The blood{pooled} is modelled: freed of spill, it shifts the level of TBR; the threshold of an active "
-        "section and published levels belong to the mean of the vein's core and do not carry over."
-    )
