@@ -323,3 +323,24 @@ def test_check_finds_what_segment_would_refuse(study, tmp_path):
     assert "SIM0001 baseline: its study holds PET without CT and the row names no labels" in told
     assert told.count("it holds no edit") == 1
     assert "seeds.json: carotid_left has 1 point" in told
+
+
+def test_a_pet_that_is_not_finite_is_refused_by_every_step_that_reads_it(visit, tmp_path):
+    out = tmp_path / "V1"
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    assert petflame("segment", out, "--method", "geometric").returncode == 0
+    pet = read_nifti(out / "pet.nii.gz")
+    data = np.array(pet.data)
+    data[1, 2, 3] = np.nan
+    write_nifti(out / "pet.nii.gz", Volume(data, pet.grid), "PET")
+    for verb in (("measure",), ("segment", "--method", "geometric")):
+        assert "holds values that are not finite" in refused(verb[0], out, *verb[1:])
+
+
+def test_a_method_that_takes_no_file_refuses_one(visit, tmp_path):
+    out, points = tmp_path / "V1", tmp_path / "seeds.json"
+    points.write_text('{"carotid_right": [[0, 0, 0], [0, 0, 20]]}')
+    assert petflame("convert", visit, "--out", out).returncode == 0
+    said = refused("segment", out, "--method", "geometric", "--from", points)
+    assert "`geometric` takes no file" in said
+    assert "`auto`" in said

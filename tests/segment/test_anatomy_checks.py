@@ -1,6 +1,7 @@
 """Seeded, found and imported vessels must look like vessels and lie where vessels lie; uptake has no say."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -233,3 +234,11 @@ def test_a_turned_neck_without_a_seeded_vein_passes(turn_deg):
         assert made["carotid or jugular"].passed
         wrong = {**kept, f"carotid_{side}": lines[f"jugular_{side}"]}
         assert not {c.name: c for c in anatomy_checks(turned, wrong)[f"carotid_{side}"]}["carotid or jugular"].passed
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_any_of_the_necks_vessels_may_be_seeded_without_the_others(tmp_path, ct, count):
+    points = seeds()
+    for names in combinations(points, count):
+        found = segment(tmp_path, {n: points[n] for n in names}, ct)
+        assert set(withheld(found)) == set(points) - set(names), names

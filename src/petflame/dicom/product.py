@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_json
+from petflame.files import read_json, read_nifti
 from petflame.folders import VisitFolder
+from petflame.space.grid import Volume
 from petflame.typed import Misshapen, mapping, number, sequence
 
 SAME_SCANNER = ("manufacturer", "model", "reconstruction_method", "convolution_kernel", "voxel_size_mm")
@@ -89,3 +92,17 @@ def read_pet_sidecar(visit: VisitFolder) -> PetSidecar:
         sizes,
         {key: document.get(key) for key in (*SAME_SCANNER, "software_versions")},
     )
+
+
+def read_converted_pet(visit: VisitFolder) -> Volume:
+    """Read the PET of a converted visit, SUVbw or the unit that ``pet.json`` names.
+
+    Raises
+    ------
+    InputRefused
+        When it is missing or holds values that are not finite.
+    """
+    pet = read_nifti(visit.pet, "run `petflame convert` first")
+    if not np.isfinite(pet.data).all():
+        raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
+    return pet

@@ -5,10 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from petflame.dicom.product import read_pet_sidecar
-from petflame.errors import InputRefused
+from petflame.dicom.product import read_converted_pet, read_pet_sidecar
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
 from petflame.measure.images import VisitImages
@@ -40,11 +37,9 @@ def read_images(root: Path, segmentation: Segmentation | None = None) -> tuple[V
     # Most of the time goes into unpacking, which leaves Python free: CT and PET unpack while the labels are read.
     with ThreadPoolExecutor(2) as pool:
         waiting_ct = pool.submit(read_nifti, visit.ct) if visit.ct.exists() else None
-        waiting_pet = pool.submit(read_nifti, visit.pet, "run `petflame convert` first")
+        waiting_pet = pool.submit(read_converted_pet, visit)
         segmentation = segmentation or read_segmentation(visit)
         pet = waiting_pet.result()
-        if not np.isfinite(pet.data).all():
-            raise InputRefused.of("it holds values that are not finite", str(visit.pet), "convert the visit again")
         ct = None if waiting_ct is None else waiting_ct.result()
     return VisitImages(pet, segmentation, ct), is_suv
 

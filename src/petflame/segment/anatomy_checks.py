@@ -120,7 +120,8 @@ def anatomy_checks(
         for name, shape in neck.items():
             found[name] += _beside_airway(name, shape, airway)
         for side, other in (("right", "left"), ("left", "right")):
-            found.get(f"carotid_{side}", []).extend(_alone(side, other, neck, airway))
+            if alone := _alone(side, other, neck, airway):
+                found[f"carotid_{side}"] += alone
     _run_through(found, upward, {n: _upward(s) for n, s in (beside or {}).items() if n not in shapes})
     _between_sides(found, neck)
     for side, sign in SIDES.items():
@@ -261,7 +262,7 @@ def _alone(side: str, other: str, neck: Mapping[str, VesselShape], airway_lps_mm
 
     Distances from the airway do not change when the neck is turned or the body lies askew.
     """
-    if f"jugular_{side}" in neck or not {f"carotid_{other}", f"jugular_{other}"} <= set(neck):
+    if f"jugular_{side}" in neck or not {f"carotid_{side}", f"carotid_{other}", f"jugular_{other}"} <= set(neck):
         return []
     if not len(airway_lps_mm):
         return []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from petflame.anatomy import AutomaticRegions
-from petflame.dicom.product import read_pet_sidecar
+from petflame.dicom.product import read_converted_pet, read_pet_sidecar
 from petflame.dicom.references import read_references
 from petflame.errors import InputRefused
 from petflame.files import read_json, read_nifti, read_nifti_grid
@@ -69,7 +69,8 @@ def segment_visit(
     Raises
     ------
     InputRefused
-        When the folder is not converted, the method lacks what it needs, or a reader's edits would be lost.
+        When the folder is not converted, its PET holds values that are not finite, the method lacks what it needs or is
+        given what it does not take, or a reader's edits would be lost.
     """
     visit = VisitFolder(root)
     if not visit.pet.exists():
@@ -78,7 +79,7 @@ def segment_visit(
     if last_word is None:
         refuse_to_lose_edits(root)
     grids, ct, own = visit_grids(visit), None, read_references(root)
-    pet = read_nifti(visit.pet)
+    pet = read_converted_pet(visit)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
             raise InputRefused.of("method `labels` needs a file with regions", str(root), f"name {FORMATS} with --from")
@@ -90,6 +91,9 @@ def segment_visit(
             raise InputRefused.of(what, str(root), "give a label map on the PET grid with --method labels")
         if method == "seeds" and source is None:
             raise InputRefused.of("method `seeds` needs points", str(root), "name them with --from")
+        if method in ("geometric", "totalsegmentator") and source is not None:
+            what = f"method `{method}` takes no file with regions or seeds"
+            raise InputRefused.of(what, str(root), "leave --from out, or choose the method `auto`")
         segmentation, ct = _segment_ct(visit, grids["ct"], method, source, pet, regions)
     is_suv = visit.pet_json.exists() and read_pet_sidecar(visit).is_suv
     ct = ct if ct is not None else _ct_of(visit)
@@ -116,7 +120,7 @@ def edit_visit(root: Path, edits: Path) -> Segmentation:
     """
     visit = VisitFolder(root)
     ct = _ct_of(visit)
-    given, pet, own = read_edits(edits), read_nifti(visit.pet), read_references(root)
+    given, pet, own = read_edits(edits), read_converted_pet(visit), read_references(root)
     edited = apply_edits(read_segmentation(visit), given, ct, visit_grids(visit), own, pet)
     return check_pet_ct_shift(check_jugulars(edited, pet, withhold=False), ct, pet)
 
@@ -141,7 +145,6 @@ def _segment_ct(
         installation = find_installation()
         unused = not_used(installation)
         learned = segment_with_totalsegmentator(visit.ct, grid, installation) if installation.ready else None
-    seeds = None if method == "geometric" else source
     ct = read_nifti(visit.ct)
-    found = segment_automatically(ct, seeds, method != "seeds", learned, pet, regions)
+    found = segment_automatically(ct, source, method != "seeds", learned, pet, regions)
     return (replace(found, warnings=(unused, *found.warnings)) if unused else found), ct

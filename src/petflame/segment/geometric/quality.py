@@ -64,7 +64,7 @@ def judge(
     least = LEAST_LENGTH_MM[name]
     length = 2.0 * len(tube.centre_lps_mm) + unread_mm
     if length < least:
-        found = f"only {length:.0f} mm of it show an edge" if length else "no part of it shows an edge"
+        found = f"only {length:.1f} mm of it show an edge" if length else "no part of it shows an edge"
         return TubeFinding.missing(f"{found}, {least:.0f} mm are needed")
     radius = tube.mean_radius_mm
     inner, wall, air = _samples(tube, ct, blood.hu)
