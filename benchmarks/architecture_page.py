@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a simulated trial", ("simulate",)),
     ("what a run was made from", ("requests", "chain", "replan", "provenance", "study_tables", "private_record")),
     ("the report", ("report",)),
+    ("the reader's workbench", ("review",)),
     ("a whole run", ("intake", "workflow", "verification")),
     ("command line", ("cli", "__main__")),
 )

@@ -14,7 +14,7 @@ from petflame.files import read_nifti, write_nifti
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap
 from petflame.privacy import with_names, without_names
-from petflame.report.review import write_pack
+from petflame.review.pack import write_pack
 from petflame.segment.beforehand import check_readers_files
 from petflame.segment.edits import DECISIONS, UNTOUCHED, Edits, apply_edits, is_untouched, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation

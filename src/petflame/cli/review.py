@@ -28,7 +28,7 @@ def pack(
 
     Example: petflame review pack results/trial/visits/* --out pack
     """
-    from petflame.report.review import write_pack
+    from petflame.review.pack import write_pack
 
     console = Console(log_json)
     for visit_dir in visit_dirs:

@@ -107,12 +107,12 @@ def render(results: Results, protocol: Protocol, provenance: Row, provenance_sha
     )
 
 
-def environment() -> Environment:
-    """Return what renders the package's templates: values escaped, an unknown name an error, the page's filters."""
+def environment(templates: Path = TEMPLATES) -> Environment:
+    """Return what renders a room's templates: values escaped, an unknown name an error, the page's filters."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([templates, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

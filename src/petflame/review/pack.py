@@ -27,6 +27,7 @@ from petflame.segment.product import VesselFinding
 from petflame.segment.verdict import Verdict, verdict
 from petflame.space.grid import Array, Volume, ras_to_lps
 
+OWN = Path(__file__).parent / "templates"
 SECTIONS = 6
 WIDTH_MM = {"aorta": 130.0, "neck": 90.0}
 END_SHARE = 0.08
@@ -152,9 +153,9 @@ def _colour_table() -> str:
 
 
 def _page(visits: list[dict[str, object]]) -> str:
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + (TEMPLATES / "review.css").read_text("utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + (OWN / "review.css").read_text("utf-8")
     return (
-        environment()
+        environment(OWN)
         .get_template("review.html.j2")
         .render(
             style=Markup(style),  # noqa: S704
