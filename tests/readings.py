@@ -66,7 +66,7 @@ def finish(
         more.pop("shown_sha256", "e" * 64),
         "0" * 64,
         vessels,
-        decisions={n: ReadDecision(c, words[c]) for n, c in (decisions or dict.fromkeys(vessels, "accept")).items()},
+        decisions={n: ReadDecision(c, words[c]) for n, c in decided.items()},
         **more,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
