@@ -169,14 +169,15 @@ def _visit_faults(
             return [*found, *((step, outcome.kind, reason.as_dict()) for reason in outcome.reasons)]
     try:
         exclusions = sequence(read_details(folder).get("reader_exclusions"), "reader_exclusions")
-        left_out = [mapping(e, "reader_exclusions").get("vessel") for e in exclusions]
+        rows = [mapping(e, "reader_exclusions") for e in exclusions]
+        left_out = [(str(row.get("vessel")), str(row.get("source"))) for row in rows]
         doubts = sequence(read_json(folder.labels_json).get("doubts"), "doubts")
     except Misshapen as error:
         raise InputRefused.of(str(error), code, "run the workflow again") from None
-    for vessel in dict.fromkeys(map(str, left_out)):
+    for vessel, place in dict.fromkeys(left_out):
         fault = {
             "what": f"a reader left sections of {vessel} out",
-            "where": "left_out.tsv of the visit's folder",
+            "where": place,
             "remedy": "see slices.tsv for the sections",
         }
         found.append(("measure", "flagged", fault))
@@ -300,6 +301,7 @@ def _baseline_vessels(baseline: VisitFolder, patient: dict[str, Any]) -> pd.Data
             "index": row["vessel"] == patient["index_vessel"],
             "tbr_max_baseline": row["mean_tbr_max"],
             "withheld": bool(row["withheld"]),
+            "read_prefilled": bool(row["read_prefilled"]),
             "reason": row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no follow-up measurement",
         }
         for row in read_vessels(baseline).to_dict("records")
