@@ -15,12 +15,13 @@ from petflame.files import read_tsv
 from petflame.folders import VisitFolder
 from petflame.measure.sections import Section
 from petflame.outside import calling
+from petflame.segment import stretches
 from petflame.segment.product import Segmentation
-from petflame.segment.stretches import CODES
 from petflame.space.grid import Array
 from petflame.tabletext import unknown_columns
 from petflame.typed import as_written
 
+CODES = stretches.CODES
 COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
 TABLE, READ = "left_out.tsv of the visit's folder", "labels.json, from the reader's finished read"
 
