@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from petflame.cli import app
-from petflame.cli.options import LogJson
+from petflame.cli.options import LogJson, ProtocolFile
 from petflame.console import Console
 from petflame.steps import require_upstream, step
 
@@ -16,6 +16,38 @@ review = typer.Typer(
     name="review", help="Show vessels to a reader, and apply the reader's edits.", no_args_is_help=True
 )
 app.add_typer(review)
+
+
+@review.command()
+def serve(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder of the results, or of visits.")],
+    reader: Annotated[str, typer.Option("--reader", metavar="NAME", help="Code of the reader; no name.")] = "reader",
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 0,
+    visits: Annotated[
+        list[str] | None, typer.Option("--visits", metavar="CODE", help="Only this visit; may be given again.")
+    ] = None,
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Show TBR before a vessel is accepted, too.")
+    ] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only say the address.")] = False,
+    protocol: ProtocolFile = None,
+    log_json: LogJson = False,
+) -> None:
+    """Read visits in a browser on this machine: see, draw, correct, decide; every action is kept at once.
+
+    Nobody else on the network can reach it; through ssh: ssh -L PORT:127.0.0.1:PORT. Ctrl-C ends it; what was done
+    stays, and the next serving goes on there.
+
+    Example: petflame review serve results/trial --reader R1
+    """
+    from petflame.protocol import load_protocol
+    from petflame.review.server import session_of
+    from petflame.review.serving import serve as run
+
+    console = Console(log_json)
+    session = session_of(results, reader, visits or (), load_protocol(protocol), show_values)
+    console.say(f"{len(session.items)} visits for reader {reader}; Ctrl-C ends")
+    run(session, port, not no_browser, console.say)
 
 
 @review.command()
