@@ -16,23 +16,23 @@ const UNREACHABLE = {
   remedy: "start `petflame review serve` again; all that was saved is kept",
 };
 
-async function ask(path, options) {
-  let answer;
+async function ask(path, options, take = (answer) => answer.json()) {
   try {
-    answer = await fetch(path, { credentials: "omit", cache: "no-store", ...options });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new NotSaved([UNREACHABLE]);
-  }
-  const body = await answer.json().catch(() => null);
-  if (!answer.ok) {
+    const answer = await fetch(path, { credentials: "omit", cache: "no-store", ...options });
+    if (answer.ok) return await take(answer);
+    const body = await answer.json().catch(() => null);
     const unknown = { what: `petflame answered ${answer.status}`, where: "", remedy: "see where petflame was started" };
     throw new NotSaved(body?.faults?.length ? body.faults : [unknown], answer.status, body);
+  } catch (error) {
+    if (error instanceof NotSaved || error.name === "AbortError") throw error;
+    throw new NotSaved([UNREACHABLE]);
   }
-  return body;
 }
 
 export const read = (path, signal) => ask(path, { signal });
+
+/** The bytes of an image. */
+export const readBytes = (path) => ask(path, {}, (answer) => answer.arrayBuffer());
 
 export const send = (path, body) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });

@@ -59,3 +59,6 @@ export const REASONS = {
   metal: "Metal or its streaks",
   pet_ct_mismatch: "PET and CT do not match here",
 };
+
+// Upper ends of the PET's window, SUV.
+export const TOPS = [2, 3, 4, 5, 7, 10, 15, 20];

@@ -1,6 +1,6 @@
 // The page: the worklist, or one visit. The address after # says which.
 
-import { NotSaved, read } from "./api.js";
+import { NotSaved, read, readBytes, visitPath } from "./api.js";
 import { drawBar, MODES } from "./bar.js";
 import * as dialogs from "./dialogs.js";
 import { button, figure, fill, h, say } from "./dom.js";
@@ -13,8 +13,7 @@ import { drawPanel } from "./panel.js";
 import { Profile } from "./profile.js";
 import { Reading } from "./reading.js";
 import { Stage } from "./stage.js";
-import { loadNiivue, Viewer } from "./viewer.js";
-import { visitPath } from "./api.js";
+import { loadNiivue, STRIP_PX, Viewer } from "./viewer.js";
 import { Visit } from "./visit.js";
 import * as worklist from "./worklist.js";
 
@@ -190,6 +189,9 @@ async function showVisit(item) {
   document.title = `petflame: ${item}`;
   document.getElementById("title").textContent = item;
   fill(work, h("p", { class: "waiting", role: "status" }, `Opening ${item} \u2026`));
+  // All at once: what is largest takes longest.
+  const buffers = { ct: readBytes(visitPath(item, "/ct.nii.gz")), pet: readBytes(visitPath(item, "/pet.nii.gz")) };
+  for (const buffer of Object.values(buffers)) buffer.catch(() => null);
   const niivue = await loadNiivue();
   const visit = new Visit(item);
   await visit.open(niivue);
@@ -211,7 +213,7 @@ async function showVisit(item) {
   wire(visit, view);
   view.viewer.single = null;
   Object.assign(view.viewer, { zoom: 1, pan: [0, 0, 0] });
-  await view.viewer.open(niivue, { ct: visitPath(item, "/ct.nii.gz"), pet: visitPath(item, "/pet.nii.gz") }, visit.grid, visit.state.suv);
+  await view.viewer.open(niivue, buffers, visit.grid, visit.state.suv);
   if (turn !== opening) return;
   reading.overlay.mip = new Mip(view.viewer);
   parts = view;
@@ -272,8 +274,8 @@ function placeProfile() {
   const beside = width >= 1.05 * height && !viewer.single;
   kept.stage.parentElement?.classList.toggle("beside", beside);
   if (beside) {
-    profileElement.style.width = `${0.47 * width - 8}px`;
-    profileElement.style.height = `${Math.min(150, 0.35 * height)}px`;
+    profileElement.style.width = `${Math.floor(viewer.axialShare * width)}px`;
+    profileElement.style.height = `${Math.min(STRIP_PX, 0.35 * height)}px`;
   } else {
     profileElement.style.width = "";
     profileElement.style.height = "";

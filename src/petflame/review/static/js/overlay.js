@@ -110,7 +110,7 @@ export class Overlay {
       if (tile.name === "axial" && distance(ijk) > visit.grid.voxelsMm[2]) return;
       const [x, y] = viewer.pixelOf(tile, ijk);
       this.ring(x, y);
-      if (tile.name === "axial") this.words("next point about here", x + 16, y, "#ffffff", "left");
+      if (tile.name === "axial") this.words("next point about here", x, y + 21, "#ffffff", "center");
     }
   }
 

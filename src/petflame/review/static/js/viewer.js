@@ -1,7 +1,7 @@
 // The picture: NiiVue draws CT and PET in three planes; where each voxel lies on the screen is asked of NiiVue.
 
 import { Grid, PLANES, PLANE_NAMES } from "./geometry.js";
-import { WINDOWS } from "./look.js";
+import { TOPS, WINDOWS } from "./look.js";
 
 let library = null;
 
@@ -35,6 +35,9 @@ const OPTIONS = {
   logLevel: "error",
 };
 
+/** Height of the curve under the axial plane, and the least share of the width that the axial plane has. */
+export const STRIP_PX = 150;
+const LEAST_AXIAL = 0.44;
 const INVERSE = "inverse_grey";
 
 /** CT and PET of one visit on a canvas. Places are voxels of the CT's grid unless they say LPS mm. */
@@ -43,6 +46,7 @@ export class Viewer {
     this.canvas = canvas;
     this.tiles = {};
     this.single = null;
+    this.axialShare = LEAST_AXIAL;
     this.zoom = 1;
     this.pan = [0, 0, 0];
     this.show = { mode: "fused", opacity: 0.5, window: "soft", suvTop: 5 };
@@ -50,7 +54,8 @@ export class Viewer {
     this.drawn = () => {};
   }
 
-  async open(niivue, urls, grid, isSuv) {
+  /** Show a visit; `buffers` holds promises of the bytes of ct and pet. */
+  async open(niivue, buffers, grid, isSuv) {
     this.grid = grid;
     if (!this.nv) {
       this.nv = new niivue.Niivue(OPTIONS);
@@ -60,16 +65,19 @@ export class Viewer {
     }
     this.nv.addColormap(INVERSE, { R: [255, 0], G: [255, 0], B: [255, 0], A: [255, 255], I: [0, 255] });
     const { low, high } = WINDOWS[this.show.window];
+    const load = async (name, more) => {
+      const url = `${name}.nii.gz`;
+      return niivue.NVImage.loadFromUrl({ url, name: url, buffer: await buffers[name], ...more });
+    };
     const [ct, pet] = await Promise.all([
-      niivue.NVImage.loadFromUrl({ url: urls.ct, name: "ct.nii.gz", colormap: "gray", cal_min: low, cal_max: high }),
-      niivue.NVImage.loadFromUrl({ url: urls.pet, name: "pet.nii.gz", colormap: "hot", cal_min: 0, cal_max: 1 }),
+      load("ct", { colormap: "gray", cal_min: low, cal_max: high }),
+      load("pet", { colormap: this.petColours(), cal_min: 0, cal_max: this.show.suvTop }),
     ]);
     this.ct = valuesOf(ct, grid);
     this.pet = valuesOf(pet);
     this.isSuv = isSuv;
-    this.show.suvTop = isSuv ? 5 : this.pet.high;
+    if (!isSuv || !TOPS.includes(this.show.suvTop)) this.show.suvTop = isSuv ? 5 : Number(this.pet.high.toPrecision(2));
     [pet.cal_min, pet.cal_max] = [0, this.show.suvTop];
-    pet.colormap = this.petColours();
     this.nv.volumes = [];
     this.nv.overlays = [];
     this.nv.addVolume(ct);
@@ -105,8 +113,13 @@ export class Viewer {
       const top = 0.5;
       return [at("axial", 0, 0, 1, top), at("coronal", 0, top, 0.5, 1 - top), at("sagittal", 0.5, top, 0.5, 1 - top)];
     }
-    const strip = Math.min(150 / height, 0.35);
-    return [at("axial", 0, 0, 0.47, 1 - strip), at("coronal", 0.47, 0, 0.29, 1), at("sagittal", 0.76, 0, 0.24, 1)];
+    const strip = Math.min(STRIP_PX / height, 0.35);
+    // Coronal and sagittal side by side at one scale, no wider than they can use.
+    const [x, y, z] = this.grid.shape.map((size, axis) => size * this.grid.voxelsMm[axis]);
+    const upright = Math.min(((x + y) * height) / z / width, 1 - LEAST_AXIAL);
+    const coronal = (upright * x) / (x + y);
+    this.axialShare = 1 - upright;
+    return [at("axial", 0, 0, 1 - upright, 1 - strip), at("coronal", 1 - upright, 0, coronal, 1), at("sagittal", 1 - upright + coronal, 0, upright - coronal, 1)];
   }
 
   /** Draw now. */

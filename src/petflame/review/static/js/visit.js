@@ -1,6 +1,6 @@
 // One visit as the server knows it, and the steps of the reader on their way there, one after the other.
 
-import { NotSaved, read, send, visitPath } from "./api.js";
+import { NotSaved, read, readBytes, send, visitPath } from "./api.js";
 import { Grid } from "./geometry.js";
 import { Labels } from "./labels.js";
 
@@ -19,12 +19,14 @@ export class Visit {
     this.state = await read(visitPath(this.item));
     this.grid = new Grid(this.state.grid.shape, this.state.grid.affine_ras);
     await this.loadLabels();
+    // The log of a read begins with its being opened.
+    if (/^0*$/.test(this.state.head)) this.take(await send(visitPath(this.item, "/act"), { head: this.state.head, action: { kind: "open" } }));
     this.chosen = (this.vessels.find((v) => v.needs_you) ?? this.vessels[0])?.name ?? null;
   }
 
   async loadLabels() {
-    const url = `${visitPath(this.item, "/labels.nii.gz")}?head=${encodeURIComponent(this.state.head)}`;
-    const image = await this.niivue.NVImage.loadFromUrl({ url, name: "labels.nii.gz" });
+    const buffer = await readBytes(visitPath(this.item, "/labels.nii.gz"));
+    const image = await this.niivue.NVImage.loadFromUrl({ url: "labels.nii.gz", name: "labels.nii.gz", buffer });
     const data = image.img instanceof Uint8Array ? image.img : Uint8Array.from(image.img);
     this.labels = new Labels(data, this.state.grid.shape);
   }
