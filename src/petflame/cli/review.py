@@ -74,7 +74,7 @@ def apply(
     edits: Annotated[Path, typer.Option("--from", metavar="PATH", help="Folder or file with the reader's edits.")],
     log_json: LogJson = False,
 ) -> None:
-    """Apply a reader's edits to the labels of a visit; measure it again afterwards.
+    """Put a reader's edits, or a finished read, on the labels of a visit as found; measure it again afterwards.
 
     Example: petflame review apply results/trial/visits/V1 --from pack/V1
     """
@@ -82,8 +82,7 @@ def apply(
     from petflame.files import read_json
     from petflame.fingerprint import Applied, Source
     from petflame.folders import VisitFolder
-    from petflame.segment.product import write_segmentation
-    from petflame.segment.run import edit_visit
+    from petflame.segment.run import edit_visit, write_edited
 
     console = Console(log_json)
     require_upstream(visit_dir, "segment")
@@ -92,5 +91,7 @@ def apply(
     earlier = read_json(VisitFolder(visit_dir).step("segment"))
     with step("segment", visit_dir, False, console) as outcome:
         outcome.made_from(Applied("segment", earlier, Source.of(edits)))
-        write_segmentation(edited, VisitFolder(visit_dir))
-    say_vessels(edited, console)
+        write_edited(edited, VisitFolder(visit_dir))
+    if edited.replaced:
+        console.warn("other edits lay on these labels before: they were put on the labels as found, without those")
+    say_vessels(edited.segmentation, console)

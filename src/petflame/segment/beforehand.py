@@ -140,7 +140,7 @@ def _check_edits(
             elif "ct" in grids:
                 doubts += seeds_doubts(points, grids["ct"])
     if drawn is not None:
-        faults.extend(accepted_and_not_found(edits, found))
+        faults.extend(accepted_and_not_found(edits.decisions, found))
     return doubts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.sidecar import is_sidecar
 from petflame.segment.product import ACCEPTED, Segmentation, VesselFinding
+from petflame.segment.reads import is_read
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
 from petflame.space.grid import Array, Grid, Volume
@@ -57,11 +58,14 @@ class Edits:
     decisions : mapping of vessel to Decision
     regions, seeds : Path or None
         Redrawn vessels: any file with regions, or points.
+    read : Path or None
+        A finished read of the workbench, which says all of it by itself (see `petflame.segment.reads`).
     """
 
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     regions: Path | None = None
     seeds: Path | None = None
+    read: Path | None = None
 
 
 def read_edits(path: Path) -> Edits:
@@ -72,7 +76,7 @@ def read_edits(path: Path) -> Edits:
     path : Path
         In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file or folder of regions (see
         `petflame.segment.imports`) and at most one file of seeds are taken; hidden files and the images of a reader
-        pack are passed over.
+        pack are passed over. A finished read (``.read.json``) stands alone.
 
     Raises
     ------
@@ -85,13 +89,14 @@ def read_edits(path: Path) -> Edits:
     entries = sorted(path.iterdir()) if path.is_dir() and not is_regions(path) else [path]
     faults = FaultList()
     decisions: dict[str, Decision] = {}
-    regions, seeds = [], []
+    regions, seeds = list[Path](), list[Path]()
+    reads = [entry for entry in entries if is_read(entry)]
     form = False
     for entry in entries:
         if entry.name == DECISIONS:
             form = True
             decisions = _decisions(entry, faults)
-        elif entry.name.startswith(".") or entry.name == IMAGES:
+        elif entry.name.startswith(".") or entry.name == IMAGES or entry in reads:
             continue
         elif is_regions(entry):
             regions.append(entry)
@@ -102,15 +107,18 @@ def read_edits(path: Path) -> Edits:
         if len(found) > 1:
             names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
             faults.add(f"it holds several files of {what}: {names}", where, "keep the one that counts")
-    if not faults and not form and not regions and not seeds:
+    if len(reads) > 1 or (reads and (form or regions or seeds)):
+        what = "it holds a finished read and other edits, and a read says all that a reader did"
+        faults.add(what, where, "name the file of the one read that counts")
+    if not faults and not form and not regions and not seeds and not reads:
         faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
-    return Edits(decisions, regions[0] if regions else None, seeds[0] if seeds else None)
+    return Edits(decisions, *(found[0] if found else None for found in (regions, seeds, reads)))
 
 
 def is_untouched(edits: Edits) -> bool:
     """Whether a form was handed back without a decision and nothing was redrawn."""
-    return not edits.decisions and edits.regions is None and edits.seeds is None
+    return not edits.decisions and edits.regions is None and edits.seeds is None and edits.read is None
 
 
 def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
@@ -135,10 +143,13 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
         elif choice == "reject" and not words:
             faults.add(f"{vessel} is rejected without words", line, "say why")
         else:
-            # A reader may name anybody: the words stay in the edits, and on the screen.
-            said = named(words, f"see {DECISIONS}") if words else ""
-            found[vessel] = Decision("accept" if choice == "accept" else "reject", said)
+            found[vessel] = Decision("accept" if choice == "accept" else "reject", said_by_reader(words, DECISIONS))
     return found
+
+
+def said_by_reader(words: str, place: str) -> str:
+    """Return a reader's words, which may name anybody: they stay in the edits, and on the screen."""
+    return named(words, f"see {place}") if words else ""
 
 
 def apply_edits(
@@ -200,20 +211,54 @@ def apply_edits(
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm
         provenance["seeds_sha256"] = sha256(edits.seeds)
+    edited = replace(segmentation, labels=LabelMap(labels, segmentation.labels.grid), landmarks_lps_mm=landmarks)
+    return with_decisions(edited, vessels, edits.decisions, provenance, told, doubts)
+
+
+def with_decisions(
+    segmentation: Segmentation,
+    vessels: Mapping[str, VesselFinding],
+    decisions: Mapping[str, Decision],
+    provenance: Mapping[str, Any],
+    told: Sequence[str] = (),
+    doubts: tuple[str, ...] = (),
+    place: str = DECISIONS,
+) -> Segmentation:
+    """Let a reader decide about vessels that are redrawn, and gather what is told of them.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+        With the edited labels.
+    vessels : mapping
+        Findings, redrawn ones included.
+    decisions : mapping
+    provenance : mapping
+        What stands under ``edits``, beside the decisions.
+    told, doubts : sequence of str
+        Warnings of what was redrawn.
+    place : str
+        Where the decisions stand.
+
+    Raises
+    ------
+    InputRefused
+        When an accepted vessel was not found, or sides are exchanged.
+    """
     there = {name for name, finding in vessels.items() if len(finding.centreline_lps_mm)}
-    accepted_and_not_found(edits, there).raise_if_any()
-    vessels |= {n: _decided(vessels[n], decision) for n, decision in edits.decisions.items() if n in there}
+    accepted_and_not_found(decisions, there, place).raise_if_any()
+    vessels = {n: _decided(f, decisions[n]) if n in there and n in decisions else f for n, f in vessels.items()}
     require_laterality(vessel_centres({n: f for n, f in vessels.items() if not f.withheld}), "the edited segmentation")
-    provenance["decisions"] = {name: vars(decision) for name, decision in edits.decisions.items()}
+    given = {**provenance, "decisions": {name: vars(decision) for name, decision in decisions.items()}}
     warnings = [w for w in segmentation.warnings if w.split(":")[0] not in VESSELS]
     warnings += [w for w in told if w.split(":")[0] not in VESSELS]
     warnings += [f"{n}: needs a reader: {f.reason}" for n, f in vessels.items() if f.withheld]
     return Segmentation(
-        LabelMap(labels, segmentation.labels.grid),
+        segmentation.labels,
         segmentation.reference,
         vessels,
-        landmarks,
-        segmentation.provenance | {"edits": provenance},
+        segmentation.landmarks_lps_mm,
+        segmentation.provenance | {"edits": given},
         tuple(dict.fromkeys(warnings)),
         doubts,
     )
@@ -238,12 +283,14 @@ def require_same_grid_as_labels(drawn: str, labels: str, regions: Path) -> None:
         raise InputRefused.of(what, named(regions.name, "the edited regions"), f"draw on the visit's {labels.upper()}")
 
 
-def accepted_and_not_found(edits: Edits, present: Collection[str]) -> FaultList:
+def accepted_and_not_found(
+    decisions: Mapping[str, Decision], present: Collection[str], place: str = DECISIONS
+) -> FaultList:
     """Return a fault for every vessel that a reader accepts and nobody has drawn or found."""
     faults = FaultList()
-    for name, decision in edits.decisions.items():
+    for name, decision in decisions.items():
         if decision.choice == "accept" and name not in present:
-            faults.add(f"{name} is accepted and was not found", DECISIONS, "draw it, or take the row out")
+            faults.add(f"{name} is accepted and was not found", place, "draw it, or take the decision out")
     return faults
 
 
@@ -257,7 +304,8 @@ def _decided(finding: VesselFinding, decision: Decision) -> VesselFinding:
     if decision.choice == "accept":
         words = f" ({decision.words})" if decision.words else ""
         return replace(finding, method=f"{finding.method}{ACCEPTED}{words}", withheld=False, reason="")
-    return replace(finding, withheld=True, reason=f"rejected by a reader: {decision.words}")
+    why = ": ".join(filter(None, ["rejected by a reader", decision.words]))
+    return replace(finding, withheld=True, reason=why)
 
 
 def _digest(path: Path) -> str | list[str]:

@@ -159,7 +159,7 @@ def _checked(
             first = [n for n, point in enumerate(array) if not (np.abs(array[:n] - point) < SAME_POINT_MM).all(1).any()]
             array = array[first]
             points[name] = array[np.argsort(array[:, 2], kind="stable")]
-            faults.extend(_line_faults(name, points[name], radius_mm, where))
+            faults.extend(line_faults(name, points[name], radius_mm, where))
     if not raw and not landmarks:
         faults.add("it holds no vessel", where, "set seeds for at least one vessel")
     sides = [found.get(f"carotid_bifurcation_{side}") for side in ("right", "left")]
@@ -181,7 +181,8 @@ def _checked(
     return Seeds(points, radius_mm, found)
 
 
-def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: str) -> FaultList:
+def line_faults(name: str, array: Array, radius_mm: dict[str, float], where: str) -> FaultList:
+    """Return why a vessel cannot be drawn from its points, shape (n, 3) LPS mm from low to high; empty where it can."""
     faults = FaultList()
     if name in AORTA and name not in radius_mm:
         what = f"{name} has points but no radius, and an aorta has no usual one"
