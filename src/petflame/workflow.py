@@ -33,6 +33,7 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
+from petflame.review.lock import refuse_open_reading
 from petflame.segment import Method, Reads
 from petflame.set_aside import tally
 from petflame.steps import clear
@@ -317,6 +318,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         if (root / "visits.tsv").exists() and not (root / "truth.json").exists():
             what = "the folder for the simulated trial holds another study"
             raise InputRefused.of(what, str(root), "name your study with study=DIR, or results elsewhere with out=DIR")
+        # Its allocation is drawn with it.
+        refuse_open_reading((out,))
         plan = plan_trial(60, DEFAULT_SEED)
         study = Study(root, read_visits(plan.visits, root, "simulated visits"), bytes.fromhex(plan.blinding_key))
         return Workflow(settings, study, StudyOut(out), True)
@@ -325,6 +328,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
+    if (root / "allocation.tsv").exists():
+        refuse_open_reading((out,))
     faults = analysis_faults(study, settings.strata, settings.reliability)
     if faults:
         raise InputRefused(faults)

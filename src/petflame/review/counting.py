@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_nifti
 from petflame.folders import StudyOut, VisitFolder
-from petflame.review.differences import FoundRuns, differences
+from petflame.review.differences import AsFound, differences
 from petflame.review.places import ReviewPlaces
 from petflame.review.plan import CONSENSUS, Plan, load_plan
-from petflame.segment.outlines import runs_of_vessel
 from petflame.segment.reads import Read, read_read
-from petflame.space.grid import Array
 
 NOBODY = "nobody has finished reading it"
 
@@ -157,7 +151,7 @@ def _under_plan(places: ReviewPlaces, plan: Plan, code: str, found: Counting) ->
 
 
 def _apart(places: ReviewPlaces, plan: Plan, code: str, reads: list[Read]) -> list[str]:
-    found = found_runs(VisitFolder(places.out / "visits" / code))
+    found = AsFound(VisitFolder(places.out / "visits" / code))
     said: list[str] = []
     for one, other in combinations(reads, 2):
         said += differences(one, other, plan.rules, plan.needed, found)
@@ -242,14 +236,3 @@ def is_reopened(log: Path) -> bool:
                 continue
             last = kind if kind in ("finish", "reopen") else last
     return last == "reopen"
-
-
-def found_runs(visit: VisitFolder) -> FoundRuns:
-    """Return what gives the runs of a vessel in the labels that a visit's reads began from, read when first asked."""
-
-    @cache
-    def labels() -> Array:
-        before = visit.root / "labels_found.nii.gz"
-        return np.asarray(read_nifti(before if before.exists() else visit.labels).data)
-
-    return lambda vessel: runs_of_vessel(labels(), vessel)
