@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_a_visit_is_read_from_the_list_to_the_end(serving, results):
     state = serving.get(f"/api/visit/{CODE}")
     assert state["head"] == "0" * 64
     for which in ("ct", "pet", "labels"):
-        status, headers, content = serving.ask(f"/api/visit/{CODE}/{which}.nii.gz")
+        status, _, content = serving.ask(f"/api/visit/{CODE}/{which}.nii.gz")
         assert (status, content[:2]) == (200, b"\x1f\x8b")
     for point in points_of("carotid_left", "LPS"):
         status, answer = serving.act(
@@ -194,7 +195,7 @@ def test_every_answer_says_what_a_page_may_do(serving):
 
 
 def resident_mb(process):
-    text = open(f"/proc/{process.pid}/status").read()
+    text = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
