@@ -50,13 +50,14 @@ def test_without_a_plan_the_one_reader_counts_and_two_are_a_fault(out):
     assert found.faults[0].where == ONE
 
 
-def test_a_read_that_was_opened_again_waits(out):
+def test_a_read_that_was_opened_again_counts_as_it_was_finished_before(out):
     path = finish(out, "A", ONE, voxels=HERE)
     log = path.with_name(f"{ONE}.jsonl")
     add_line(log, {"kind": "reopen"}, read_read(path))
-    assert "A has opened it again" in reads_that_count(out, [ONE]).waiting[ONE]
+    found = reads_that_count(out, [ONE])
+    assert (found.reads, found.waiting, found.reopened) == ({ONE: path}, {}, {ONE: "A"})
     finish(out, "A", ONE, voxels=HERE)
-    assert ONE in reads_that_count(out, [ONE]).reads
+    assert reads_that_count(out, [ONE]).reopened == {}
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,15 @@ class Counting:
         Reads that cannot count, and why; their visits wait.
     awaited : dict
         Visit's code to who is to read it next, where the readers differ: the adjudicator or `CONSENSUS`.
+    reopened : dict
+        Visit's code to who has opened a read again; the one finished before counts until it is finished anew.
     """
 
     reads: dict[str, Path] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     awaited: dict[str, str] = field(default_factory=dict)
+    reopened: dict[str, str] = field(default_factory=dict)
 
 
 def reads_that_count(out: StudyOut | Path, codes: Iterable[str]) -> Counting:
@@ -160,7 +163,10 @@ def _finished(
 ) -> Read | str:
     """Return a finished read, or in words why there is none; a read that cannot count is a fault too."""
     try:
-        return finished_read(places, reader, item, code, plan)
+        read = finished_read(places, reader, item, code, plan, opened_again=True)
+        if is_reopened(places.log(reader, item)):
+            found.reopened[code] = ", ".join(filter(None, [found.reopened.get(code), reader]))
+        return read
     except NotFinished as why:
         return str(why)
     except InputRefused as refusal:
@@ -172,7 +178,9 @@ class NotFinished(Exception):
     """An item that was not opened, is being read, or was opened again."""
 
 
-def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan: Plan | None = None) -> Read:
+def finished_read(
+    places: ReviewPlaces, reader: str, item: str, code: str, plan: Plan | None = None, opened_again: bool = False
+) -> Read:
     """Return the finished read of one reader and item.
 
     Parameters
@@ -183,6 +191,8 @@ def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan:
         Of the visit that the item shows.
     plan : Plan, optional
         Whether reads may be prefilled.
+    opened_again : bool
+        Take what was finished before, too, where the item was opened again.
 
     Raises
     ------
@@ -199,7 +209,7 @@ def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan:
     if not log.exists():
         what = "the log of how it was made is not there"
         raise InputRefused.of(what, where, "restore the log, or give the read in the column `edits` of visits.tsv")
-    if is_reopened(log):
+    if not opened_again and is_reopened(log):
         raise NotFinished(f"{reader} has opened it again")
     read = read_read(path)
     asked = {"reader": reader, "item": item, "code": code}
