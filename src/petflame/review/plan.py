@@ -27,7 +27,7 @@ from petflame.study import IDENTIFIER
 FORMAT, ITEMS_FORMAT = "petflame-review-plan/1", "petflame-review-items/1"
 CONSENSUS = "consensus"
 # Names of folders below ``review/`` that are no reader's.
-TAKEN = (CONSENSUS, "measured")
+TAKEN = (CONSENSUS, "measured", "agreement")
 AGAIN = "restore the file from a copy"
 
 
@@ -147,7 +147,7 @@ def _plan_faults(
     faults = FaultList()
     for name in (*readers, *([adjudicator] if adjudicator is not None else [])):
         if not IDENTIFIER.fullmatch(name) or name in TAKEN:
-            remedy = f"use letters, digits, '.', '_' and '-', and neither {' nor '.join(TAKEN)}"
+            remedy = f"use letters, digits, '.', '_' and '-', and none of {', '.join(TAKEN)}"
             faults.add(f"{name!r} cannot be a reader's code", "--readers, --adjudicator", remedy)
     folded = [name.casefold() for name in (*readers, *([adjudicator] if adjudicator is not None else []))]
     if len(set(folded)) < len(folded):
