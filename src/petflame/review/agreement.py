@@ -28,9 +28,6 @@ from petflame.review.needs import required_vessels
 from petflame.review.places import ReviewPlaces
 from petflame.review.plan import Plan, load_plan, refuse_other_rules
 
-if TYPE_CHECKING:
-    pass
-
 INDEX_BACKGROUND = "index_background"
 
 

@@ -20,6 +20,7 @@ INDEX = "index_vessel"
 def overlaps(
     out: Path, reads: Sequence[OneRead], comparisons: Sequence[Comparison], vessels: Sequence[str]
 ) -> Iterable[dict[str, Any]]:
+    """Yield the rows of ``overlap.tsv``; a vessel that a read rejects, or leaves out, has no outline to compare."""
     for compared in (c for c in comparisons if c.kind == "between" or len(c.readers) > 1 or len(comparisons) == 1):
         for one, other in pairs_of(reads, compared):
             found = AsFound(VisitFolder(out / "visits" / one.code))
@@ -63,6 +64,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def decisions(
     out: Path, reads: Sequence[OneRead], comparisons: Sequence[Comparison], vessels: Sequence[str]
 ) -> Iterable[dict[str, Any]]:
+    """Yield the rows of ``decisions.tsv``: a row a vessel and pair of readers, and one for the index vessel."""
     for compared in comparisons:
         pairs = pairs_of(reads, compared)
         if len(compared.raters) > 2:
