@@ -103,7 +103,10 @@ def kappa_of(given: Sequence[tuple[str, ...]]) -> dict[str, Any]:
         return {**row, "reason": f"every decision is {words[0]}" if words else "nothing was read twice"}
     counts = Counter(given)
     table = np.array([[counts[a, b] for b in words] for a in words])
-    found = cohens_kappa(table)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = cohens_kappa(table)
+    if not found.std_kappa > 0:
+        return {**row, "kappa": float(found.kappa), "reason": "no limits: one of the two used one word alone"}
     return {
         **row,
         "kappa": float(found.kappa),
