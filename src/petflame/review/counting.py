@@ -73,8 +73,6 @@ def reads_that_count(out: StudyOut | Path, codes: Iterable[str]) -> Counting:
             words = read_sealed(places.lock, AGAIN)["words"]
             for code, why in found.waiting.items():
                 found.waiting[code] = f"{why}; the reading was ended without it: {words}"
-                c: f"{why}; the reading was ended without it: {words}" for c, why in found.waiting.items()
-            }
         for reader in (r for r in places.readers() if r not in (*plan.readers, plan.last_word)):
             what = "there are reads of a reader whom the plan does not know; none of them counts"
             found.faults.append(Fault(what, f"review/{reader}", "move the folder out of the results"))
