@@ -110,6 +110,8 @@ def test_three_readers_agree_as_r_says(out):
     # Values that nobody has are told, not counted.
     none = row_of(out, comparison="between", quantity="carotid_left", rows="visits")
     assert (none["n"], none["no_value"], none["reason"]) == (0, 12, "0 rows have a value of every read")
+    alone = row_of(out, comparison="between", quantity="carotid_right", rows="one_a_participant")
+    assert alone["reason"].startswith("the key table is not there")
     # What repeats one scan's reading must not pass for a repeated scan.
     estimate = next((out / "review" / "agreement" / "estimates").rglob("carotid_right/visits/reliability.json"))
     with pytest.raises(InputRefused, match="repeated readings of one scan"):
@@ -152,6 +154,8 @@ def test_repeats_prefilled_reads_and_missing_values_are_where_they_belong(out):
     assert both["n"] == len(theirs)
     squares = [(0.02 * (1 + n % 3)) ** 2 / 2 for n in theirs]
     assert both["within_subject_sd"] == pytest.approx(np.sqrt(np.mean(squares)))
+    table = read_tsv(out / "review" / "agreement" / "agreement.tsv")
+    assert table["icc"].dtype == float
     decided = row_of(out, table="decisions", comparison="between", vessel="carotid_right")
     assert (decided["n"], decided["agree"]) == (8, 7)
     overlap = read_tsv(out / "review" / "agreement" / "overlap.tsv")

@@ -227,6 +227,8 @@ def _estimated(
         "prefilled": len(prefilled),
         "reason": "",
     }
+    if kind == "one_a_participant" and not participants:
+        return {**row, "reason": "the key table is not there, so nobody knows which visits belong together"}, None
     folder = to / "estimates" / "_".join([compared.kind, *compared.readers]) / quantity / kind
     table = [{"subject": s, "rater": r, "value": cells[s, r]} for s in sorted(filled) for r in compared.raters]
     readings = {"subject": ("visit, for two reads of all readers with the reader", ""), "rater": ("read", ""),
@@ -254,7 +256,7 @@ def _columns(found: Mapping[str, Any]) -> dict[str, Any]:
     """Take the columns of a ``reliability.json``."""
     agreed, altman = found["icc"]["A,1"], found["bland_altman"]
     consistent = found["icc"]["C,1"]
-    row = {name: found[name] for name in AGREEMENT if name in found and name != "n"}
+    row = {name: found[name] for name in AGREEMENT if name in found and name not in ("n", "icc")}
     row["reason"] = "" if agreed is not None else str(found["icc"].get("reason", ""))
     if agreed is not None:
         row |= {"icc": agreed["estimate"], "icc_low": agreed["low"], "icc_high": agreed["high"]}
