@@ -213,6 +213,16 @@ def test_the_workflow_refuses_another_rule_than_planned(tmp_path):
         plan_workflow({"out": str(tmp_path), "protocol": str(other)})
 
 
+def test_a_reading_that_was_planned_after_the_arms_were_known_is_told(tmp_path):
+    trial_tables(tmp_path)
+    assert analyse(tmp_path).exit_code == 0
+    prepared(tmp_path)
+    read_all(tmp_path)
+    lock_reading(tmp_path)
+    assert analyse(tmp_path).exit_code == 0
+    assert arms_of(tmp_path)["reading"]["sentence"].startswith("An analysis with known arms was made before")
+
+
 def test_a_primary_that_was_changed_is_refused(tmp_path):
     prepared(tmp_path)
     read_all(tmp_path)

@@ -74,6 +74,10 @@ def plan(
         "adjudicated": f"where the readers agree that of {names[0]} counts, else that of {adjudicator}",
     }
     console.say(f"{counts[made.rules.counts]} (review.counts: {made.rules.counts})")
+    if made.arms_known:
+        console.warn(
+            "these results hold an analysis with known arms: the report will say that it came before the reading"
+        )
     closed = [code for code in made.codes if not is_readable(results, code)]
     if closed:
         console.warn(f"{len(closed)} of {len(made.codes)} visits cannot be read yet: {', '.join(closed)}")
