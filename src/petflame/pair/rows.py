@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,15 @@ def vessel_row(v: PairedVessel, participant_id: str, index: str, repeatability: 
         "withheld": bool(a.get("withheld")) or bool(b.get("withheld")),
         "reason": reason,
     }
+
+
+def candidate_cells(considered: Iterable[str], left_out: Iterable[str]) -> dict[str, str]:
+    """Cells of ``patients.tsv`` that tell what the index vessel was chosen among.
+
+    >>> candidate_cells(("carotid_right",), {"aorta_ascending": "is withheld"})
+    {'index_considered': 'carotid_right', 'index_left_out': 'aorta_ascending'}
+    """
+    return {"index_considered": "+".join(considered), "index_left_out": "+".join(left_out)}
 
 
 def patient_row(

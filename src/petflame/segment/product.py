@@ -24,8 +24,9 @@ LARGEST_SD_MM = 2.0
 WIDE_SEARCH_MM, LOCAL_SEARCH_MM = 15.0, 6.0
 # Behind the method of a vessel that a reader has accepted.
 ACCEPTED = ", accepted by a reader"
-# Checks of a jugular vein's uptake.
+# Checks of a jugular vein's uptake, and of the superior vena cava's.
 POOL_CHECKS = ("blood like the cava's", "blood like the other side's", "even uptake", "hot neighbour")
+CAVA_POOL_CHECKS = ("blood uptake", "blood like the aorta's", "one blood along it")
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,9 @@ class VesselFinding:
 
     @property
     def pool_doubts(self) -> list[str]:
-        """The failed checks of a jugular vein's uptake, in words."""
-        return [f"{c.name}: {c.message}" for c in self.checks if c.name in POOL_CHECKS and not c.passed]
+        """The failed checks of a vein's uptake, in words."""
+        wanted = (*POOL_CHECKS, *CAVA_POOL_CHECKS)
+        return [f"{c.name}: {c.message}" for c in self.checks if c.name in wanted and not c.passed]
 
 
 @dataclass(frozen=True, eq=False)
