@@ -345,10 +345,15 @@ def _index_in_doubt(out: StudyOut, rows: list[dict[str, Any]]) -> list[str]:
         if fewer.groups:
             lines.append(str(fewer))
             lines += [f"  among {k} of {n}: {', '.join(who)}" for (k, n), who in fewer.groups]
+    doubted: dict[tuple[str, str, str], list[str]] = {}
+    for r in rows:
+        vessel, found, why = str(r["what"]).partition(f" {POOL_IN_DOUBT}: ")
+        if r["kind"] == "flagged" and found:
+            doubted.setdefault((r["participant_id"], r["visit"], why), []).append(vessel)
+    # One blood pool serves several arteries: they stand together.
     lines += [
-        f"  flagged {r['participant_id']} {r['visit']}: {r['what']}"
-        for r in rows
-        if r["kind"] == "flagged" and POOL_IN_DOUBT in str(r["what"])
+        f"  flagged {participant} {visit}: a blood pool is in doubt, on which {', '.join(names)} rest: {why}"
+        for (participant, visit, why), names in doubted.items()
     ]
     return lines
 

@@ -10,6 +10,8 @@ import pytest
 from petflame.folders import StudyOut
 from petflame.protocol import Protocol
 from petflame.report.page import write_report
+from petflame.report.participants import draw_all, picture_orders
+from petflame.report.read import read_results
 from petflame.set_aside import fewer_candidates
 from petflame.workflow import closing_summary
 
@@ -17,9 +19,21 @@ SHORT = ("aorta_ascending", "carotid_left")
 
 
 @pytest.fixture(scope="module")
-def page(doubted):
-    html = write_report(doubted.out, doubted.root, Protocol(), None).read_text()
-    return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", html, flags=re.DOTALL))
+def page_with_pictures(doubted):
+    return write_report(doubted.out, doubted.root, Protocol(), None).read_text()
+
+
+@pytest.fixture(scope="module")
+def page(page_with_pictures):
+    """The page's words."""
+    return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page_with_pictures, flags=re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def drawn(doubted):
+    people = {p.id: p for p in read_results(doubted.out, doubted.root).participants}
+    orders = picture_orders(people["P01"], Protocol(), 3.0)
+    return {("P01", visit): found for visit, found in draw_all(orders)[0].items()}
 
 
 def patients(made):
@@ -62,7 +76,37 @@ def test_the_closing_lines_name_them(doubted):
     said = closing_summary(StudyOut(doubted.out))
     assert "in 1 of 7 participants the index vessel was chosen among 1 of 3 candidates, in 1 among 2 of 3" in said
     assert "  among 1 of 3: P01\n  among 2 of 3: P03" in said
-    assert said.count("flagged P05 followup: ") == 3
+    (line,) = [line for line in said.splitlines() if "flagged P05 followup: " in line]
+    assert "on which aorta_ascending, carotid_right, carotid_left rest: blood pools disagree" in line
+
+
+def test_what_is_withheld_is_drawn_dashed_at_its_visit_alone(drawn):
+    """P01's right carotid is the index vessel; its aorta and left carotid are withheld at baseline, not later."""
+    before, after = drawn["P01", "baseline"], drawn["P01", "followup"]
+    assert re.findall(r'class="contour ([a-z ]+)"', before["curved"].svg) == [
+        "artery withheld",
+        "chosen",
+        "artery withheld",
+    ]
+    assert "dashed, as withheld: ascending aorta and left carotid" in before["curved"].svg
+    assert "withheld" not in after["curved"].svg
+
+
+def test_the_profile_of_a_withheld_vessel_says_so(page_with_pictures):
+    panel = page_with_pictures[page_with_pictures.index('id="p-P04"') : page_with_pictures.index('id="p-P05"')]
+    assert panel.count('class="profile followup withheld"') == 1
+    assert "profile baseline withheld" not in panel
+    assert "Left carotid (withheld at follow-up)" in panel
+
+
+def test_every_style_of_an_outline_is_in_the_legend(page_with_pictures):
+    legend = page_with_pictures[page_with_pictures.index('<div class="legend">') :]
+    legend = legend[: legend.index("</div>")]
+    for kind in ("chosen", "artery", "vein", "artery withheld"):
+        assert f'class="contour {kind}"' in legend
+    style = page_with_pictures[: page_with_pictures.index("</style>")]
+    # Dashes are for what is withheld, and for that alone.
+    assert re.findall(r"\.contour\.(\w+) \{[^}]*dasharray", style) == ["withheld"]
 
 
 def test_where_every_candidate_was_there_nothing_is_said():

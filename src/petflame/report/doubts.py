@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from petflame.report.read import Participant
 from petflame.report.words import count, readable
-from petflame.set_aside import fewer_candidates
-
-VISIT_WORDS = {"baseline": "baseline", "followup": "follow-up"}
+from petflame.set_aside import TITLES, fewer_candidates
 
 
 def pool_doubts(p: Participant, vessel: str | None) -> dict[str, str]:
@@ -42,7 +40,7 @@ def index_sentences(participants: Sequence[Participant]) -> list[str]:
 def pool_note(p: Participant, vessel: str) -> str:
     """Return a vessel's doubts about its blood, in words."""
     found = pool_doubts(p, vessel).items()
-    return readable("; ".join(f"blood pool in doubt at {VISIT_WORDS[visit]}: {words}" for visit, words in found))
+    return readable("; ".join(f"blood pool in doubt at {TITLES[visit]}: {words}" for visit, words in found))
 
 
 def _some(names: Iterable[str], shown: int = 6) -> str:

@@ -121,6 +121,7 @@ def picture_orders(p: Participant, protocol: Protocol, top_tbr: float) -> dict[s
             float(row.get("max_tbr") or 1.0),
             top_tbr,
             protocol.region.roi_margin_mm,
+            visit.withheld,
         )
     return orders
 
