@@ -130,6 +130,8 @@ class VesselFinding:
         None where it could not be measured, and for regions drawn on the PET.
     pet_ct_shift_local : PetCtShift or None
         The same, looked for within 6 mm an axis only, for protocols that ask for it.
+    start_lps_mm : (float, float, float) or None
+        Where such a vessel usually lies low in this neck, for a reader who has to find it; None elsewhere.
     """
 
     method: str
@@ -140,6 +142,7 @@ class VesselFinding:
     reason: str = ""
     pet_ct_shift: PetCtShift | None = None
     pet_ct_shift_local: PetCtShift | None = None
+    start_lps_mm: tuple[float, float, float] | None = None
 
     @property
     def arc_mm(self) -> Array:
@@ -208,6 +211,7 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
                 "pet_ct_shift": _rounded(finding.pet_ct_shift),
                 "pet_ct_shift_local": _rounded(finding.pet_ct_shift_local),
             }
+            | ({} if finding.start_lps_mm is None else {"start_lps_mm": np.round(finding.start_lps_mm, 1)})
             for name, finding in segmentation.vessels.items()
         },
         "provenance": segmentation.provenance,
@@ -225,6 +229,13 @@ def _shift(kept: dict[str, list[float]] | None) -> PetCtShift | None:
     x, y = kept["lps_mm"]
     sd_x, sd_y = kept["sd_mm"]
     return PetCtShift((x, y), (sd_x, sd_y))
+
+
+def _place(kept: list[float] | None) -> tuple[float, float, float] | None:
+    if kept is None:
+        return None
+    x, y, z = map(float, kept)
+    return x, y, z
 
 
 def _body(shift: BodyShift | None) -> dict[str, Any] | None:
@@ -263,6 +274,7 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
             item["reason"],
             _shift(item.get("pet_ct_shift")),
             _shift(item.get("pet_ct_shift_local")),
+            _place(item.get("start_lps_mm")),
         )
         for name, item in document["vessels"].items()
     }
