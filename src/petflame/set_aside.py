@@ -10,6 +10,8 @@ from typing import Any
 NO_RESULT = ("refused", "failed")
 # The step that rows about a visit without a row in visits.tsv carry.
 ABSENT = "visits"
+# How the flag of an artery begins, after its name, whose blood pool is in doubt.
+POOL_IN_DOUBT = "rests on a blood pool in doubt"
 TITLES = {"baseline": "baseline", "followup": "follow-up"}
 
 
@@ -88,3 +90,58 @@ def visits_without_result(rows: Iterable[Mapping[str, Any]]) -> str:
     if len(kinds) == 2 and len(set(kinds.values())) == 1:
         return f"both visits {kinds['baseline']}"
     return ", ".join(f"{title} {kinds[visit]}" for visit, title in TITLES.items() if visit in kinds)
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """Participants whose index vessel was chosen among fewer candidates than the protocol names.
+
+    Attributes
+    ----------
+    groups : tuple of ((int, int), tuple of str)
+        How many candidates of how many were considered, and the participants; the fewest first.
+    participants : int
+        All who have an index vessel.
+    """
+
+    groups: tuple[tuple[tuple[int, int], tuple[str, ...]], ...]
+    participants: int
+
+    def __str__(self) -> str:
+        """Return it in words; empty where every index vessel was chosen among all candidates.
+
+        >>> str(Fewer((((1, 3), ("P1", "P7")), ((2, 3), ("P2",))), 59))
+        'in 2 of 59 participants the index vessel was chosen among 1 of 3 candidates, in 1 among 2 of 3'
+        >>> str(Fewer((), 59))
+        ''
+        """
+        said: list[str] = []
+        for (considered, candidates), who in self.groups:
+            whom = "the index vessel was chosen " if not said else ""
+            of = f" of {_counted(self.participants, 'participant')} " if not said else " "
+            named = " candidates" if not said else ""
+            said.append(f"in {len(who)}{of}{whom}among {considered} of {candidates}{named}")
+        return ", ".join(said)
+
+
+def fewer_candidates(rows: Iterable[Mapping[str, Any]]) -> Fewer:
+    """Count those whose index vessel was chosen although candidates were withheld or not measured at baseline.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Rows of ``patients.tsv``: participant_id, index_considered, index_left_out.
+    """
+    groups: dict[tuple[int, int], list[str]] = {}
+    total = 0
+    for row in rows:
+        considered, left_out = (_names(row.get(f"index_{which}")) for which in ("considered", "left_out"))
+        total += bool(considered)
+        if considered and left_out:
+            share = (len(considered), len(considered) + len(left_out))
+            groups.setdefault(share, []).append(str(row["participant_id"]))
+    return Fewer(tuple((share, tuple(sorted(who))) for share, who in sorted(groups.items())), total)
+
+
+def _names(cell: Any) -> list[str]:
+    return cell.split("+") if isinstance(cell, str) and cell else []

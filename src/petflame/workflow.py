@@ -36,7 +36,7 @@ from petflame.requests import (
 from petflame.review.lock import refuse_open_reading
 from petflame.review.plan import load_plan, refuse_other_rules
 from petflame.segment import Method, Reads
-from petflame.set_aside import tally
+from petflame.set_aside import POOL_IN_DOUBT, fewer_candidates, tally
 from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
 from petflame.study_tables import analysis_faults, check_tables
@@ -361,8 +361,7 @@ def closing_summary(out: StudyOut) -> str:
     if events is not None and not events.is_ok:
         lines.append(f"follow-up events were not compared: {'; '.join(r.what for r in events.reasons)}")
     if out.exclusions.exists():
-        table = read_tsv(out.exclusions, text=("participant_id",)).to_dict("records")
-        rows = [{str(k): v for k, v in row.items()} for row in table]
+        rows = _rows(read_tsv(out.exclusions, text=("participant_id",)))
         told: dict[str, dict[str, list[str]]] = {"refused": {}, "failed": {}}
         for r in rows:
             if r["kind"] in told:
@@ -379,12 +378,35 @@ def closing_summary(out: StudyOut) -> str:
             )
         for kind, names in told.items():
             lines += [f"  {kind} {name}: {'; '.join(reasons)}" for name, reasons in names.items()]
-        fewer = [r["participant_id"] for r in rows if r["kind"] == "flagged" and r["where"] == "index.json"]
-        if fewer:
-            lines.append(f"  index vessel chosen among fewer than its candidates: {', '.join(fewer)}")
+        lines += _index_in_doubt(out, rows)
         doubted = [r for r in rows if r["kind"] == "flagged" and r["step"] == "identify"]
         lines += [f"  flagged {r['participant_id']} {r['visit']} (identify): {r['what']}" for r in doubted]
     return "\n".join(lines)
+
+
+def _index_in_doubt(out: StudyOut, rows: list[dict[str, Any]]) -> list[str]:
+    """Say whose index vessel was chosen among fewer candidates, and which vessels rest on a blood pool in doubt."""
+    lines = []
+    if out.patients.exists():
+        fewer = fewer_candidates(_rows(read_tsv(out.patients, text=("participant_id",))))
+        if fewer.groups:
+            lines.append(str(fewer))
+            lines += [f"  among {k} of {n}: {', '.join(who)}" for (k, n), who in fewer.groups]
+    doubted: dict[tuple[str, str, str], list[str]] = {}
+    for r in rows:
+        vessel, found, why = str(r["what"]).partition(f" {POOL_IN_DOUBT}: ")
+        if r["kind"] == "flagged" and found:
+            doubted.setdefault((r["participant_id"], r["visit"], why), []).append(vessel)
+    # One blood pool serves several arteries: they stand together.
+    lines += [
+        f"  flagged {participant} {visit}: a blood pool is in doubt, on which {', '.join(names)} rest: {why}"
+        for (participant, visit, why), names in doubted.items()
+    ]
+    return lines
+
+
+def _rows(table: Any) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def _without_a_change(out: StudyOut) -> list[str]:

@@ -103,6 +103,26 @@ def test_veins_that_cannot_both_be_right_are_warned_of(labels, factor, warned):
     found = [w for w in result.details["warnings"] if "disagree" in w]
     assert bool(found) == warned
     assert all("jugular_left" in w for w in found)
+    # Nobody knows which of the two is wrong: every artery that rests on either says so, whoever made the veins.
+    rows = result.vessels.set_index("vessel")["background_doubt"].fillna("")
+    for name in phantoms.PEAKS:
+        assert ("blood pools disagree: jugular_left" in rows[name]) == warned
+    assert not result.vessels.set_index("vessel").loc[list(phantoms.PEAKS), "withheld"].any()
+
+
+def test_a_vein_that_needs_a_reader_speaks_against_no_other(labels):
+    doubtful = with_withheld(phantoms.segmentation(labels), "svc")
+    rows = measure(scaled("jugular_left", 0.5), doubtful, Protocol()).vessels.set_index("vessel")
+    assert rows.loc["carotid_left", "background_doubt"] == ""
+    assert "its blood pool svc needs a reader" in rows.loc["aorta_ascending", "reason"]
+
+
+@pytest.mark.parametrize("reason", [("blood uptake", "SUV 5"), ("one blood along it", "above z 3 mm")])
+def test_a_cava_in_doubt_that_a_reader_accepted_flags_the_aorta(labels, reason):
+    doubtful = in_doubt(phantoms.segmentation(labels), "svc", *reason)
+    rows = measure(phantoms.pet_image(PET, PEAKS), doubtful, Protocol()).vessels.set_index("vessel")
+    assert rows.loc["aorta_ascending", "background_doubt"] == f"svc: {': '.join(reason)}"
+    assert rows.loc["carotid_left", "background_doubt"] == ""
 
 
 @pytest.mark.parametrize("radius", [2.0, 5.0, 12.0])
@@ -144,8 +164,8 @@ def test_an_artery_whose_only_blood_pool_needs_a_reader_needs_one_too(labels):
     assert not rows.loc["carotid_left", "withheld"]
 
 
-def in_doubt(segmentation, name):
-    check = Check("even uptake", False, "varies by 36 %")
+def in_doubt(segmentation, name, check="even uptake", message="varies by 36 %"):
+    check = Check(check, False, message)
     return replace(
         segmentation, vessels=segmentation.vessels | {name: replace(segmentation.vessels[name], checks=(check,))}
     )

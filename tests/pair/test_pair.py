@@ -156,11 +156,18 @@ def test_a_level_beyond_the_vessel_goes_straight_on():
     assert level_on(line, 500.0) is None
 
 
-def test_an_index_vessel_chosen_among_fewer_than_its_candidates_is_said():
-    notes = [
-        "carotid_left is withheld at baseline (place) and was not considered",
-        "aorta_ascending, carotid_right tie",
-    ]
-    (doubt,) = index_doubt(notes, Protocol())
-    assert doubt["what"].startswith("the index vessel was chosen among 2 of 3: carotid_left is withheld")
-    assert index_doubt(notes[1:], Protocol()) == []
+def test_an_index_vessel_chosen_among_fewer_than_its_candidates_is_said(baseline, tmp_path):
+    short = visit_folder(tmp_path / "V", BASELINE)
+    table = read_tsv(short / "vessels.tsv", text=("mds_sections",))
+    table.loc[table["vessel"].isin(["aorta_ascending", "carotid_left"]), ["withheld", "reason"]] = [True, "no reader"]
+    table.to_csv(short / "vessels.tsv", sep="\t", index=False, na_rep="n/a")
+    row = pair_visits(short, baseline, tmp_path / "P", "P001", MEASURABLE)
+    assert (row["index_considered"], row["index_left_out"]) == ("carotid_right", "aorta_ascending+carotid_left")
+    sealed = json.loads(PairFolder(tmp_path / "P").index.read_text())["candidates"]
+    assert sealed["considered"] == ["carotid_right"]
+    assert "withheld at baseline (no reader)" in sealed["left_out"]["aorta_ascending"]
+    (doubt,) = index_doubt(sealed)
+    assert doubt["what"].startswith("the index vessel was chosen among 1 of 3: aorta_ascending is withheld")
+    every = pair_visits(baseline, baseline, tmp_path / "Q", "P001", MEASURABLE)
+    assert (every["index_considered"].count("+"), every["index_left_out"]) == (2, "")
+    assert index_doubt(json.loads(PairFolder(tmp_path / "Q").index.read_text())["candidates"]) == []

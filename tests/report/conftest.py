@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,14 @@ def inside(grid: Grid, name: str) -> np.ndarray:
     return near & (lps[..., 2] >= low) & (lps[..., 2] <= high)
 
 
-def write_visit(folder: VisitFolder, wall: dict[str, float], rng: np.random.Generator, suv: bool = True) -> None:
-    """Write what `convert` and `segment` would leave."""
+def write_visit(
+    folder: VisitFolder,
+    wall: dict[str, float],
+    rng: np.random.Generator,
+    suv: bool = True,
+    withheld: tuple[str, ...] = (),
+) -> None:
+    """Write what `convert` and `segment` would leave; `wall` is the uptake of arteries, and of veins that differ."""
     pet = rng.normal(0.6, 0.05, PET.shape)
     hu = np.full(CT.shape, -60, np.int16)
     labels = np.zeros(CT.shape, np.uint8)
@@ -80,12 +86,22 @@ def write_visit(folder: VisitFolder, wall: dict[str, float], rng: np.random.Gene
         if region.name in TUBES:
             x, y, _, low, high = TUBES[region.name]
             line = np.array([[x, y, z] for z in np.arange(low, high + 1, 3.0)])
-        vessels[region.name] = VesselFinding("labels", None, (), line)
+        vessels[region.name] = VesselFinding(
+            "labels", None, (), line, region.name in withheld, "no reader" if region.name in withheld else ""
+        )
     write_segmentation(Segmentation(LabelMap(labels, CT), "ct", vessels), folder)
 
 
-def make_study(root: Path, participants: int = 8) -> MadeStudy:
-    """Make study and results; the last participant's follow-up is refused."""
+def make_study(
+    root: Path,
+    participants: int = 8,
+    uptake: Mapping[tuple[str, str], dict[str, float]] | None = None,
+    withheld: Mapping[tuple[str, str], tuple[str, ...]] | None = None,
+) -> MadeStudy:
+    """Make study and results; the last participant's follow-up is refused.
+
+    `uptake` and `withheld` give vessels of a (participant, visit) another uptake, or have them need a reader.
+    """
     study_dir, out = root / "study", root / "out"
     study_dir.mkdir(parents=True)
     ids = [f"P{n:02d}" for n in range(1, participants + 1)]
@@ -110,7 +126,10 @@ def make_study(root: Path, participants: int = 8) -> MadeStudy:
                 continue
             fall = 0.88 if arm == "active" and visit == "followup" else rng.uniform(0.96, 1.04)
             wall = {"aorta_ascending": level * fall, "carotid_right": 1.6 * fall, "carotid_left": 1.7 * fall}
-            write_visit(folder, wall, rng, suv=participant != ids[1])
+            own = (participant, visit)
+            write_visit(
+                folder, wall | (uptake or {}).get(own, {}), rng, participant != ids[1], (withheld or {}).get(own, ())
+            )
             measure_visit(folder.root, Protocol())
             for step in ("convert", "segment", "measure"):
                 write_json(folder.step(step), {"status": "ok", "verb": step, "reasons": []})
@@ -149,6 +168,17 @@ def run_analysis(made: MadeStudy, blinded: bool = False, reliability: Path | Non
 def finished(tmp_path_factory: pytest.TempPathFactory) -> MadeStudy:
     """A finished study that tests must not change."""
     return make_study(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="session")
+def doubted(tmp_path_factory: pytest.TempPathFactory) -> MadeStudy:
+    """P01 lacks two candidates at baseline, P03 one; at P05's follow-up one jugular holds less than half the blood."""
+    short = ("aorta_ascending", "carotid_left")
+    return make_study(
+        tmp_path_factory.mktemp("doubts"),
+        uptake={("P05", "followup"): {"jugular_left": 0.4}},
+        withheld={("P01", "baseline"): short, ("P03", "baseline"): short[:1], ("P04", "followup"): ("carotid_left",)},
+    )
 
 
 @pytest.fixture

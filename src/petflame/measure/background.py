@@ -175,18 +175,33 @@ def true_range(
     return pool.mean - doubt, (pool.mean + doubt) / recovery, recovery
 
 
-def disagreements(ranges: dict[str, tuple[float, float, float]], pools: dict[str, BloodPool]) -> list[str]:
-    """Say which jugular veins and superior vena cava differ by more than partial volume and noise explain."""
-    warnings: list[str] = []
+@dataclass(frozen=True)
+class Disagreement:
+    """Veins whose blood is one and whose readings are not: which of them is wrong, nobody knows.
+
+    Attributes
+    ----------
+    veins : tuple of str
+    words : str
+    """
+
+    veins: tuple[str, ...]
+    words: str
+
+
+def disagreements(
+    ranges: dict[str, tuple[float, float, float]], pools: dict[str, BloodPool]
+) -> tuple[Disagreement, ...]:
+    """Find the jugular veins that differ from the superior vena cava by more than partial volume and noise explain."""
+    found: list[Disagreement] = []
     if "svc" not in ranges:
-        return warnings
+        return ()
     low, high, _ = ranges["svc"]
     for name in (n for n in ranges if n != "svc"):
         other_low, other_high, recovery = ranges[name]
         if other_low > high or low > other_high:
             ratio = pools[name].mean / pools["svc"].mean
-            warnings.append(
-                f"blood pools disagree: {name} holds {ratio:.2f} times the uptake of svc, which noise and partial "
-                f"volume (recovery at least {recovery:.2f} and {ranges['svc'][2]:.2f}) do not explain; check both"
-            )
-    return warnings
+            words = f"blood pools disagree: {name} holds {ratio:.2f} times the uptake of svc, which noise and partial "
+            words += f"volume (recovery at least {recovery:.2f} and {ranges['svc'][2]:.2f}) do not explain; check both"
+            found.append(Disagreement((name, "svc"), words))
+    return tuple(found)

@@ -11,7 +11,15 @@ from scipy import special
 from petflame.anatomy import ARTERIES, CAROTIDS, VEINS
 from petflame.errors import FaultList
 from petflame.measure.alignment import vein_shift
-from petflame.measure.background import BloodPool, blood_pool, choose_pool, core_voxels, true_range
+from petflame.measure.background import (
+    BloodPool,
+    Disagreement,
+    blood_pool,
+    choose_pool,
+    core_voxels,
+    disagreements,
+    true_range,
+)
 from petflame.measure.blood_model import BloodModel, Resolution, estimate_resolution, model_blood
 from petflame.measure.images import VisitImages
 from petflame.measure.vein_scene import VeinScene, vein_scene
@@ -42,6 +50,8 @@ class Blood:
         What was wrong, in words.
     models : dict
         Vein to its model or, where there is none, why; empty where nothing asks for models.
+    disagreeing : tuple of Disagreement
+        Veins that hold different blood, which can only be one.
     """
 
     cores: dict[str, Array]
@@ -50,6 +60,12 @@ class Blood:
     pools: dict[str, BloodPool | None]
     faults: list[str]
     models: dict[str, BloodModel | str]
+    disagreeing: tuple[Disagreement, ...] = ()
+
+    def doubts_of(self, pool: BloodPool | None, images: VisitImages) -> list[str]:
+        """Say in which disagreements an artery's blood has a part; a vein that needs a reader speaks against none."""
+        own = set() if pool is None else set(pool.regions)
+        return [d.words for d in self.disagreeing if own & set(d.veins) and not any(map(images.withheld, d.veins))]
 
 
 def wall_mm(vessel: str, assumed: PartialVolumeRules) -> float:
@@ -75,7 +91,10 @@ def read_blood(images: VisitImages, protocol: Protocol, arteries: tuple[str, ...
     wanted = [vessel for vessel in arteries if vessel in rules.regions and images.has(vessel)]
     pools = {vessel: _pool_of(vessel, cores, models, images, protocol, faults) for vessel in wanted}
     said = sorted({f"{f.where}: {f.what}; {f.remedy}" for f in faults})
-    return Blood(cores, veins, ranges, pools, said, models)
+    differing = disagreements(ranges, veins)
+    if rules.reading == "modelled_pooled" and (used := _models_used(models, images)):
+        differing += _differing_models(used)
+    return Blood(cores, veins, ranges, pools, said, models, differing)
 
 
 def _read_cores(
@@ -130,9 +149,9 @@ def _pool_of(
     faults: FaultList,
 ) -> BloodPool | None:
     rules, fwhm_mm = protocol.background, protocol.partial_volume.psf_fwhm_mm
-    read = {n: m for n, m in models.items() if isinstance(m, BloodModel) and not m.doubt}
+    read = _readable(models)
     if rules.reading == "modelled_pooled":
-        return _all_veins(read, models, images, faults)
+        return _all_veins(models, images, faults)
 
     def of_cores(names: tuple[str, ...], choice: str) -> BloodPool | None:
         return _core_pool(names, choice, cores, images, rules, fwhm_mm, faults)
@@ -181,12 +200,26 @@ def other_level(reading: str) -> str:
     )
 
 
-def _all_veins(
-    read: dict[str, BloodModel], models: dict[str, BloodModel | str], images: VisitImages, faults: FaultList
-) -> BloodPool | None:
-    """Pool every vein that has a reading; one that needs a reader serves only where no other does."""
-    sure = [model for name, model in read.items() if not images.withheld(name)]
-    used = sure or list(read.values())
+def _readable(models: dict[str, BloodModel | str]) -> dict[str, BloodModel]:
+    return {n: m for n, m in models.items() if isinstance(m, BloodModel) and not m.doubt}
+
+
+def _models_used(models: dict[str, BloodModel | str], images: VisitImages) -> list[BloodModel]:
+    """Return what is pooled of all veins: one that needs a reader serves only where no other does."""
+    read = _readable(models)
+    return [m for name, m in read.items() if not images.withheld(name)] or list(read.values())
+
+
+def _differing_models(used: list[BloodModel]) -> tuple[Disagreement, ...]:
+    if disagreement(used) >= DISAGREEMENT_P:
+        return ()
+    said = ", ".join(f"{m.vein} {m.uptake:.3g} ± {m.own_se:.2g}" for m in used)
+    return (Disagreement(tuple(m.vein for m in used), f"modelled veins hold different blood ({said})"),)
+
+
+def _all_veins(models: dict[str, BloodModel | str], images: VisitImages, faults: FaultList) -> BloodPool | None:
+    """Pool every vein that has a reading and is sure."""
+    used = _models_used(models, images)
     remedy = "label the vein, or choose another reading in the protocol (background.reading)"
     if not used:
         said = "; ".join(f"{n}: {_why(n, models)}" for n in VEINS)
@@ -194,9 +227,8 @@ def _all_veins(
         return None
     left_out = [n for n in VEINS if n not in {model.vein for model in used}]
     pool = pooled(used, f"without {', '.join(left_out)}" if left_out else "declared")
-    if disagreement(used) < DISAGREEMENT_P:
-        said = ", ".join(f"{m.vein} {m.uptake:.3g} ± {m.own_se:.2g}" for m in used)
-        faults.add(f"modelled veins hold different blood ({said})", "labels.nii.gz", "check the veins' regions")
+    for differing in _differing_models(used):
+        faults.add(differing.words, "labels.nii.gz", "check the veins' regions")
     return pool
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from petflame.anatomy import ARTERIES
 from petflame.measure.alignment import noted_shift
 from petflame.measure.background import BloodPool
-from petflame.measure.blood_reading import wall_mm
+from petflame.measure.blood_reading import Blood, wall_mm
 from petflame.measure.columns import SLICE_COLUMNS, VESSEL_COLUMNS
 from petflame.measure.images import VisitImages
 from petflame.measure.partial_volume import COLUMNS, corrected_row
@@ -94,8 +94,9 @@ def vessel_table(
     spacing_mm: float,
     protocol: Protocol,
     is_suv: bool,
+    blood: Blood,
 ) -> pd.DataFrame:
-    """Rows of ``vessels.tsv``, from those of ``slices.tsv``."""
+    """Rows of ``vessels.tsv``, from those of ``slices.tsv``; doubts about the blood stand whoever accepted the vein."""
     import pandas as pd
 
     rows = []
@@ -109,11 +110,12 @@ def vessel_table(
         own = slices[slices["vessel"] == name]
         measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, protocol.summary)
         row = _vessel_row(name, vessel, measures, finding, protocol, is_suv)
-        veins = vessel.pool.regions if vessel.pool is not None else ()
-        found = [v for v in veins if v in segmentation.vessels]
-        doubts = [f"{v}: {said}" for v in found for said in segmentation.vessels[v].pool_doubts]
-        row["background_doubt"] = "; ".join(doubts)
         doubtful = withheld_veins(vessel, segmentation)
+        veins = vessel.pool.regions if vessel.pool is not None else ()
+        # A withheld vein takes its artery with it, and says why there.
+        counting = [v for v in veins if v in segmentation.vessels and v not in doubtful]
+        doubts = [f"{v}: {said}" for v in counting for said in segmentation.vessels[v].pool_doubts]
+        row["background_doubt"] = "; ".join([*doubts, *blood.doubts_of(vessel.pool, vessel.images)])
         if doubtful:
             why = "; ".join(f"its blood pool {v} needs a reader: {segmentation.vessels[v].reason}" for v in doubtful)
             row |= {"withheld": True, "reason": "; ".join(filter(None, [row["reason"], why]))}

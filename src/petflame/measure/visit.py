@@ -12,7 +12,7 @@ from petflame import __version__
 from petflame.anatomy import ARTERIES
 from petflame.errors import FaultList, InputRefused
 from petflame.measure.alignment import aligned
-from petflame.measure.background import BloodPool, disagreements
+from petflame.measure.background import BloodPool
 from petflame.measure.blood_model import BloodModel
 from petflame.measure.blood_reading import Blood, asks_for_models, other_level, read_blood, without
 from petflame.measure.images import VisitImages
@@ -136,7 +136,8 @@ def measure_images(
     blood, measured = read_vessels(images, protocol, exclusions)
     level = other_level(protocol.background.reading)
     warnings = [level] if level else []
-    warnings += [*blood.faults, *_pool_warnings(blood, images, protocol), *disagreements(blood.ranges, blood.veins)]
+    warnings += [*blood.faults, *_pool_warnings(blood, images, protocol)]
+    warnings += [d.words for d in blood.disagreeing if d.words not in "".join(blood.faults)]
     for name in ARTERIES:
         sections = [v.section for v in measured[name].verdicts] if name in measured else []
         warnings += without_sections(name, sections, exclusions)
@@ -160,7 +161,7 @@ def measure_images(
         "warnings": [*images.segmentation.warnings, *warnings],
     }
     slices = slice_table(measured, is_suv)
-    vessels = vessel_table(slices, measured, images.segmentation, spacing, protocol, is_suv)
+    vessels = vessel_table(slices, measured, images.segmentation, spacing, protocol, is_suv, blood)
     assumed = protocol.partial_volume
     corrected = partial_volume_table(measured, assumed, is_suv) if assumed.transfer_matrix else None
     return Measurement(slices, vessels, details, corrected)

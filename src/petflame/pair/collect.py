@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from petflame.measure.product import read_details, read_vessels
 from petflame.outcome import Outcome, read_outcome
 from petflame.pair.columns import CHANGE_COLUMNS, PATIENT_COLUMNS
 from petflame.pair.key_table import write_key_table
+from petflame.pair.rows import candidate_cells
 from petflame.pair.sealing import read_index, seal_baseline
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.protocol import Protocol
-from petflame.set_aside import ABSENT, NO_RESULT, tally
+from petflame.set_aside import ABSENT, NO_RESULT, POOL_IN_DOUBT, tally
 from petflame.study import VISITS, Study
 from petflame.typed import Misshapen, mapping, sequence
 
@@ -206,7 +207,7 @@ def _visit_faults(
         doubt = row.get("background_doubt")
         if isinstance(doubt, str) and doubt:
             fault = {
-                "what": f"{row['vessel']} rests on a blood pool in doubt: {doubt}",
+                "what": f"{row['vessel']} {POOL_IN_DOUBT}: {doubt}",
                 "where": "labels.json",
                 "remedy": "look at the vein and what lies beside it; redraw or reject it where it misses",
             }
@@ -248,7 +249,7 @@ def _pair_results(
     if row["index_seal"] != index["seal"]:
         remedy = f"run the workflow again, which makes `petflame pair` of {code} anew"
         raise InputRefused.of("it was sealed after the pair was measured", f"{code}/index.json", remedy)
-    faults = [("flagged", fault) for fault in index_doubt(index["notes"], protocol)]
+    faults = [("flagged", fault) for fault in index_doubt(index["candidates"])]
     if row["comparability"] == "fail":
         fault = {
             "what": f"the scans are not comparable: {row['comparability_reasons']}",
@@ -271,14 +272,19 @@ def _if_not_comparable(protocol: Protocol) -> str:
     return f"{counts} {when}; the participant stays in every table"
 
 
-def index_doubt(notes: list[str], protocol: Protocol) -> list[dict[str, str]]:
-    """Say that the index vessel was chosen among fewer vessels than the protocol names, and why."""
-    candidates = protocol.summary.index_candidates
-    missing = [note for note in notes if note.split(" ")[0] in candidates]
-    if not missing:
+def index_doubt(candidates: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Say that the index vessel was chosen among fewer vessels than the protocol names, and why.
+
+    Parameters
+    ----------
+    candidates : mapping
+        As sealed in ``index.json``: 'considered', names; 'left_out', name to why.
+    """
+    considered, left_out = candidates["considered"], candidates["left_out"]
+    if not left_out:
         return []
-    share = f"{len(candidates) - len(missing)} of {len(candidates)}"
-    what = f"the index vessel was chosen among {share}: {'; '.join(missing)}"
+    share = f"{len(considered)} of {len(considered) + len(left_out)}"
+    what = f"the index vessel was chosen among {share}: {'; '.join(f'{n} {why}' for n, why in left_out.items())}"
     remedy = "let a reader draw or confirm the others at baseline; the participant counts with this vessel until then"
     return [{"what": what, "where": "index.json", "remedy": remedy}]
 
@@ -297,7 +303,8 @@ def _baseline_alone(
     if not folder.index.exists():
         return {}, []
     seal = read_index(folder, results.visit(baseline))
-    return {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | {"index_seal": seal["seal"]}, []
+    kept = {k: seal[k] for k in ("index_vessel", "tbr_max_baseline")} | candidate_cells(**seal["candidates"])
+    return kept | {"index_seal": seal["seal"]}, []
 
 
 def _baseline_vessels(baseline: VisitFolder, patient: dict[str, Any]) -> pd.DataFrame:

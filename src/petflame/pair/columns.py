@@ -41,6 +41,11 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "dose_per_kg_baseline": ("injected dose per body weight at baseline", "MBq/kg"),
     "dose_per_kg_followup": ("injected dose per body weight at follow-up", "MBq/kg"),
     "scanner": ("scanner model at baseline", ""),
+    "index_considered": ("candidates that it was chosen among at baseline, joined by +", ""),
+    "index_left_out": (
+        "candidates that were withheld or not measured at baseline, joined by +; index.json says why; empty: none",
+        "",
+    ),
     "index_seal": ("SHA-256 of the baseline tables that the index vessel was chosen from", ""),
     "code": ("code of the pair", ""),
 }

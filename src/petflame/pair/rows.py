@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,15 @@ def vessel_row(v: PairedVessel, participant_id: str, index: str, repeatability: 
         "read_prefilled": bool(a.get("read_prefilled")) or bool(b.get("read_prefilled")),
         "reason": reason,
     }
+
+
+def candidate_cells(considered: Iterable[str], left_out: Iterable[str]) -> dict[str, str]:
+    """Cells of ``patients.tsv`` that tell what the index vessel was chosen among.
+
+    >>> candidate_cells(("carotid_right",), {"aorta_ascending": "is withheld"})
+    {'index_considered': 'carotid_right', 'index_left_out': 'aorta_ascending'}
+    """
+    return {"index_considered": "+".join(considered), "index_left_out": "+".join(left_out)}
 
 
 def patient_row(

@@ -27,7 +27,15 @@ from petflame.pair.comparability import (
     with_not_measured,
 )
 from petflame.pair.coverage import coverage, coverage_items
-from petflame.pair.rows import PairedVessel, pair_vessel, patient_row, ratio, section_rows, vessel_row
+from petflame.pair.rows import (
+    PairedVessel,
+    candidate_cells,
+    pair_vessel,
+    patient_row,
+    ratio,
+    section_rows,
+    vessel_row,
+)
 from petflame.pair.sealing import Sealed, seal_baseline
 from petflame.pair.variations import COLUMNS as VARIATION_COLUMNS
 from petflame.pair.variations import pair_variations
@@ -106,6 +114,7 @@ def pair_followup(
     patient |= {
         "comparability": grade,
         "comparability_reasons": "; ".join(reasons),
+        **candidate_cells(sealed.choice.considered, sealed.choice.left_out),
         "index_seal": sealed.seal,
         "code": sealed.folder.root.name,
     }
@@ -224,7 +233,7 @@ def _write(
             "petflame_version": __version__,
             "participant_id": patient["participant_id"],
             "index_vessel": patient["index_vessel"],
-            "index_notes": sealed.notes,
+            "index_notes": sealed.choice.notes,
             "comparability": patient["comparability"],
             "comparability_items": as_rows(items),
             "correspondence": {r["vessel"]: r["correspondence"] for r in rows},

@@ -11,7 +11,7 @@ from petflame.files import sha256, write_json
 from petflame.fingerprint import hash_file
 from petflame.folders import PairFolder, VisitFolder
 from petflame.measure.product import MeasuredVisit, read_measured
-from petflame.pair.index_vessel import choose_index_vessel, locked_sections
+from petflame.pair.index_vessel import Choice, choose_index_vessel, locked_sections
 from petflame.protocol import Protocol
 from petflame.seal import read_sealed, sealed
 
@@ -30,8 +30,8 @@ class Sealed:
     protocol : Protocol
         The one that it was measured and sealed under.
     index_vessel : str
-    notes : tuple of str
-        Ties, and candidates that could not be considered.
+    choice : Choice
+        What it was chosen among.
     locked : dict
         Vessel to 'mds' and 'active': their sections.
     seal : str
@@ -43,7 +43,7 @@ class Sealed:
     visit: MeasuredVisit
     protocol: Protocol
     index_vessel: str
-    notes: tuple[str, ...]
+    choice: Choice
     locked: dict[str, dict[str, list[int]]]
     seal: str
 
@@ -58,10 +58,10 @@ def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> Sealed:
     """
     visit, folder = VisitFolder(baseline), PairFolder(out)
     first = read_measured(visit, protocol)
-    index, notes = choose_index_vessel(first.vessels, protocol)
-    if index is None:
+    choice = choose_index_vessel(first.vessels, protocol)
+    if (index := choice.index) is None:
         raise InputRefused.of(
-            f"no index vessel can be chosen: {'; '.join(notes)}",
+            f"no index vessel can be chosen: {'; '.join(choice.notes)}",
             f"{baseline.name}/vessels.tsv",
             "segment a target vessel of the baseline visit, or let a reader confirm one",
         )
@@ -71,13 +71,14 @@ def seal_baseline(baseline: Path, out: Path, protocol: Protocol) -> Sealed:
             **protocol.stamp,
             "index_vessel": index,
             "tbr_max_baseline": first.row(index)["mean_tbr_max"],
-            "notes": notes,
+            "candidates": {"considered": choice.considered, "left_out": choice.left_out},
+            "notes": choice.notes,
             "baseline_sha256": {n: sha256(baseline / n) for n in ("vessels.tsv", "slices.tsv")},
             "locked_sections": locked,
         }
     )
     write_json(folder.index, document)
-    return Sealed(visit, folder, first, protocol, index, tuple(notes), locked, document["seal"])
+    return Sealed(visit, folder, first, protocol, index, choice, locked, document["seal"])
 
 
 def read_index(folder: PairFolder, baseline: VisitFolder) -> dict[str, Any]:
@@ -86,7 +87,8 @@ def read_index(folder: PairFolder, baseline: VisitFolder) -> dict[str, Any]:
     Raises
     ------
     InputRefused
-        When it is not as it was sealed, or was sealed from other tables of the baseline than lie there.
+        When it is not as it was sealed, was sealed from other tables of the baseline than lie there, or does not say
+        which candidates there were.
     """
     remedy = f"run the workflow again, which makes `petflame pair` of {folder.root.name} anew"
     seal = read_sealed(folder.index, remedy)
@@ -94,4 +96,8 @@ def read_index(folder: PairFolder, baseline: VisitFolder) -> dict[str, Any]:
         if hash_file(baseline.root / name) != digest:
             what = f"the index vessel was sealed from another {name} of the baseline visit than lies there"
             raise InputRefused.of(what, f"{folder.root.name}/index.json", remedy)
+    if "candidates" not in seal:
+        what = "it does not say which candidates the index vessel was chosen among"
+        again = f"delete the folder {folder.root.name} and run the workflow again"
+        raise InputRefused.of(what, f"{folder.root.name}/index.json", again)
     return seal

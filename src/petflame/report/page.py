@@ -22,6 +22,7 @@ from petflame.provenance import write_provenance, write_report_hashes
 from petflame.repeatability import Repeatability
 from petflame.report import absent, figures, panels, tables, words
 from petflame.report.checklist import checklist
+from petflame.report.doubts import index_sentences
 from petflame.report.multiverse import multiverse, specifications
 from petflame.report.participants import draw_all, panel, picture_orders, table_row
 from petflame.report.raster import FADE_TBR, colour_stops
@@ -210,6 +211,7 @@ def trial_context(results: Results, protocol: Protocol) -> dict[str, Any]:
         "outcomes_refused": results.outcomes_refused,
         "survival": figures.events(outcomes) if outcomes else "",
         "measured_count": len(measured),
+        "index_doubts": index_sentences(results.participants),
         "failed_count": sum(p.value("comparability") == "fail" for p in measured),
         "protocol": protocol,
         "choices": protocol.as_dict(),

@@ -10,6 +10,7 @@ from petflame.anatomy import title
 from petflame.report.read import Participant, Row
 from petflame.report.svg import Drawing, Scale, span_of
 from petflame.report.words import number, readable
+from petflame.set_aside import TITLES
 
 STATION_TITLES = {
     "screened": "Listed",
@@ -98,7 +99,9 @@ def profiles(participant: Participant, vessels: Sequence[str], threshold: float,
         points = [p for line in lines[name].values() for p in line]
         x = Scale(*span_of([p[0] for p in points], 0.02), left, right)
         y = Scale(0.5, max(top, max(p[1] for p in points)), 172, 30)
-        drawing.text(left, 16, title(name) + (" (index vessel)" if name == index else ""), "heading")
+        out = [TITLES[v] for v, seen in participant.visits.items() if name in seen.withheld]
+        said = [*(["index vessel"] if name == index else []), *([f"withheld at {' and '.join(out)}"] if out else [])]
+        drawing.text(left, 16, title(name) + (f" ({', '.join(said)})" if said else ""), "heading")
         for value in y.ticks(4):
             drawing.line(left, y(value), right, y(value), "grid")
             drawing.text(left - 6, y(value) + 4, f"{value:g}", "tick", "end")
@@ -106,7 +109,8 @@ def profiles(participant: Participant, vessels: Sequence[str], threshold: float,
         drawing.line(left, y(threshold), right, y(threshold), "threshold")
         for visit, line in lines[name].items():
             if line:
-                drawing.path([(x(a), y(b)) for a, b, _ in line], f"profile {visit}")
+                dashed = " withheld" if name in participant.visits[visit].withheld else ""
+                drawing.path([(x(a), y(b)) for a, b, _ in line], f"profile {visit}{dashed}")
                 for a, b, valid in line:
                     tip = f"{number(a, 0)} mm: TBRmax {number(b)}" + ("" if valid else ", does not count")
                     if not valid:

@@ -9,6 +9,7 @@ from petflame.anatomy import BY_NAME, title
 from petflame.errors import PetflameError
 from petflame.protocol import Protocol
 from petflame.repeatability import Repeatability
+from petflame.report.doubts import pool_note
 from petflame.report.panels import profiles
 from petflame.report.pictures import Picture, PictureOrder, draw_participant
 from petflame.report.read import Participant, Row, VisitResult
@@ -120,6 +121,7 @@ def picture_orders(p: Participant, protocol: Protocol, top_tbr: float) -> dict[s
             float(row.get("max_tbr") or 1.0),
             top_tbr,
             protocol.region.roi_margin_mm,
+            visit.withheld,
         )
     return orders
 
@@ -164,7 +166,7 @@ def panel(
         **table_row(p),
         "visits": visits,
         "profiles": profiles(p, vessels, protocol.summary.active_threshold, top_tbr),
-        "vessels": [_vessel_row(v, repeatability) for v in p.vessels],
+        "vessels": [_vessel_row(p, v, repeatability) for v in p.vessels],
         "items": [_item(i) for i in p.items if i["grade"] in ("warn", "fail")],
         "unknown_items": [readable(i["item"]) for i in p.items if i["grade"] == "unknown"],
         "verdict": readable(p.change.get("sentence")),
@@ -183,7 +185,7 @@ def _why_absent(p: Participant, visit: VisitResult, name: str, failure: str) -> 
     return readable("; ".join(words)) or "no images of this visit in the results"
 
 
-def _vessel_row(row: Row, repeatability: Repeatability) -> dict[str, Any]:
+def _vessel_row(p: Participant, row: Row, repeatability: Repeatability) -> dict[str, Any]:
     baseline, followup = row.get("tbr_max_baseline"), row.get("tbr_max_followup")
     change = repeatability.change(baseline, followup) if baseline and followup else None
     return {
@@ -195,7 +197,7 @@ def _vessel_row(row: Row, repeatability: Repeatability) -> dict[str, Any]:
         "band": between(change.percent_low, change.percent_high, signed=True) if change else DASH,
         "sections": f"{_whole(row.get('sections_baseline'))} / {_whole(row.get('sections_followup'))}",
         "area": number(row.get("area_ratio")),
-        "note": readable(row.get("reason")),
+        "note": "; ".join(filter(None, [readable(row.get("reason")), pool_note(p, str(row["vessel"]))])),
     }
 
 

@@ -59,6 +59,8 @@ class PictureOrder:
         Upper end of the colour window.
     margin_mm : float
         Margin of the measured regions.
+    withheld : frozenset of str
+        Vessels that the visit's tables keep out, beside those that need a reader themselves.
     """
 
     folder: VisitFolder
@@ -70,6 +72,7 @@ class PictureOrder:
     peak_tbr: float
     top_tbr: float
     margin_mm: float
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,14 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """The images of one visit; `background` is what PET is divided by to be painted."""
+    """The images of one visit; `background` is what PET is divided by to be painted, `withheld` counts nowhere."""
 
     pet: Volume
     ct: Volume | None
     segmentation: Segmentation
     labels: LabelMap
     background: float
+    withheld: frozenset[str]
 
 
 def draw_participant(orders: Sequence[PictureOrder]) -> list[dict[str, Picture]]:
@@ -144,7 +148,8 @@ def open_scene(order: PictureOrder) -> Scene:
         mask = Volume(labels.mask(order.vessel).data.astype(np.float32), labels.grid)
         inside = sample(mask, _centres(pet), 0.0) > 0.5
         background = float(pet.data[inside].max(initial=1.0)) / order.peak_tbr
-    return Scene(pet, ct, segmentation, labels, background)
+    withheld = order.withheld | {name for name, finding in segmentation.vessels.items() if finding.withheld}
+    return Scene(pet, ct, segmentation, labels, background, withheld)
 
 
 def _centres(volume: Volume) -> Array:
@@ -167,15 +172,17 @@ def region_mask(scene: Scene, name: str, low_z_mm: float = -np.inf, high_z_mm: f
 def _curved(scene: Scene, view: View, order: PictureOrder) -> Picture:
     hu = None if scene.ct is None else mean_of_slab(scene.ct, view, SLAB_CT_MM, -1000.0)
     tbr = largest_in_slab(scene.pet, view, SLAB_PET_MM) / scene.background
+    shown = [name for name in ARTERIES if scene.labels.has(name)]
     words = (
         f"{order.name}: curved coronal PET/CT through {_listed([title(n).lower() for n in order.targets])}; "
-        f"{title(order.vessel).lower()} outlined; PET as ratio to blood, 0 to {order.top_tbr:g}"
+        f"{title(order.vessel).lower()} outlined{withheld_words(scene, shown)}; PET as ratio to blood, 0 to "
+        f"{order.top_tbr:g}"
     )
     canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
     for name in ARTERIES:
         mask = region_mask(scene, name)
         if mask is not None:
-            canvas.contour(cut_region(mask, view, order.margin_mm).outlines, contour_class(name, order.vessel))
+            canvas.contour(cut_region(mask, view, order.margin_mm).outlines, contour_class(name, order.vessel, scene))
     canvas.furniture(50)
     return Picture(canvas.drawing.markup(), "Curved coronal view", canvas.raster_bytes)
 
@@ -191,9 +198,11 @@ def _axial(scene: Scene, order: PictureOrder) -> Picture | None:
     view = axial_view(np.array([middle[0], middle[1], z]), width)
     hu = None if scene.ct is None else sample(scene.ct, view.points_lps_mm, -1000.0)
     tbr = sample(scene.pet, view.points_lps_mm, 0.0) / scene.background
+    shown = [n for n in scene.labels.boxes if BY_NAME[n].kind != "neighbour"]
     words = (
         f"{order.name}: axial PET/CT at the section of {title(order.vessel).lower()} that was hottest at baseline; "
-        f"arteries and veins outlined, highest uptake marked; PET as ratio to blood, 0 to {order.top_tbr:g}"
+        f"arteries and veins outlined{withheld_words(scene, shown)}, highest uptake marked; "
+        f"PET as ratio to blood, 0 to {order.top_tbr:g}"
     )
     canvas = Canvas(fuse(hu, tbr, order.top_tbr), view, words)
     for name in scene.labels.boxes:
@@ -202,18 +211,23 @@ def _axial(scene: Scene, order: PictureOrder) -> Picture | None:
         if part is None or kind == "neighbour":
             continue
         cut = cut_region(part, view, order.margin_mm if kind == "artery" else 0.0)
-        canvas.contour(cut.outlines, contour_class(name, order.vessel))
+        canvas.contour(cut.outlines, contour_class(name, order.vessel, scene))
         if name == order.vessel and cut.inside.any():
             canvas.peak(np.unravel_index(int(np.argmax(np.where(cut.inside, tbr, -np.inf))), tbr.shape))
     canvas.furniture(20)
     return Picture(canvas.drawing.markup(), "Axial view", canvas.raster_bytes)
 
 
-def contour_class(name: str, chosen: str) -> str:
-    """Return the style of a region's contour."""
-    if name == chosen:
-        return "contour chosen"
-    return "contour artery" if BY_NAME[name].kind == "artery" else "contour vein"
+def contour_class(name: str, chosen: str, scene: Scene) -> str:
+    """Return the style of a region's contour: what is withheld is never drawn like what counts."""
+    kind = "chosen" if name == chosen else BY_NAME[name].kind
+    return f"contour {kind}{' withheld' if name in scene.withheld else ''}"
+
+
+def withheld_words(scene: Scene, shown: Sequence[str]) -> str:
+    """Name the outlines that are dashed because the vessel is withheld; empty where none is."""
+    names = [title(name).lower() for name in shown if name in scene.withheld]
+    return f" (dashed, as withheld: {_listed(names)})" if names else ""
 
 
 def _listed(words: list[str]) -> str:

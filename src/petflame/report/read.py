@@ -69,6 +69,11 @@ class VisitResult:
             bool(self.slices) and self.folder is not None and self.folder.pet.exists() and self.folder.labels.exists()
         )
 
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Arteries that need a reader at this visit, or whose blood pool does: they count nowhere."""
+        return frozenset(str(row["vessel"]) for row in self.vessels if row.get("withheld") is True)
+
     def rows_of(self, vessel: str) -> list[Row]:
         """Sections of a vessel, lowest first."""
         return [row for row in self.slices if row["vessel"] == vessel]

@@ -87,21 +87,21 @@ def _measure(read: ReadToMeasure, protocol: Protocol) -> dict[str, Any]:
         images, is_suv = read_images(visit.root, segmentation)
         arteries = tuple(dict.fromkeys((*protocol.summary.index_candidates, *protocol.summary.target_vessels)))
         # Areas and peaks take most of the time, and no mean TBRmax hangs on them.
-        _, found = read_vessels(images, protocol, rows, arteries, with_areas=False, with_peaks=False)
+        blood, found = read_vessels(images, protocol, rows, arteries, with_areas=False, with_peaks=False)
     except InputRefused as refusal:
         why = "; ".join(fault.what for fault in refusal.faults)
         return {"vessels": {}, "index": None, "centrelines": {}, "reason": why}
     slices = slice_table(found, is_suv)
     spacing = protocol.region.slice_spacing_mm or images.pet.grid.spacing_mm[2]
-    table = vessel_table(slices, found, segmentation, spacing, protocol, is_suv)
+    table = vessel_table(slices, found, segmentation, spacing, protocol, is_suv, blood)
     table = table[table["vessel"].isin(arteries)]
-    index, notes = choose_index_vessel(table, protocol)
+    choice = choose_index_vessel(table, protocol)
     keys = ("mean_tbr_max", "background_suv", "valid_sections", "withheld", "reason")
     lines = {n: f.centreline_lps_mm for n, f in segmentation.vessels.items() if len(f.centreline_lps_mm)}
     return {
         "vessels": {str(row["vessel"]): {key: row[key] for key in keys} for row in table.to_dict("records")},
-        "index": index,
-        "index_notes": notes,
+        "index": choice.index,
+        "index_notes": choice.notes,
         "centrelines": {name: np.round(line, 3) for name, line in lines.items()},
         "is_suv": read_pet_sidecar(visit).is_suv,
         "reason": "",

@@ -126,13 +126,18 @@ def _section(scene: Scene, name: str, z_mm: float) -> Markup:
         hu, tbr = sample(scene.ct, view.points_lps_mm, -1000.0), np.zeros(view.points_lps_mm.shape[:2])
     else:
         hu, tbr = None, sample(scene.pet, view.points_lps_mm, 0.0) / scene.background
-    canvas = Canvas(fuse(hu, tbr, 5.0), view, f"{title(name)}, axial section at z = {z_mm:.0f} mm, outlined")
+    canvas = Canvas(fuse(hu, tbr, 5.0), view, _words(scene, name, z_mm))
     for other in scene.labels.boxes:
         part = region_mask(scene, other, z_mm - 3 * reach, z_mm + 3 * reach)
         if part is not None and BY_NAME[other].kind != "neighbour":
-            canvas.contour(cut_region(part, view).outlines, contour_class(other, name))
+            canvas.contour(cut_region(part, view).outlines, contour_class(other, name, scene))
     canvas.furniture(20)
     return canvas.drawing.markup()
+
+
+def _words(scene: Scene, name: str, z_mm: float) -> str:
+    how = "outlined, dashed as it needs a reader" if name in scene.withheld else "outlined"
+    return f"{title(name)}, axial section at z = {z_mm:.0f} mm, {how}"
 
 
 def _mean_place(mask: Volume) -> Array:

@@ -26,8 +26,9 @@ LARGEST_SD_MM = 2.0
 WIDE_SEARCH_MM, LOCAL_SEARCH_MM = 15.0, 6.0
 # Behind the method of a vessel that a reader has accepted.
 ACCEPTED = ", accepted by a reader"
-# Checks of a jugular vein's uptake.
+# Checks of a jugular vein's uptake, and of the superior vena cava's.
 POOL_CHECKS = ("blood like the cava's", "blood like the other side's", "even uptake", "hot neighbour")
+CAVA_POOL_CHECKS = ("blood uptake", "blood like the aorta's", "one blood along it")
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class VesselFinding:
         The same, looked for within 6 mm an axis only, for protocols that ask for it.
     prefilled : bool
         The reader's points were carried from the participant's other visit, and not all confirmed or moved.
+    start_lps_mm : (float, float, float) or None
+        Where such a vessel usually lies low in this neck, for a reader who has to find it; None elsewhere.
     """
 
     method: str
@@ -144,6 +147,7 @@ class VesselFinding:
     pet_ct_shift: PetCtShift | None = None
     pet_ct_shift_local: PetCtShift | None = None
     prefilled: bool = False
+    start_lps_mm: tuple[float, float, float] | None = None
 
     @property
     def arc_mm(self) -> Array:
@@ -152,8 +156,9 @@ class VesselFinding:
 
     @property
     def pool_doubts(self) -> list[str]:
-        """The failed checks of a jugular vein's uptake, in words."""
-        return [f"{c.name}: {c.message}" for c in self.checks if c.name in POOL_CHECKS and not c.passed]
+        """The failed checks of a vein's uptake, in words."""
+        wanted = (*POOL_CHECKS, *CAVA_POOL_CHECKS)
+        return [f"{c.name}: {c.message}" for c in self.checks if c.name in wanted and not c.passed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +233,7 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder, as_found:
                 "pet_ct_shift_local": _rounded(finding.pet_ct_shift_local),
                 "prefilled": finding.prefilled,
             }
+            | ({} if finding.start_lps_mm is None else {"start_lps_mm": np.round(finding.start_lps_mm, 1)})
             for name, finding in segmentation.vessels.items()
         },
         "left_out": [vars(stretch) for stretch in segmentation.left_out],
@@ -246,6 +252,13 @@ def _shift(kept: dict[str, list[float]] | None) -> PetCtShift | None:
     x, y = kept["lps_mm"]
     sd_x, sd_y = kept["sd_mm"]
     return PetCtShift((x, y), (sd_x, sd_y))
+
+
+def _place(kept: list[float] | None) -> tuple[float, float, float] | None:
+    if kept is None:
+        return None
+    x, y, z = map(float, kept)
+    return x, y, z
 
 
 def _body(shift: BodyShift | None) -> dict[str, Any] | None:
@@ -289,6 +302,7 @@ def read_segmentation(visit: VisitFolder, as_found: bool = False) -> Segmentatio
             _shift(item.get("pet_ct_shift")),
             _shift(item.get("pet_ct_shift_local")),
             item.get("prefilled", False),
+            _place(item.get("start_lps_mm")),
         )
         for name, item in document["vessels"].items()
     }

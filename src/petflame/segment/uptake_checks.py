@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from petflame.segment.product import Check, Segmentation
+from petflame.segment.product import CAVA_POOL_CHECKS, Check, Segmentation
 from petflame.space.contours import contours_of
 from petflame.space.grid import Array, Volume
 from petflame.space.orientation import to_canonical
@@ -19,6 +19,7 @@ BLOOD_SUV = (0.4, 4.0)
 CAVA_TO_AORTA = (0.75, 1.33)
 VEIN_DEPTH_MM, AORTA_DEPTH_MM = 4.0, 7.0
 FEWEST_VOXELS = 20
+LEVEL, ALIKE, _ = CAVA_POOL_CHECKS
 # Outlines of a reader are warned about; a line of points is checked as what software finds.
 READER_MADE = ("labels",)
 
@@ -45,12 +46,12 @@ def check_uptake(segmentation: Segmentation, pet: Volume, is_suv: bool) -> Segme
     checks = []
     if is_suv and blood is not None:
         message = f"SUV {blood:.2f} in its core (between {BLOOD_SUV[0]:g} and {BLOOD_SUV[1]:g})"
-        checks.append(Check("blood uptake", BLOOD_SUV[0] <= blood <= BLOOD_SUV[1], message))
+        checks.append(Check(LEVEL, BLOOD_SUV[0] <= blood <= BLOOD_SUV[1], message))
     if blood is not None and aorta is not None:
         ratio = blood / aorta if aorta > 0 else float("inf")
         limits = f"between {CAVA_TO_AORTA[0]:g} and {CAVA_TO_AORTA[1]:g}"
         message = f"{ratio:.2f} times the uptake of the aorta's core ({limits})"
-        checks.append(Check("blood like the aorta's", CAVA_TO_AORTA[0] <= ratio <= CAVA_TO_AORTA[1], message))
+        checks.append(Check(ALIKE, CAVA_TO_AORTA[0] <= ratio <= CAVA_TO_AORTA[1], message))
     failed = [f"{check.name}: {check.message}" for check in checks if not check.passed]
     cava = replace(cava, checks=(*cava.checks, *checks))
     warnings = segmentation.warnings

@@ -15,7 +15,7 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.labelmap import LabelMap
 from petflame.recovery import effective_voxels
-from petflame.segment.product import Check, Segmentation, VesselFinding
+from petflame.segment.product import CAVA_POOL_CHECKS, Check, Segmentation, VesselFinding
 from petflame.segment.rules import SOFTWARE
 from petflame.segment.uptake_checks import AORTA_DEPTH_MM, core_mean
 from petflame.space.boxes import voxels_between
@@ -32,7 +32,7 @@ LEAST_DIFFERENCE, LEAST_ERRORS = 0.10, 4.0
 # Both ends together are no more than half; where they are over a third, nobody knows which part is the vein.
 LEAST_SHARE_LEFT, MOST_SHARE_CUT = 0.5, 1 / 3
 AORTA_PARTS = ("aorta_ascending", "aorta_descending")
-NAME = "one blood along it"
+NAME = CAVA_POOL_CHECKS[2]
 FEWEST_VOXELS = 4
 
 

@@ -53,16 +53,27 @@ def test_the_thyroid_region_lies_on_the_thyroid(visit, found):
     assert theirs[ours].mean() > 0.8
 
 
-def test_carotids_and_jugulars_are_proposed_and_withheld_until_a_reader_says(visit, tmp_path):
+def test_what_is_proposed_lies_on_its_vessel_and_what_is_not_says_where_to_begin(visit, tmp_path):
     ct = visit.ct()
     names = ("carotid_right", "carotid_left", "jugular_right", "jugular_left")
     alone = segment_automatically(ct, None)
     for name in names:
         finding = alone.vessels[name]
-        assert finding.method == "proposal"
         assert finding.withheld
-        assert len(finding.centreline_lps_mm) > 10
-        assert region(alone.labels.data, name).any()
+        mask = region(truth(visit), name)
+        x, y, z = finding.start_lps_mm
+        assert np.linalg.norm(ct.grid.to_ras(np.argwhere(mask)) * [-1, -1, 1] - [x, y, z], axis=1).min() < 25
+        if finding.method == "none":
+            assert finding.reason.startswith("no proposal: ")
+            assert "set points" in finding.reason
+            assert not region(alone.labels.data, name).any()
+            continue
+        assert finding.method == "proposal"
+        assert name.startswith("carotid")
+        middle = {int(k): np.argwhere(mask[..., k]).mean(axis=0) for k in np.flatnonzero(mask.any(axis=(0, 1)))}
+        ours = ct.grid.to_ijk(finding.centreline_lps_mm * [-1, -1, 1])
+        off = [np.hypot(*(p[:2] - middle[round(p[2])])) for p in ours if round(p[2]) in middle]
+        assert np.mean(off) * ct.grid.spacing_mm[0] < 3.0
     (tmp_path / "seeds.json").write_text(json.dumps(visit.seeds_lps_mm))
     seeded = segment_automatically(ct, tmp_path / "seeds.json")
     assert {seeded.vessels[name].method for name in names} == {"seeds"}

@@ -17,11 +17,12 @@ from petflame.segment.geometric.body import Chest, find_chest
 from petflame.segment.geometric.cava import find_cava
 from petflame.segment.geometric.cava_checks import cava_checks
 from petflame.segment.geometric.ends import FIELD_MARGIN_MM, field_floor_mm
-from petflame.segment.geometric.neck import find_neck, propose_vessels, thyroid_region
+from petflame.segment.geometric.neck import find_neck, thyroid_region
 from petflame.segment.geometric.neighbours import label_neighbours
 from petflame.segment.geometric.paint import paint, paint_aorta, paint_neighbours
 from petflame.segment.geometric.parts import divide
 from petflame.segment.geometric.paths import find_paths
+from petflame.segment.geometric.proposing import propose_vessels
 from petflame.segment.geometric.quality import judge
 from petflame.segment.geometric.result import GeometricResult, LimitCheck, TubeFinding
 from petflame.segment.geometric.spine import find_spine
@@ -126,7 +127,11 @@ def find_vessels(ct: Volume, regions: AutomaticRegions = "landmarks") -> Geometr
     paint_aorta(view, aorta, parts, [name for name in AORTA if len(vessels[name].radius_mm)])
     landmarks = _landmarks(chest, smooth, airway.carina, aorta, blood)
     proposals = {} if neck is None else propose_vessels(neck, blood)
-    return GeometricResult(labels, withhold_mirrored(vessels, paths.on_the_right), landmarks, (), proposals)
+    found = withhold_mirrored(vessels, paths.on_the_right)
+    if found is not vessels:
+        # Nobody knows which side is which.
+        proposals = {name: replace(p, refused=MIRRORED) for name, p in proposals.items()}
+    return GeometricResult(labels, found, landmarks, (), proposals)
 
 
 def _ends_in_view(ct: Volume, aorta: Tube, wanted_mm: tuple[float, float]) -> tuple[float, float]:

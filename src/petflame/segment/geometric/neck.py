@@ -1,8 +1,4 @@
-"""The neck: its thyroid region, and proposals for carotids and jugular veins that a reader may accept or mend.
-
-On unenhanced low-dose CT the neck's vessels differ from muscle by less than the noise in about a third of the slices,
-so what is found here never enters the primary endpoint until a reader has accepted it.
-"""
+"""The neck: its airway, and its thyroid region."""
 
 from __future__ import annotations
 
@@ -12,11 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from petflame.segment.geometric.airway import Airway
-from petflame.segment.geometric.axial import Prior, track_axial
 from petflame.segment.geometric.blood import Blood
 from petflame.segment.geometric.body import Chest
-from petflame.segment.geometric.circles import blood_likeness, clip_around_blood
-from petflame.segment.geometric.tracks import Track
 from petflame.segment.geometric.work import STEP_MM, Work, resample
 from petflame.space.grid import Array, Volume
 
@@ -27,34 +20,12 @@ AIR_HU = -400.0
 AIRWAY_MM2 = (20.0, 1500.0)
 AIRWAY_STEP_MM = 10.0
 SMOOTH_VOXELS = 0.8
-LIKENESS_HU = 22.0
 THYROID_HEIGHT_MM = 70.0
 THYROID_REACH_MM = 36.0
 THYROID_BEHIND_MM = 16.0
 THYROID_HU = (22.0, 110.0)
 BONE_HU = 170.0
 LEAST_LOBE_ML = 1.0
-
-# Leftwards and backwards from the airway, for the left side; mirrored for the right. The common carotid lies medial to
-# and behind the internal jugular vein, both in the sheath beside trachea, larynx and pharynx.
-CAROTID = Prior((21.0, 14.0), (7.0, 8.0), 20.0, (3.0, 5.0), (4.0, 1.0), 0.1)
-JUGULAR_FROM_CAROTID = Prior((12.0, -6.0), (6.0, 6.0), 16.0, (4.0, 8.0), (5.5, 1.5), 0.1)
-
-
-@dataclass(frozen=True, eq=False)
-class Proposal:
-    """A vessel of the neck that a reader has yet to accept.
-
-    Attributes
-    ----------
-    line_lps_mm : (n, 3) array
-        Centres in axial planes 2 mm apart, from below upwards.
-    evidence : float
-        Median evidence of its circles, -0.5 to 1.5.
-    """
-
-    line_lps_mm: Array
-    evidence: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,24 +68,6 @@ def find_neck(ct: Volume, chest: Chest, airway: Airway) -> Neck | None:
     return Neck(work, ndimage.gaussian_filter(work.hu, SMOOTH_VOXELS), _airway_above(work, start, planes), planes)
 
 
-def propose_vessels(neck: Neck, blood: Blood) -> dict[str, Proposal]:
-    """Propose ``carotid_right``, ``carotid_left``, ``jugular_right`` and ``jugular_left``.
-
-    Each is the chain of circles, slice by slice, that agrees best with the image and with its usual place: the carotid
-    beside the airway, the jugular vein beside the carotid.
-    """
-    clipped = clip_around_blood(neck.smooth, blood.hu)
-    likeness = blood_likeness(neck.smooth, blood.hu, LIKENESS_HU)
-    found = {}
-    for side, sign in (("right", -1.0), ("left", 1.0)):
-        carotid = track_axial(clipped, likeness, neck.planes, neck.airway[neck.planes], _mirrored(CAROTID, sign))
-        beside = carotid.centre_mm / STEP_MM
-        jugular = track_axial(clipped, likeness, neck.planes, beside, _mirrored(JUGULAR_FROM_CAROTID, sign))
-        found[f"carotid_{side}"] = _proposal(neck.work, carotid)
-        found[f"jugular_{side}"] = _proposal(neck.work, jugular)
-    return found
-
-
 def thyroid_region(neck: Neck, blood: Blood) -> Array:
     """Find tissue beside the trachea that its iodine makes denser than blood.
 
@@ -139,18 +92,6 @@ def thyroid_region(neck: Neck, blood: Blood) -> Array:
     sizes_ml = np.bincount(labels.ravel(), minlength=count + 1) * STEP_MM**3 / 1000
     lobes = np.flatnonzero(sizes_ml >= LEAST_LOBE_ML)
     return np.isin(labels, lobes[lobes > 0])
-
-
-def _mirrored(prior: Prior, sign: float) -> Prior:
-    left, back = prior.offset_mm
-    return Prior(
-        (sign * left, back), prior.spread_mm, prior.window_mm, prior.radii_mm, prior.usual_radius_mm, prior.weight
-    )
-
-
-def _proposal(neck: Work, track: Track) -> Proposal:
-    line = neck.origin_lps_mm + np.column_stack([track.centre_mm, track.plane * STEP_MM])
-    return Proposal(np.asarray(line), float(np.median(track.score)))
 
 
 def _airway_above(neck: Work, start_lps_mm: Array, inside: Array) -> Array:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from petflame.errors import Fault
-from petflame.segment.geometric.neck import Proposal
 from petflame.space.grid import Array
 
 
@@ -88,6 +87,31 @@ class TubeFinding:
 
 
 @dataclass(frozen=True, eq=False)
+class Proposal:
+    """A vessel of the neck that a reader has yet to accept, or to find where none is offered.
+
+    Attributes
+    ----------
+    line_lps_mm : (n, 3) array
+        Centres in axial planes 2 mm apart, from below upwards; also where it is not offered, as far as there is one.
+    evidence : float
+        Median evidence of its circles, -0.5 to 1.5.
+    checks : tuple of LimitCheck
+        What its being offered rests on.
+    start_lps_mm : (float, float, float)
+        Where such a vessel usually lies low in this neck: a place to start looking.
+    refused : str
+        Why it is not offered; empty where it is.
+    """
+
+    line_lps_mm: Array
+    evidence: float
+    checks: tuple[LimitCheck, ...]
+    start_lps_mm: tuple[float, float, float]
+    refused: str
+
+
+@dataclass(frozen=True, eq=False)
 class GeometricResult:
     """Label map and findings.
 
@@ -102,7 +126,7 @@ class GeometricResult:
     scope_faults : tuple of Fault
         Reasons why the scan is outside what this method is made for; then nothing is measured.
     proposals : dict
-        Carotids and jugular veins for a reader to accept; not part of `labels`.
+        Carotids and jugular veins, offered to a reader or not; not part of `labels`.
     """
 
     labels: Array
