@@ -158,9 +158,10 @@ class Tally:
         self.clicks: dict[str, list[int]] = defaultdict(list)
         self.confirmed, self.vessels, self.carried, self.seconds = 0, 0, 0, 0.0
         self.off: list[Array] = []
-        # By way, blood and vessel: error of the change in points, and log errors at the visits read first and second.
+        # By way, blood and vessel: error of the change in points, and log errors at the visits read first and second, by
+        # which of the two that was, too: the correlation is that within a vessel and an order.
         self.change: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        self.errors: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+        self.errors: dict[tuple[str, str, str, int], list[tuple[float, float]]] = defaultdict(list)
 
     def add_pair(self, pair: tuple[Known, Known], rng: np.random.Generator) -> None:
         first = int(rng.integers(2))
@@ -191,9 +192,8 @@ class Tally:
             for name in CAROTIDS:
                 known = 100.0 * (visits[later].truth[name] / visits[base].truth[name] - 1.0)
                 error[name] = 100.0 * (tbr[later][name] / tbr[base][name] - 1.0) - known
-                self.errors[way, blood].append(
-                    tuple(float(np.log(t[name] / v.truth[name])) for t, v in zip(tbr, visits, strict=True))
-                )
+                one, two = (float(np.log(t[name] / v.truth[name])) for t, v in zip(tbr, visits, strict=True))
+                self.errors[way, blood, name, first].append((one, two))
             index = max(CAROTIDS, key=lambda n: tbr[base][n])
             for name, value in (*error.items(), ("index", error[index])):
                 self.change[way, blood, name].append(value)
@@ -220,14 +220,12 @@ class Tally:
                 cells = []
                 for name in (*CAROTIDS, "index"):
                     a = np.array(self.change[way, blood, name])
-                    cells.append(
-                        f"{a.mean():+.1f} ({a.mean() - 1.96 * a.std(ddof=1):+.1f} to {a.mean() + 1.96 * a.std(ddof=1):+.1f})"
-                    )
-                one, two = np.array(self.errors[way, blood]).T
-                cells += [
-                    f"{100 * two.mean():+.1f} ({100 * two.std(ddof=1):.1f})",
-                    f"{np.corrcoef(one, two)[0, 1]:+.2f}",
-                ]
+                    half = 1.96 * a.std(ddof=1)
+                    cells.append(f"{a.mean():+.1f} ({a.mean() - half:+.1f} to {a.mean() + half:+.1f})")
+                groups = [np.array(e) for (w, b, *_), e in self.errors.items() if (w, b) == (way, blood)]
+                later = 100 * np.concatenate(groups)[:, 1]
+                one, two = np.concatenate([group - group.mean(axis=0) for group in groups]).T
+                cells += [f"{later.mean():+.1f} ({later.std(ddof=1):.1f})", f"{np.corrcoef(one, two)[0, 1]:+.2f}"]
                 rows.append([case, said, way, str(len(a)), *cells])
         return rows
 
