@@ -72,6 +72,10 @@ CHANGE_COLUMNS: dict[str, tuple[str, str]] = {
     "followup_contours": ("whose contours the follow-up was measured in, and why its own where others were asked", ""),
     "area_ratio": ("mean section area at follow-up over that at baseline", _RATIO),
     "withheld": ("whether the vessel needs a reader at either visit", "true or false"),
+    "read_prefilled": (
+        "whether the reader's points at either visit were proposed from the other and not all confirmed or moved",
+        "true or false",
+    ),
     "reason": ("why it is withheld or has no change", ""),
 }
 

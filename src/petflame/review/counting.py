@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_nifti
 from petflame.folders import StudyOut, VisitFolder
-from petflame.review.differences import FoundRuns, differences
+from petflame.review.differences import AsFound, differences
 from petflame.review.places import ReviewPlaces
 from petflame.review.plan import CONSENSUS, Plan, load_plan
-from petflame.segment.outlines import runs_of_vessel
 from petflame.segment.reads import Read, read_read
-from petflame.space.grid import Array
 
 NOBODY = "nobody has finished reading it"
 
@@ -38,12 +32,15 @@ class Counting:
         Reads that cannot count, and why; their visits wait.
     awaited : dict
         Visit's code to who is to read it next, where the readers differ: the adjudicator or `CONSENSUS`.
+    reopened : dict
+        Visit's code to who has opened a read again; the one finished before counts until it is finished anew.
     """
 
     reads: dict[str, Path] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     awaited: dict[str, str] = field(default_factory=dict)
+    reopened: dict[str, str] = field(default_factory=dict)
 
 
 def reads_that_count(out: StudyOut | Path, codes: Iterable[str]) -> Counting:
@@ -154,7 +151,7 @@ def _under_plan(places: ReviewPlaces, plan: Plan, code: str, found: Counting) ->
 
 
 def _apart(places: ReviewPlaces, plan: Plan, code: str, reads: list[Read]) -> list[str]:
-    found = found_runs(VisitFolder(places.out / "visits" / code))
+    found = AsFound(VisitFolder(places.out / "visits" / code))
     said: list[str] = []
     for one, other in combinations(reads, 2):
         said += differences(one, other, plan.rules, plan.needed, found)
@@ -166,7 +163,10 @@ def _finished(
 ) -> Read | str:
     """Return a finished read, or in words why there is none; a read that cannot count is a fault too."""
     try:
-        return finished_read(places, reader, item, code, plan)
+        read = finished_read(places, reader, item, code, plan, opened_again=True)
+        if is_reopened(places.log(reader, item)):
+            found.reopened[code] = ", ".join(filter(None, [found.reopened.get(code), reader]))
+        return read
     except NotFinished as why:
         return str(why)
     except InputRefused as refusal:
@@ -178,7 +178,9 @@ class NotFinished(Exception):
     """An item that was not opened, is being read, or was opened again."""
 
 
-def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan: Plan | None = None) -> Read:
+def finished_read(
+    places: ReviewPlaces, reader: str, item: str, code: str, plan: Plan | None = None, opened_again: bool = False
+) -> Read:
     """Return the finished read of one reader and item.
 
     Parameters
@@ -189,6 +191,8 @@ def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan:
         Of the visit that the item shows.
     plan : Plan, optional
         Whether reads may be prefilled.
+    opened_again : bool
+        Take what was finished before, too, where the item was opened again.
 
     Raises
     ------
@@ -205,7 +209,7 @@ def finished_read(places: ReviewPlaces, reader: str, item: str, code: str, plan:
     if not log.exists():
         what = "the log of how it was made is not there"
         raise InputRefused.of(what, where, "restore the log, or give the read in the column `edits` of visits.tsv")
-    if is_reopened(log):
+    if not opened_again and is_reopened(log):
         raise NotFinished(f"{reader} has opened it again")
     read = read_read(path)
     asked = {"reader": reader, "item": item, "code": code}
@@ -232,14 +236,3 @@ def is_reopened(log: Path) -> bool:
                 continue
             last = kind if kind in ("finish", "reopen") else last
     return last == "reopen"
-
-
-def found_runs(visit: VisitFolder) -> FoundRuns:
-    """Return what gives the runs of a vessel in the labels that a visit's reads began from, read when first asked."""
-
-    @cache
-    def labels() -> Array:
-        before = visit.root / "labels_found.nii.gz"
-        return np.asarray(read_nifti(before if before.exists() else visit.labels).data)
-
-    return lambda vessel: runs_of_vessel(labels(), vessel)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from petflame.review.log import LOCK
 from petflame.segment.reads import ENDING, LOG_ENDING
 from petflame.study import IDENTIFIER
 
@@ -43,7 +44,12 @@ class ReviewPlaces:
     @property
     def lock(self) -> Path:
         """The end of the reading."""
-        return self.root / "lock.json"
+        return self.root / LOCK
+
+    @property
+    def unblinded(self) -> Path:
+        """The primary of every analysis with known arms since the lock."""
+        return self.root / "unblinded.json"
 
     @property
     def measured(self) -> Path:

@@ -109,6 +109,9 @@ def make_plan(
     InputRefused
         With every reader that cannot be, and what the protocol asks for and the plan does not give.
     """
+    # The makers of labels take seconds to import, and who reads a plan needs none.
+    from petflame.review.needs import required_vessels
+
     _plan_faults(codes, readers, protocol.review, repeat, adjudicator).raise_if_any()
     visits = sorted(codes)
     count = math.ceil(repeat * len(visits) - 1e-9)
@@ -129,7 +132,7 @@ def make_plan(
             "adjudicator": adjudicator,
             "review": protocol.review.model_dump(mode="json"),
             "review_sha256": protocol.section_digest("review"),
-            "needed_vessels": list(protocol.needed_vessels),
+            "needed_vessels": list(required_vessels(protocol)),
             **protocol.stamp,
             # Which mapping belongs to it; the seed in there keeps it from being guessed.
             "items_seal": mapping["seal"],
