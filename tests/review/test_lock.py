@@ -196,8 +196,6 @@ def test_edits_after_unblinding_stand_with_the_primary_before_and_after(tmp_path
     for words in ("Edited after unblinding.", "a stent lies there", "when the arms became known", "after analysis 1"):
         assert words in page
     assert number(first["primary"]["difference"], 3) in page
-        or f"{first['primary']['difference']:.3f}" in page
-    )
 
 
 def test_a_primary_that_was_changed_is_refused(tmp_path):
