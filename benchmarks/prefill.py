@@ -158,8 +158,8 @@ class Tally:
         self.clicks: dict[str, list[int]] = defaultdict(list)
         self.confirmed, self.vessels, self.carried, self.seconds = 0, 0, 0, 0.0
         self.off: list[Array] = []
-        # By way, blood and vessel: error of the change in points, and log errors at the visits read first and second, by
-        # which of the two that was, too: the correlation is that within a vessel and an order.
+        # By way, blood and vessel: error of the change in points, and log errors at the visits read first and second;
+        # these by which of the two was read first, too, for the correlation within a vessel and an order.
         self.change: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         self.errors: dict[tuple[str, str, str, int], list[tuple[float, float]]] = defaultdict(list)
 

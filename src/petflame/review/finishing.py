@@ -107,7 +107,7 @@ def read_document(desk: Desk) -> dict[str, Any]:
             if v.decision is not None
         },
         "left_out": [{"vessel": n, **vars(row)} for n, v in state.vessels.items() for row in v.left_out],
-        "prefilled": state.prefilled,
+        "prefilled": desk.history.prefilled,
         "undecided": [
             n for n in VESSELS if needs_reader(n, state.vessels[n], desk.files.found.vessels.get(n), desk.required)
         ],

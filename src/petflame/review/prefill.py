@@ -61,21 +61,30 @@ class Prefill:
     correlation: dict[str, float] = field(default_factory=dict)
     return_mm: dict[str, float] = field(default_factory=dict)
 
-    def action(self, vessels: Sequence[str] | None = None, landmarks: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return the proposal as a reader's log holds it, for some vessels and landmarks or all of them."""
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Prefill:
+        """Take up what `document` has written."""
+        points = {name: np.array(p, float).reshape(-1, 3) for name, p in document["points_lps_mm"].items()}
+        x_y_z = {name: (float(x), float(y), float(z)) for name, (x, y, z) in document["landmarks_lps_mm"].items()}
+        rest = (document[name] for name in ("not_carried", "correlation", "return_mm"))
+        return cls(points, document["radius_mm"], x_y_z, *rest)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As plain values."""
+        return vars(self) | {"points_lps_mm": {name: p.tolist() for name, p in self.points_lps_mm.items()}}
+
+    def action(self, vessels: Sequence[str], landmarks: Sequence[str]) -> dict[str, Any]:
+        """Return the proposal for some vessels and landmarks as a reader's log holds it."""
         return {
             "kind": "prefill",
             "vessels": {
                 name: {"points_lps_mm": points.tolist(), "radius_mm": self.radius_mm.get(name)}
                 for name, points in self.points_lps_mm.items()
-                if vessels is None or name in vessels
+                if name in vessels
             },
-            "landmarks_lps_mm": {
-                name: list(place)
-                for name, place in self.landmarks_lps_mm.items()
-                if landmarks is None or name in landmarks
-            },
-            "not_carried": dict(self.not_carried),
+            "landmarks_lps_mm": {n: list(place) for n, place in self.landmarks_lps_mm.items() if n in landmarks},
+            "not_carried": {n: why for n, why in self.not_carried.items() if n in (*vessels, *landmarks)},
         }
 
 

@@ -27,6 +27,7 @@ from petflame.review.desk import Desk
 from petflame.review.guard import BodyTooLarge, Guard, body_of
 from petflame.review.log import HeadMoved
 from petflame.review.needs import required_vessels
+from petflame.review.other_visit import OtherVisits, allowed
 from petflame.review.values import profile_of, values_of
 from petflame.review.views import shown_image, state_view
 from petflame.review.visit import read_visit_files
@@ -84,7 +85,8 @@ def session_of(
         raise InputRefused.of(what, "--reader", "give at most 64 of them, a letter or digit first")
     found = chosen(visit_folders(results), visits)
     items = tuple(Item(root.resolve().name, root) for root in found)
-    return Session(reader, review_folder(results) / reader, items, protocol, show_values)
+    prefill = allowed(results, protocol)
+    return Session(reader, review_folder(results) / reader, items, protocol, show_values, prefill)
 
 
 class Room:
@@ -93,6 +95,8 @@ class Room:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.required = required_vessels(session.protocol)
+        rules, results = session.protocol.pairing, session.folder.parent.parent
+        self._others = OtherVisits(results, session.folder, rules) if session.prefill else None
         self.worklist = Worklist(session.items, session.reader, session.folder, self.required)
         self._open: OrderedDict[str, Desk] = OrderedDict()
         self._lock, self._opening = Lock(), {name: Lock() for name in self.worklist.items}
@@ -117,7 +121,8 @@ class Room:
                 if desk is not None:
                     self._open.move_to_end(name)
             if desk is None:
-                desk = Desk(read_visit_files(item.root), name, self.session.reader, self.session.folder, self.required)
+                whose = self.session.reader, self.session.folder
+                desk = Desk(read_visit_files(item.root), name, *whose, self.required, self._others)
                 with self._lock:
                     self._open[name] = desk
                     while len(self._open) > MOST_OPEN:
