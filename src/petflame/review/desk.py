@@ -205,10 +205,8 @@ class Desk:
             raise InputRefused.of("there is nothing to carry over", "the proposal", "set points here")
         action = self._others.proposal(self.files).action(names, [n for n in LANDMARKS if n not in known])
         if not action["vessels"]:
-            why = [
-                Fault(f"{title(n)}: {w}", "the proposal", "set points here") for n, w in action["not_carried"].items()
-            ]
-            raise InputRefused(why)
+            said = [f"{_called(name)}: {why}" for name, why in action["not_carried"].items()]
+            raise InputRefused(Fault(what, "the proposal", "set points here") for what in said)
         return action
 
     def _placed(self, action: dict[str, Any]) -> dict[str, Any]:
