@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from petflame.errors import Fault, InputRefused
-from petflame.space.grid import Array
 
 START = "0" * 64
 KEYS = (
@@ -42,19 +39,6 @@ class _Tail:
     head: str
     n: int
     end: int
-
-
-def outline_digest(labels: Array) -> str:
-    """SHA-256 of a label map, uint8 of any memory order: where it is not 0 (C order) and what stands there."""
-    flat = np.flatnonzero(labels)
-    return digest_of_voxels(flat, labels.reshape(-1)[flat])
-
-
-def digest_of_voxels(flat: Array, labels: Array) -> str:
-    """SHA-256 of sorted flat C-order numbers of voxels, shape (n,), and their labels, shape (n,)."""
-    digest = hashlib.sha256(np.ascontiguousarray(flat, "<i8").data)
-    digest.update(np.ascontiguousarray(labels, np.uint8).data)
-    return digest.hexdigest()
 
 
 class ReadLog:
