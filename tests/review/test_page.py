@@ -307,8 +307,7 @@ def test_a_visit_is_read_with_the_keyboard_alone(browser, server):
     page.keyboard.press("g")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
-    settled(page)
-    assert state(page)["finished"]
+    page.get_by_text("This read is finished.").wait_for()
     assert (server.folder / f"{ITEMS['keys']}.read.json").exists()
 
 

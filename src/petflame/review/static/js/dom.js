@@ -10,7 +10,7 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -27,7 +27,7 @@ export function fill(node, ...children) {
   const held = document.activeElement && node.contains(document.activeElement)
     ? document.activeElement.getAttribute("data-focus")
     : null;
-  node.replaceChildren(...children.flat().filter(Boolean));
+  node.replaceChildren(...children.flat(Infinity).filter(Boolean));
   if (held) node.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus();
 }
 

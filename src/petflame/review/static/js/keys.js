@@ -10,6 +10,7 @@ export const KEYS = [
     ["D", "fused, PET alone, CT alone, projection (MIP)"],
     ["W", "next CT window"],
     ["O", "outlines on or off"],
+    ["Esc", "from a button or field back to the picture"],
   ]],
   ["Vessels", [
     ["V, Shift+V", "next or previous vessel that needs you"],
@@ -40,7 +41,9 @@ const TYPING = "input:not([type=range]):not([type=checkbox]):not([type=radio]), 
 /** Listen for keys; `page` brings what is not of the reading itself. */
 export function listen(reading, page) {
   document.addEventListener("keydown", (event) => {
-    if (document.querySelector("dialog[open]") || event.target.closest?.(TYPING)) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Escape" && reading.visit) return void reading.element.focus();
+    if (event.target.closest?.(TYPING)) return;
     if (!reading.visit) {
       if (event.key === "?") page.keys();
       return;

@@ -13,7 +13,7 @@ import { drawPanel } from "./panel.js";
 import { Profile } from "./profile.js";
 import { Reading } from "./reading.js";
 import { Stage } from "./stage.js";
-import { loadNiivue, STRIP_PX, Viewer } from "./viewer.js";
+import { LEAST_HEIGHT_PX, loadNiivue, STRIP_PX, Viewer } from "./viewer.js";
 import { Visit } from "./visit.js";
 import * as worklist from "./worklist.js";
 
@@ -222,6 +222,8 @@ async function showVisit(item) {
   if (visit.chosen) reading.choose(visit.chosen);
   drawAll();
   view.stage.focus({ preventScroll: true });
+  // On a small screen the picture comes first; what stands above it is a scroll away.
+  if (getComputedStyle(work).overflowY === "visible") view.stage.parentElement.scrollIntoView();
   refreshProgress();
 }
 
@@ -264,18 +266,18 @@ function showPointed(place, voxel) {
   const unit = viewer.isSuv ? "SUV" : "Bq/ml";
   const cell = (name, words) => h("span", {}, h("b", {}, name), ` ${words}`);
   fill(place, cell(unit, figure(suv, viewer.isSuv ? 2 : 0)), cell("HU", figure(hu, 0)),
-    cell("x, y, z (LPS)", `${lps.map((v) => figure(v)).join(", ")} mm`), cell("CT image", number ?? "\u2013"));
+    cell("x, y, z (LPS)", `${lps.map((v) => figure(v)).join(", ")} mm`), number ? cell("CT image", number) : "");
 }
 
 /** The curve lies under the axial plane where there is room, else under the pictures. */
 function placeProfile() {
   const { viewer, profileElement, stage } = kept;
   const [width, height] = viewer.size;
-  const beside = width >= 1.05 * height && !viewer.single;
+  const beside = width >= 1.05 * height && height >= LEAST_HEIGHT_PX && !viewer.single;
   kept.stage.parentElement?.classList.toggle("beside", beside);
   if (beside) {
     profileElement.style.width = `${Math.floor(viewer.axialShare * width)}px`;
-    profileElement.style.height = `${Math.min(STRIP_PX, 0.35 * height)}px`;
+    profileElement.style.height = `${STRIP_PX}px`;
   } else {
     profileElement.style.width = "";
     profileElement.style.height = "";
@@ -310,6 +312,9 @@ listen({
     "movePointHere", "addPoint", "setLandmark", "dab", "askExclude"].map((name) => [name, (...given) => reading[name](...given)])),
 }, page);
 window.addEventListener("hashchange", route);
+window.addEventListener("beforeunload", (event) => {
+  if (reading?.visit?.pending) event.preventDefault();
+});
 // Where tests and scripts find a place of the visit on the screen.
 window.workbench = {
   get reading() { return reading; },

@@ -29,12 +29,13 @@ export class Overlay {
       context.rect(tile.left, tile.top, tile.width, tile.height);
       context.clip();
       const projected = viewer.show.mode === "mip" && this.mip?.draw(context, viewer, tile);
-      this.crosshair(tile, projected);
+      const bright = projected || viewer.show.mode === "pet";
+      this.crosshair(tile, bright);
       if (!this.hidden && !projected) this.outlines(tile);
       this.marks(tile, projected);
       this.brush(tile);
       this.range(tile);
-      this.letters(tile, projected);
+      this.letters(tile, projected, bright);
       context.restore();
     }
   }
@@ -163,9 +164,9 @@ export class Overlay {
     this.stroke([[x, y - 6], [x + 6, y], [x, y + 6], [x - 6, y], [x, y - 6]], colour, 1.5);
   }
 
-  crosshair(tile, projected) {
+  crosshair(tile, bright) {
     const [x, y] = this.viewer.pixelOf(tile, this.viewer.at);
-    const colour = projected ? "rgba(0, 90, 160, 0.75)" : "rgba(150, 200, 255, 0.55)";
+    const colour = bright ? "rgba(0, 90, 160, 0.75)" : "rgba(150, 200, 255, 0.55)";
     const [left, right] = [tile.left, tile.left + tile.width];
     const [top, bottom] = [tile.top, tile.top + tile.height];
     const gap = 12;
@@ -215,16 +216,16 @@ export class Overlay {
     if (tools.range) band(Math.min(...tools.range), Math.max(...tools.range), "rgba(255, 255, 255, 0.3)");
   }
 
-  letters(tile, projected) {
+  letters(tile, projected, bright) {
     const { left, top, width, height, plane } = tile;
-    const ink = projected ? "#004070" : "#d0d4da";
+    const ink = bright ? "#003a66" : "#d0d4da";
     const [cx, cy] = [left + width / 2, top + height / 2];
-    this.words(plane.left, left + 6, cy, ink, "left", 13, !projected);
-    this.words(plane.right, left + width - 6, cy, ink, "right", 13, !projected);
-    this.words(plane.top, cx, top + 11, ink, "center", 13, !projected);
-    this.words(plane.bottom, cx, top + height - 10, ink, "center", 13, !projected);
-    const level = this.level(tile);
-    this.words(level, left + 6, top + 11, ink, "left", 11, !projected);
+    this.words(plane.left, left + 6, cy, ink, "left", 13, !bright);
+    this.words(plane.right, left + width - 6, cy, ink, "right", 13, !bright);
+    this.words(plane.top, cx, top + 11, ink, "center", 13, !bright);
+    this.words(plane.bottom, cx, top + height - 10, ink, "center", 13, !bright);
+    const level = projected ? { coronal: "from the front", sagittal: "from the left" }[tile.name] : this.level(tile);
+    this.words(level, left + 6, top + 11, ink, "left", 11, !bright);
   }
 
   level(tile) {

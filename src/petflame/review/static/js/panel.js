@@ -12,6 +12,7 @@ export function drawPanel(place, reading, page) {
     h("h2", { class: "hidden" }, "Vessels"),
     h("ul", { class: "vessels" }, visit.vessels.map((vessel) => entry(vessel, reading, page))),
     landmarks(reading),
+    comment(reading),
     warnings.length ? h("details", { class: "more" }, h("summary", { "data-focus": "warnings" }, `Notes on this visit (${warnings.length})`),
       h("ul", {}, warnings.map((w) => h("li", {}, w)))) : null);
 }
@@ -57,9 +58,9 @@ function detail(vessel, reading, page) {
     checks(vessel),
     values(vessel),
     locked ? null : adjudication(vessel, reading),
+    locked ? null : decision(vessel, reading, page),
     points(vessel, reading, locked),
-    leftOut(vessel, reading, page, locked),
-    locked ? null : decision(vessel, reading, page));
+    leftOut(vessel, reading, locked));
 }
 
 function checks(vessel) {
@@ -104,13 +105,14 @@ function points(vessel, reading, locked) {
     h("h3", {}, seeds.length ? `Points: ${seeds.length}` : "No points set"),
     prefilled && !locked ? h("div", { class: "buttons" }, h("p", {}, "Carried over from the other visit: a proposal."),
       button("Confirm them", () => reading.act({ kind: "confirm", vessel: vessel.name }), { "data-focus": "confirm" })) : null,
-    vessel.hint && !locked ? h("p", { class: "hint" }, `Next point: ${vessel.hint.words} `, button("Go there", () => reading.goToHint(), { key: "H", "data-focus": "hint" })) : null,
+    vessel.hint && !locked ? h("p", { class: "hint" }, `Next point: ${vessel.hint.words.replace(`${vessel.title}: `, "")} `, button("Go there", () => reading.goToHint(), { key: "H", "data-focus": "hint" })) : null,
     locked ? null : box("snap", "Move a click to the centre of the vessel"),
     locked ? null : box("advance", "Go on to the next level by itself"),
     seeds.length ? h("details", { class: "more", open: tools.point !== null }, h("summary", { "data-focus": "points" }, "The points"),
       h("ol", { class: "list" }, seeds.map((seed, n) => h("li", {}, button(say(seed, n), () => reading.selectPoint(n), {
         class: "link", "data-focus": `point-${n}`, "aria-pressed": tools.point === n ? "true" : "false",
       }))))) : null,
+    chosen && !chosen.snapped && chosen.snap_reason ? h("p", { class: "words" }, `Left where you clicked: ${chosen.snap_reason}`) : null,
     locked || !seeds.length ? null : h("div", { class: "buttons" },
       chosen?.snapped ? button("Refuse the snap", () => reading.onPoint("refuse_snap"), { key: "R", title: chosen.snap_reason || null, "data-focus": "refuse" }) : null,
       chosen ? button("Delete point", () => reading.onPoint("delete"), { "data-focus": "delete" }) : null,
@@ -127,7 +129,7 @@ function radius(vessel, reading) {
       reading.setRadius(Number.isFinite(value) ? value : null);
     },
   });
-  return h("label", {}, "Radius (mm) ", field);
+  return h("label", {}, vessel.name.startsWith("aorta") ? "Radius (mm), needed here " : "Radius (mm) ", field);
 }
 
 function bifurcation(vessel, reading, locked) {
@@ -144,6 +146,15 @@ function landmark(name, reading, locked, key = "") {
       place && !locked ? button("Clear", () => reading.setLandmark(null, name), { "aria-label": `Clear: ${LANDMARKS[name]}`, "data-focus": `clear-${name}` }) : null));
 }
 
+function comment(reading) {
+  const { state, readOnly } = reading.visit;
+  if (readOnly) return state.reader_words ? h("p", { class: "words" }, `Your words on this visit: ${state.reader_words}`) : null;
+  return h("label", { class: "comment" }, "Your words on this visit", h("textarea", {
+    rows: "2", "data-focus": "comment",
+    onchange: (e) => reading.act({ kind: "comment", words: e.target.value.trim() }),
+  }, state.reader_words ?? ""));
+}
+
 function landmarks(reading) {
   const names = Object.keys(reading.visit.state.landmarks ?? {}).filter((n) => LANDMARKS[n] && !n.startsWith("carotid_"));
   if (!names.length) return null;
@@ -151,7 +162,7 @@ function landmarks(reading) {
     names.map((name) => landmark(name, reading, reading.visit.readOnly)));
 }
 
-function leftOut(vessel, reading, page, locked) {
+function leftOut(vessel, reading, locked) {
   if (vessel.kind !== "artery") return null;
   const rows = (vessel.left_out ?? []).map((out, n) => h("li", {},
     `z ${figure(out.z_min_mm)} to ${figure(out.z_max_mm)} mm: ${out.words || REASONS[out.code] || out.code} `,
@@ -168,7 +179,6 @@ function decision(vessel, reading, page) {
     h("input", {
       id: "remark", type: "text", "data-focus": "remark", "aria-describedby": "remark-fault", autocomplete: "off",
       value: page.remarks[vessel.name] ?? "", oninput: (e) => { page.remarks[vessel.name] = e.target.value; },
-      onkeydown: (e) => { if (e.key === "Escape") reading.element.focus(); },
     }),
     h("p", { id: "remark-fault", class: "fault", role: "alert" }),
     h("div", { class: "buttons" },

@@ -38,6 +38,8 @@ const OPTIONS = {
 /** Height of the curve under the axial plane, and the least share of the width that the axial plane has. */
 export const STRIP_PX = 150;
 const LEAST_AXIAL = 0.44;
+/** A lower picture has the curve below it, outside. */
+export const LEAST_HEIGHT_PX = 430;
 const INVERSE = "inverse_grey";
 
 /** CT and PET of one visit on a canvas. Places are voxels of the CT's grid unless they say LPS mm. */
@@ -113,7 +115,7 @@ export class Viewer {
       const top = 0.5;
       return [at("axial", 0, 0, 1, top), at("coronal", 0, top, 0.5, 1 - top), at("sagittal", 0.5, top, 0.5, 1 - top)];
     }
-    const strip = Math.min(STRIP_PX / height, 0.35);
+    const strip = height < LEAST_HEIGHT_PX ? 0 : STRIP_PX / height;
     // Coronal and sagittal side by side at one scale, no wider than they can use.
     const [x, y, z] = this.grid.shape.map((size, axis) => size * this.grid.voxelsMm[axis]);
     const upright = Math.min(((x + y) * height) / z / width, 1 - LEAST_AXIAL);
@@ -201,19 +203,23 @@ export class Viewer {
 
   setAt(place) {
     this.at = this.grid.nearest(place);
+    this.follow();
     this.later();
   }
 
-  /** Zoom by `factor`, holding the place under a pixel. */
+  /** Place in the millimetres that NiiVue zooms and moves: along the axes of the voxels. */
+  mm(place) {
+    const part = place.map((value, axis) => (value + 0.5) / this.grid.shape[axis]);
+    return this.nv.volumes[0].convertFrac2MM(part, false);
+  }
+
+  /** Zoom by `factor`; what is under a pixel stays there, and the crosshair in the other planes. */
   zoomBy(factor, tile = null, x = 0, y = 0) {
-    const held = tile ? this.voxelAt(tile, x, y) : null;
-    this.zoom = Math.min(Math.max(this.zoom * factor, 1), 12);
-    if (this.zoom === 1) this.pan = [0, 0, 0];
+    const held = this.mm(tile ? this.voxelAt(tile, x, y) : this.at);
+    const before = this.zoom;
+    this.zoom = Math.min(Math.max(before * factor, 1), 12);
+    this.pan = this.zoom === 1 ? [0, 0, 0] : this.pan.map((moved, axis) => moved + held[axis] * (before - this.zoom));
     this.redraw();
-    if (held && this.zoom > 1) {
-      const [px, py] = this.pixelOf(this.tiles[tile.name], held);
-      this.panBy(this.tiles[tile.name], x - px, y - py);
-    } else if (this.zoom > 1) this.centre();
   }
 
   /** Move the picture under the glass by pixels. */
@@ -224,12 +230,16 @@ export class Viewer {
     this.redraw();
   }
 
-  /** Bring the crosshair to the middle of every plane. */
-  centre() {
-    for (const name of Object.keys(this.tiles)) {
-      const tile = this.tiles[name];
+  /** Bring back the crosshair where it has left a zoomed plane. */
+  follow() {
+    if (this.zoom === 1) return;
+    const [here, middle] = [this.mm(this.at), this.mm(this.grid.shape.map((size) => (size - 1) / 2))];
+    for (const tile of Object.values(this.tiles)) {
       const [x, y] = this.pixelOf(tile, this.at);
-      this.panBy(tile, tile.left + tile.width / 2 - x, tile.top + tile.height / 2 - y);
+      const lost = [];
+      if (x < tile.left || x > tile.left + tile.width) lost.push(tile.plane.across);
+      if (y < tile.top || y > tile.top + tile.height) lost.push(tile.plane.up);
+      for (const axis of lost) this.pan[axis] = middle[axis] - here[axis] * this.zoom;
     }
   }
 

@@ -4,7 +4,7 @@ import { read } from "./api.js";
 import { button, fill, h } from "./dom.js";
 import { lookOf, STATE_WORDS } from "./look.js";
 
-const ITEM_STATES = { new: "not begun", open: "begun", finished: "finished" };
+const ITEM_STATES = { new: "not begun", open: "begun", finished: "finished", closed: "cannot be opened" };
 
 export const load = (order) => read(`api/worklist?order=${encodeURIComponent(order)}`);
 
@@ -16,7 +16,7 @@ export function progressWords(list) {
 /** The visit to go on with: one that was begun, else the first that is not finished. */
 export const nextItem = (items, after = null) => {
   const from = items.findIndex((entry) => entry.item === after) + 1;
-  const order = [...items.slice(from), ...items.slice(0, from)].filter((e) => e.item !== after && e.state !== "finished" && !e.broken);
+  const order = [...items.slice(from), ...items.slice(0, from)].filter((e) => e.item !== after && ["new", "open"].includes(e.state));
   return (after ? null : order.find((e) => e.state === "open")) ?? order[0] ?? null;
 };
 
@@ -33,7 +33,7 @@ export function draw(place, list, order, { open, reorder }) {
       h("div", { class: "buttons" },
         next
           ? button(next.state === "open" ? `Go on with ${next.item}` : `Read ${next.item}`, () => open(next.item), { class: "main", "data-focus": "go-on" })
-          : h("p", {}, "Every visit is finished."),
+          : h("p", {}, "No visit waits for you."),
         h("label", {}, "Order ", h("select", { "data-focus": "order", onchange: (e) => reorder(e.target.value) },
           h("option", { value: "mine", selected: order === "mine" }, "yours"),
           h("option", { value: "worst", selected: order === "worst" }, "worst check first")))),
@@ -48,10 +48,11 @@ function row(entry, open) {
     return h("li", { class: v.needs_you ? "needs" : "", title: words }, h("span", { "aria-hidden": "true" }, lookOf(v.name).letters),
       h("span", { class: "hidden" }, words));
   });
-  const needs = entry.needs ? `${entry.needs} ${entry.needs === 1 ? "vessel" : "vessels"}` : "nothing";
+  const closed = entry.state === "closed";
+  const needs = closed ? "\u2013" : entry.needs ? `${entry.needs} ${entry.needs === 1 ? "vessel" : "vessels"}` : "nothing";
   const why = entry.worst ?? "";
   return h("tr", { class: entry.state },
-    h("th", { scope: "row" }, button(entry.item, () => open(entry.item), { class: "link", "data-focus": entry.item })),
+    h("th", { scope: "row" }, closed ? entry.item : button(entry.item, () => open(entry.item), { class: "link", "data-focus": entry.item })),
     h("td", {}, ITEM_STATES[entry.state] ?? entry.state), h("td", {}, needs),
     h("td", {}, h("ul", { class: "chips" }, chips)), h("td", { class: "why" }, why));
 }
