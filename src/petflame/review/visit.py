@@ -83,7 +83,7 @@ def read_visit_files(root: Path) -> VisitFiles:
         hu,
         uptake,
         found,
-        read_pet_sidecar(visit).is_suv,
+        visit.pet_json.exists() and read_pet_sidecar(visit).is_suv,
         digests,
         canvas,
         same_place(canvas, uptake.grid),
