@@ -219,14 +219,14 @@ def test_a_read_measures_what_the_study_measures_of_it(visit, tmp_path):
     shutil.copytree(visit, out / "visits" / CODES[0])
     folder = out / "visits" / CODES[0]
     labels = read_nifti(folder / "labels.nii.gz").data.copy()
-    right = BY_NAME["carotid_right"].label
-    mask = labels == right
+    ascending = BY_NAME["aorta_ascending"].label
+    mask = labels == ascending
     assert mask.any()
     labels[mask] = 0
-    labels[np.roll(mask, 1, axis=0) & (labels == 0)] = right
+    labels[np.roll(mask, 1, axis=0) & (labels == 0)] = ascending
     vessels = ("carotid_right", "carotid_left", "jugular_right", "jugular_left", "svc", "aorta_ascending")
     present = tuple(n for n in vessels if (labels == BY_NAME[n].label).any())
-    read = read_of(folder, labels, painted=("carotid_right",), accepted=present, reader="A")
+    read = read_of(folder, labels, painted=("aorta_ascending",), accepted=present, reader="A")
     path = finish_read(ReviewPlaces(out).root, read)
     found = measured_read(ReadToMeasure(out, "A", CODES[0], CODES[0]), Protocol())
     assert found["reason"] == ""
@@ -239,7 +239,7 @@ def test_a_read_measures_what_the_study_measures_of_it(visit, tmp_path):
         for column in ("mean_tbr_max", "background_suv"):
             assert row[column] == (pytest.approx(whole.loc[name, column], nan_ok=True) if row[column] else None)
         assert row["withheld"] == bool(whole.loc[name, "withheld"])
-    assert found["vessels"]["carotid_right"]["mean_tbr_max"] != before.loc["carotid_right", "mean_tbr_max"]
+    assert found["vessels"]["aorta_ascending"]["mean_tbr_max"] != before.loc["aorta_ascending", "mean_tbr_max"]
     # It is kept by the hash of the read, and measured anew for another.
     kept_file = ReviewPlaces(out).measured / "A" / f"{CODES[0]}.json"
     document = json.loads(kept_file.read_text())
