@@ -119,6 +119,17 @@ def test_it_opens_scrolls_draws_from_points_and_moves_them(browser, server):
     assert np.linalg.norm(np.median(outline, axis=0) - middle) < 3 * one_mm
     assert len(pixels_like(page, "coronal", YELLOW)) > 0, "points off the slice are shown as rings"
 
+    # A point that was moved to the vessel's middle is put back where it was clicked.
+    snapped = next(n for n, seed in enumerate(seeds) if seed["snapped"])
+    assert off(seeds[snapped]["lps_mm"], *-at_level(seeds[snapped]["lps_mm"][2])) == pytest.approx(0, abs=1)
+    page.evaluate("(n) => workbench.reading.selectPoint(n)", snapped)
+    page.get_by_role("button", name="Refuse the snap").click()
+    settled(page)
+    seed = vessel(page, "carotid_left")["seeds"][snapped]
+    assert seed["lps_mm"] == seed["clicked_lps_mm"]
+    page.keyboard.press("Control+z")
+    settled(page)
+
     # A drag takes the point along, without the snap when Shift is held.
     start = np.array(seeds[1]["lps_mm"])
     look_at(page, start)
@@ -138,7 +149,14 @@ def test_it_opens_scrolls_draws_from_points_and_moves_them(browser, server):
     page.keyboard.press("Delete")
     settled(page)
     assert len(vessel(page, "carotid_left")["seeds"]) == 3
-    assert [a["kind"] for a in server.actions(ITEMS["points"])] == ["open", *["seed"] * 5, "undo", "seed"]
+    assert [a["kind"] for a in server.actions(ITEMS["points"])] == [
+        "open",
+        *["seed"] * 5,
+        "undo",
+        "seed",
+        "undo",
+        "seed",
+    ]
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -211,6 +229,23 @@ def test_a_stretch_a_decision_a_killed_server_and_the_end(browser, server):
     assert (out["z_min_mm"], out["z_max_mm"]) == (pytest.approx(60, abs=1.5), pytest.approx(69, abs=1.5))
     assert page.locator("#panel img").count() == 0
     assert "<img src=x" in page.inner_text("#panel")
+
+    # The curve: a click goes to a level, a drag asks for a stretch.
+    curve = page.locator("#profile svg")
+    curve.wait_for()
+    assert "SUVmax along the Left carotid" in curve.get_attribute("aria-label")
+    box = curve.bounding_box()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 60, steps=3)
+    page.mouse.up()
+    low, high = (float(dialog.get_by_label(name).input_value()) for name in ("From z", "To z"))
+    assert 6 < low < 45 < high < 78
+    page.keyboard.press("Escape")
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 60)
+    settled(page)
+    z = page.evaluate("() => workbench.reading.visit.grid.lps(workbench.reading.viewer.at)[2]")
+    assert low < z < high
 
     page.get_by_role("button", name="Reject").click()
     assert vessel(page, "carotid_left")["decision"] is None

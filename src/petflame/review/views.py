@@ -113,7 +113,8 @@ def shown_image(desk: Desk, which: str) -> Volume:
     """Return what is shown of 'ct', 'pet' or 'labels'; of the labels arteries and veins alone."""
     files = desk.files
     if which == "labels":
-        return files.canvas.cut(vessels_alone(desk.drawing.labels()))
+        labels = files.canvas.cut(desk.drawing.labels())
+        return vessels_alone(LabelMap(labels.data, labels.grid))
     volume, canvas = (files.ct, files.canvas) if which == "ct" else (files.pet, files.pet_canvas)
     cut = canvas.cut(volume)
     if cut.data.dtype in (np.int16, np.float32):

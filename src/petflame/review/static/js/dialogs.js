@@ -17,7 +17,7 @@ function ask(title, content, { submit = null, words = "Save", extra = [] } = {})
       answer = given;
       dialog.close();
     } },
-    h("h2", { id, tabindex: "-1", autofocus: !submit }, title), content, fault,
+    h("h2", submit ? { id } : { id, tabindex: "-1", autofocus: true }, title), content, fault,
     h("div", { class: "buttons" },
       submit ? h("button", { type: "submit", class: "main" }, words) : null, ...extra,
       button(submit ? "Cancel" : "Close", () => dialog.close())));

@@ -193,11 +193,12 @@ async function showVisit(item) {
   const buffers = { ct: readBytes(visitPath(item, "/ct.nii.gz")), pet: readBytes(visitPath(item, "/pet.nii.gz")) };
   for (const buffer of Object.values(buffers)) buffer.catch(() => null);
   const niivue = await loadNiivue();
+  kept ??= build();
+  const view = kept;
+  view.viewer.prepare(niivue);
   const visit = new Visit(item);
   await visit.open(niivue);
   if (turn !== opening) return;
-  kept ??= build();
-  const view = kept;
   fill(work, h("div", { class: "visit" },
     view.bar, h("div", { class: "view" }, view.stage, view.profileElement), view.pointed, view.panel));
   document.body.className = "reading";
