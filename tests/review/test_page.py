@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import necks
+from petflame.errors import InputRefused
+from petflame.review.log import _require_after_lock
 from reading import (
     CUBES,
     READER,
@@ -374,6 +376,32 @@ def test_two_windows_on_one_visit_mix_nothing(browser, server):
     act(one, {"kind": "comment", "words": "mine"})
     assert [a.get("words") for a in server.actions(item)] == [None, "seen", "mine"]
     browser.errors = [e for e in browser.errors if "409" not in e]
+
+
+def test_after_the_end_of_the_reading_a_change_needs_the_reader_s_words(browser, server):
+    with pytest.raises(InputRefused) as refused:
+        _require_after_lock({}, after_lock=False, where="the log")
+    page = opened(browser.page(), server.url, ITEMS["look"])
+    sent = []
+
+    def answer(route):
+        sent.append(route.request.post_data_json)
+        if sent[-1].get("after_lock"):
+            route.continue_()
+        else:
+            route.fulfill(status=422, json={"faults": [fault.as_dict() for fault in refused.value.faults]})
+
+    page.route("**/act", answer)
+    page.get_by_role("button", name=re.compile("^Left internal jugular")).click()
+    page.keyboard.press("a")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Change it all the same").click()
+    assert "why" in dialog.get_by_role("alert").inner_text()
+    dialog.get_by_label("Why is it changed").fill("a stent was seen")
+    dialog.get_by_role("button", name="Change it all the same").click()
+    page.wait_for_function("() => workbench.reading.visit.vessel.state === 'accepted'")
+    assert [(s.get("after_lock"), s.get("why")) for s in sent[-2:]] == [(None, None), (True, "a stent was seen")]
+    browser.errors = [e for e in browser.errors if "422" not in e]
 
 
 @pytest.mark.parametrize(("width", "height", "ratio"), [(1280, 720, 1), (1920, 1080, 1), (640, 360, 2)])

@@ -73,3 +73,15 @@ export function finish(undecided) {
     submit: () => true,
   });
 }
+
+/** Ask why something is changed after the end of the reading; the words, or null. */
+export function afterLock() {
+  const words = h("textarea", { rows: "2", required: true });
+  const content = h("div", { class: "fields" },
+    h("p", { class: "wide" }, "The reading was ended. What is changed now stands in the report as changed after its end, with your words."),
+    h("label", { class: "wide" }, "Why is it changed", words));
+  return ask("The reading has ended", content, {
+    words: "Change it all the same",
+    submit: (fault) => words.value.trim() || fault("Say in a few words why.", words),
+  });
+}

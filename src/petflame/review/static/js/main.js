@@ -17,6 +17,8 @@ import { LEAST_HEIGHT_PX, loadNiivue, STRIP_PX, Viewer } from "./viewer.js";
 import { Visit } from "./visit.js";
 import * as worklist from "./worklist.js";
 
+// Of the server's words where the reading was ended before the step.
+const LOCKED = "ended by `petflame review lock`";
 const work = document.getElementById("work");
 let session = null;
 let order = "mine";
@@ -249,13 +251,18 @@ function wire(visit, view) {
     if (!visit.vessel?.seeds?.[reading.tools.point]) reading.tools.point = null;
     drawAll();
   };
-  visit.refused = (error, action) => {
+  visit.refused = async (error, action) => {
+    if (error.faults.some((f) => f.what.includes(LOCKED))) {
+      visit.afterLock = (await dialogs.afterLock()) ?? "";
+      if (visit.afterLock) return reading.act(action);
+      return say("Not changed: the reading has ended.");
+    }
     const moved = error.status === 409;
     const faults = moved
       ? [{ what: error.body?.said || "this visit was changed in another window", where: "", remedy: "what is shown is the visit as it stands now; do your last step again if it is still wanted" }]
       : error.faults;
     const again = moved || (error.status >= 400 && error.status < 500) ? null : () => reading.act(action);
-    notice(moved ? "Your last step was not saved: another window went on" : "Your last step was not saved", faults, again);
+    return notice(moved ? "Your last step was not saved: another window went on" : "Your last step was not saved", faults, again);
   };
 }
 

@@ -10,6 +10,8 @@ export class Visit {
     this.chosen = null;
     this.queue = Promise.resolve();
     this.pending = 0;
+    // Why the visit is changed after the reading was locked, in the reader's words.
+    this.afterLock = "";
     this.changed = () => {};
     this.refused = () => {};
   }
@@ -20,8 +22,17 @@ export class Visit {
     this.grid = new Grid(this.state.grid.shape, this.state.grid.affine_ras);
     await this.loadLabels();
     // The log of a read begins with its being opened.
-    if (/^0*$/.test(this.state.head)) this.take(await send(visitPath(this.item, "/act"), { head: this.state.head, action: { kind: "open" } }));
+    if (/^0*$/.test(this.state.head)) await this.noteOpened();
     this.chosen = (this.vessels.find((v) => v.needs_you) ?? this.vessels[0])?.name ?? null;
+  }
+
+  async noteOpened() {
+    try {
+      this.take(await send(visitPath(this.item, "/act"), { head: this.state.head, action: { kind: "open" } }));
+    } catch (error) {
+      // Looking is allowed where nothing can be written any more; the first step will tell.
+      if (!(error instanceof NotSaved)) throw error;
+    }
   }
 
   async loadLabels() {
@@ -73,6 +84,7 @@ export class Visit {
     try {
       const body = { head: this.state.head, action };
       if (why) body.why = why;
+      if (this.afterLock) Object.assign(body, { after_lock: true, why: why || this.afterLock });
       const answer = await send(visitPath(this.item, "/act"), body);
       undoPreview?.();
       this.take(answer);
