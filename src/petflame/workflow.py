@@ -34,6 +34,7 @@ from petflame.requests import (
     segment_request,
 )
 from petflame.review.lock import refuse_open_reading
+from petflame.review.plan import load_plan, refuse_other_rules
 from petflame.segment import Method, Reads
 from petflame.set_aside import tally
 from petflame.steps import clear
@@ -308,8 +309,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
     faults = place_faults(settings.study, settings.out)
     if faults:
         raise InputRefused(faults)
-    load_protocol(Path(settings.protocol) if settings.protocol else None)
+    protocol = load_protocol(Path(settings.protocol) if settings.protocol else None)
     out = Path(settings.out)
+    if (reading := load_plan(out)) is not None:
+        refuse_other_rules(reading, protocol)
     if settings.study == SIMULATED:
         from petflame.simulate.plan import DEFAULT_SEED, plan_trial
 

@@ -74,6 +74,10 @@ def plan(
         "adjudicated": f"where the readers agree that of {names[0]} counts, else that of {adjudicator}",
     }
     console.say(f"{counts[made.rules.counts]} (review.counts: {made.rules.counts})")
+    if made.arms_known:
+        console.warn(
+            "these results hold an analysis with known arms: the report will say that it came before the reading"
+        )
     closed = [code for code in made.codes if not is_readable(results, code)]
     if closed:
         console.warn(f"{len(closed)} of {len(made.codes)} visits cannot be read yet: {', '.join(closed)}")
@@ -103,3 +107,33 @@ def lock(
     if left.closed:
         console.warn(f"an earlier step set {len(left.closed)} visits aside; nobody could read {', '.join(left.closed)}")
     console.say(f"locked: {len(locked.reads)} finished reads, {len(locked.heads)} logs; {ReviewPlaces(results).lock}")
+
+
+@review.command()
+def agreement(
+    results: Results,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; default RESULTS/review/agreement.")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="Processes that measure the reads.")] = 1,
+    protocol: ProtocolFile = None,
+    log_json: LogJson = False,
+) -> None:
+    """Measure every finished read, and write how far readers agree with each other and with themselves.
+
+    Example: petflame review agreement results/trial --cores 2
+    """
+    from petflame.protocol import load_protocol
+    from petflame.review.agreement import agreement as run
+    from petflame.review.agreement_words import lines
+    from petflame.review.lock import load_lock
+    from petflame.review.places import ReviewPlaces
+
+    console = Console(log_json)
+    folder = out or ReviewPlaces(results).agreement
+    found = run(results, load_protocol(protocol), folder, cores)
+    for line in lines(found):
+        console.say(line)
+    console.say(f"written: {folder / 'agreement.tsv'}, with readings.tsv, decisions.tsv, overlap.tsv, agreement.json")
+    if load_lock(results) is None:
+        console.warn("the reading is not ended: these tables tell values and repeats, and no reader may see them")

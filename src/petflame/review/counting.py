@@ -12,7 +12,8 @@ from petflame.errors import Fault, InputRefused
 from petflame.folders import StudyOut, VisitFolder
 from petflame.review.differences import AsFound, differences
 from petflame.review.places import ReviewPlaces
-from petflame.review.plan import CONSENSUS, Plan, load_plan
+from petflame.review.plan import AGAIN, CONSENSUS, Plan, load_plan
+from petflame.seal import read_sealed
 from petflame.segment.reads import Read, read_read
 
 NOBODY = "nobody has finished reading it"
@@ -68,6 +69,10 @@ def reads_that_count(out: StudyOut | Path, codes: Iterable[str]) -> Counting:
         else:
             _under_plan(places, plan, code, found)
     if plan is not None:
+        if places.lock.exists():
+            words = read_sealed(places.lock, AGAIN)["words"]
+            for code, why in found.waiting.items():
+                found.waiting[code] = f"{why}; the reading was ended without it: {words}"
         for reader in (r for r in places.readers() if r not in (*plan.readers, plan.last_word)):
             what = "there are reads of a reader whom the plan does not know; none of them counts"
             found.faults.append(Fault(what, f"review/{reader}", "move the folder out of the results"))

@@ -73,7 +73,7 @@ def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collecti
         return ["they began from different outlines"]
     said = []
     for vessel in vessels:
-        choices = [_choice(read, vessel, found) for read in (first, second)]
+        choices = [choice_of(read, vessel, found) for read in (first, second)]
         if choices[0] != choices[1]:
             said.append(f"{vessel}: {' and '.join(sorted(choices))}")
             continue
@@ -88,7 +88,8 @@ def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collecti
     return said
 
 
-def _choice(read: Read, vessel: str, found: AsFound) -> str:
+def choice_of(read: Read, vessel: str, found: AsFound) -> str:
+    """Return in words what a read says of a vessel; one that nobody doubted and the reader left is accepted."""
     if vessel not in read.decisions:
         if vessel in read.drawn:
             return "drawn and not decided on"

@@ -56,6 +56,11 @@ class ReviewPlaces:
         """What agreement has measured of the reads, kept by the hash of each read."""
         return self.root / "measured"
 
+    @property
+    def agreement(self) -> Path:
+        """How far reads agree."""
+        return self.root / "agreement"
+
     def log(self, reader: str, item: str) -> Path:
         """Log of one reader's work on one item."""
         return self.root / reader / f"{item}{LOG_ENDING}"
@@ -67,7 +72,7 @@ class ReviewPlaces:
     def readers(self) -> Iterator[str]:
         """Yield the readers that have a folder, sorted."""
         for folder in sorted(self.root.glob("*")):
-            if folder.is_dir() and folder != self.measured and IDENTIFIER.fullmatch(folder.name):
+            if folder.is_dir() and folder not in (self.measured, self.agreement) and IDENTIFIER.fullmatch(folder.name):
                 yield folder.name
 
     def logs(self) -> Iterator[tuple[str, str, Path]]:

@@ -79,7 +79,7 @@ def reading_record(out: Path, tables: Mapping[str, Path] | None = None) -> Readi
         "words": without_names(lock.words),
         "earlier": [_earlier(n, a) for n, a in enumerate(analyses, start=1)],
         "edits": edits,
-        "sentence": _sentence(edits, late),
+        "sentence": _sentence(edits, late, plan.arms_known),
     }
 
 
@@ -206,8 +206,14 @@ def _counted(kind: str, n: int) -> str:
     return f"{n} {one if n == 1 else many}"
 
 
-def _sentence(edits: Sequence[LateEdit], late: Sequence[LateEdit]) -> str:
+def _sentence(edits: Sequence[LateEdit], late: Sequence[LateEdit], arms_known: bool) -> str:
     ended = "The reading was ended before the arms were known"
+    if arms_known:
+        visits = len({e["visit"] for e in edits})
+        return (
+            "An analysis with known arms was made before the reading was planned, which then was not blind to the "
+            f"trial's result. Visits edited after it was ended: {visits}."
+        )
     if not edits:
         return f"{ended}, and nothing was edited after that."
     visits = len({e["visit"] for e in late})
