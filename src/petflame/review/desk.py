@@ -13,15 +13,17 @@ import numpy as np
 
 from petflame import __version__
 from petflame.anatomy import title
-from petflame.errors import InputRefused
+from petflame.errors import Fault, InputRefused
 from petflame.review.actions import LONGEST_WHY, checked_action
 from petflame.review.canvas import f_to_c, of_runs, runs_of
 from petflame.review.drawing import Drawing
 from petflame.review.finishing import read_of, read_path, require_finishable, seeds_faults
 from petflame.review.log import HeadMoved, ReadLog
+from petflame.review.other_visit import OtherVisits, untouched
 from petflame.review.state import VESSELS, History, fold
 from petflame.review.visit import VisitFiles
 from petflame.segment.reads import LOG_ENDING, write_read
+from petflame.segment.seedfile import LANDMARKS
 from petflame.segment.snap import snap
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array
@@ -58,6 +60,8 @@ class Desk:
         Where the reader's logs and finished reads lie.
     required : tuple of str
         Vessels that the protocol measures.
+    others : OtherVisits, optional
+        Where points may be carried over from the participant's other visit.
 
     Raises
     ------
@@ -65,7 +69,16 @@ class Desk:
         When the log is not as it was written, or belongs to other images or labels.
     """
 
-    def __init__(self, files: VisitFiles, item: str, reader: str, folder: Path, required: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        files: VisitFiles,
+        item: str,
+        reader: str,
+        folder: Path,
+        required: tuple[str, ...],
+        others: OtherVisits | None = None,
+    ) -> None:
+        self._others = others
         self.files, self.item, self.reader, self.required = files, item, reader, required
         self.folder = folder
         self.log = ReadLog(folder / f"{item}{LOG_ENDING}")
@@ -92,6 +105,13 @@ class Desk:
     def head(self) -> str:
         """Hash of the last line that this state is made from."""
         return self._head
+
+    @property
+    def prefillable(self) -> tuple[str, ...]:
+        """The vessels that points can be carried to: set at the other visit and not begun here; none of a repeat."""
+        if self._others is None or self.item != self.files.code or self.history.finished:
+            return ()
+        return untouched(self.history.state, self._others.vessels(self.files.code))
 
     def act(self, given: Any, head: str, why: str = "", after_lock: bool = False) -> Done:
         """Check an action, see what it does, keep it, and only then take it as done.
@@ -174,8 +194,20 @@ class Desk:
             self._require_there(action["vessel"])
         if action["kind"] == "seed" and action["op"] in ("add", "move"):
             return {**action, **self._placed(action)}
-        if action["kind"] in ("prefill", "take"):
+        if action["kind"] == "prefill":
+            return self._prefilled()
+        if action["kind"] == "take":
             raise InputRefused.of(f"there is nothing to {action['kind']}", "the action", "set points, or go on")
+        return action
+
+    def _prefilled(self) -> dict[str, Any]:
+        names, known = self.prefillable, self.history.state.landmarks_lps_mm
+        if self._others is None or not names:
+            raise InputRefused.of("there is nothing to carry over", "the proposal", "set points here")
+        action = self._others.proposal(self.files).action(names, [n for n in LANDMARKS if n not in known])
+        if not action["vessels"]:
+            said = [f"{_called(name)}: {why}" for name, why in action["not_carried"].items()]
+            raise InputRefused(Fault(what, "the proposal", "set points here") for what in said)
         return action
 
     def _placed(self, action: dict[str, Any]) -> dict[str, Any]:
@@ -236,6 +268,10 @@ def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: s
     faults.raise_if_any()
 
 
+def _called(name: str) -> str:
+    return title(name) if name in VESSELS else name.replace("_", " ")
+
+
 def sentence(action: Mapping[str, Any]) -> str:
     """Say in one sentence what was done, for those who hear the page."""
     kind, name = action["kind"], title(str(action.get("vessel", "")))
@@ -263,13 +299,15 @@ def sentence(action: Mapping[str, Any]) -> str:
             "include": f"{name}: stretch counts again",
             "confirm": f"{name}: points confirmed",
             "take": f"{name}: read {action.get('read')} taken",
-            "prefill": "Points of the other visit put in place, for you to confirm",
+            "prefill": "Points of the other visit put in place, for you to confirm or move",
             "undo": "Undone",
             "redo": "Done again",
             "comment": "Words kept",
             "finish": "Finished",
             "reopen": "Opened again",
         }[kind]
+    if action.get("not_carried"):
+        said += "; not carried over: " + ", ".join(f"{_called(n)} ({w})" for n, w in action["not_carried"].items())
     if action.get("lapsed"):
         others = ", ".join(title(n) for n in action["lapsed"])
         said += f"; the decision on {others} lapses, its outline changed"

@@ -94,7 +94,7 @@ def read_of(desk: Desk) -> Read:
             n: ReadDecision("accept" if d.choice == "accept" else "reject", d.words) for n, d in decisions.items()
         },
         left_out=tuple(Stretch(n, **vars(row)) for n, v in state.vessels.items() for row in v.left_out),
-        prefilled=state.prefilled,
+        prefilled=desk.history.prefilled,
         undecided=tuple(
             n for n, v in state.vessels.items() if needs_reader(n, v, files.found.vessels.get(n), desk.required)
         ),

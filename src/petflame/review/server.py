@@ -28,6 +28,7 @@ from petflame.review.desk import Desk
 from petflame.review.guard import BodyTooLarge, Guard, body_of
 from petflame.review.log import HeadMoved
 from petflame.review.needs import required_vessels
+from petflame.review.other_visit import OtherVisits, allowed
 from petflame.review.places import ReviewPlaces
 from petflame.review.plan import load_plan, refuse_other_rules
 from petflame.review.values import profile_of, require_sections, values_of
@@ -94,7 +95,7 @@ def session_of(
     items = tuple(Item(name, roots[visit_of(name)]) for name in names)
     folder = ReviewPlaces(results).root / reader
     last_word = plan is not None and reader == plan.last_word
-    return Session(reader, folder, items, protocol, show_values, protocol.review.prefill, last_word)
+    return Session(reader, folder, items, protocol, show_values, allowed(results, protocol), last_word)
 
 
 class Room:
@@ -103,6 +104,8 @@ class Room:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.required = required_vessels(session.protocol)
+        rules, results = session.protocol.pairing, session.folder.parent.parent
+        self._others = OtherVisits(results, session.folder, rules) if session.prefill else None
         self.worklist = Worklist(session.items, session.reader, session.folder, self.required)
         self._open: OrderedDict[str, Desk] = OrderedDict()
         self._lock, self._opening = Lock(), {name: Lock() for name in self.worklist.items}
@@ -127,7 +130,8 @@ class Room:
                 if desk is not None:
                     self._open.move_to_end(name)
             if desk is None:
-                desk = Desk(read_visit_files(item.root), name, self.session.reader, self.session.folder, self.required)
+                whose = self.session.reader, self.session.folder
+                desk = Desk(read_visit_files(item.root), name, *whose, self.required, self._others)
                 with self._lock:
                     self._open[name] = desk
                     while len(self._open) > MOST_OPEN:

@@ -155,6 +155,8 @@ class History:
     finished : bool
     words : str
         The latest comment on the whole item.
+    prefilled : bool
+        Whether points of other images were ever put in place: undone, they have still been seen.
     """
 
     now: _Step = field(default_factory=lambda: _Step(ReadState(), None))
@@ -162,6 +164,7 @@ class History:
     n: int = 0
     finished: bool = False
     words: str = ""
+    prefilled: bool = False
 
     @property
     def state(self) -> ReadState:
@@ -194,7 +197,8 @@ class History:
         state = changed(self.state, action, count)
         for name in action.get("lapsed", ()):
             state = state.with_vessel(name, decision=None)
-        return replace(self, now=_Step(state, self.now), undone=(), n=count)
+        prefilled = self.prefilled or kind == "prefill"
+        return replace(self, now=_Step(state, self.now), undone=(), n=count, prefilled=prefilled)
 
 
 def fold(actions: Iterable[Mapping[str, Any]]) -> History:

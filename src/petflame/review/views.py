@@ -53,7 +53,7 @@ def state_view(desk: Desk, values: Mapping[str, Mapping[str, Any]] | None = None
         "can_undo": history.can_undo,
         "can_redo": history.can_redo,
         "warnings": [without_names(w) for w in files.found.warnings if w.split(":")[0] not in VESSELS],
-        "prefill_offered": False,
+        "prefill_offered": bool(desk.prefillable),
         "undecided": [v["name"] for v in vessels if v["needs_you"]],
         "reader_words": history.words,
     }
