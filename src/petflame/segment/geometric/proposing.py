@@ -58,11 +58,9 @@ def propose_vessels(neck: Neck, blood: Blood) -> dict[str, Proposal]:
         checks = carotid_checks(carotid, jugular, halves)
         start = _start(neck, sign, CAROTID)
         failed = "; ".join(f"{c.name}: {c.message}" for c in checks if not c.passed)
-        line = np.asarray(neck.work.to_mm(np.column_stack([carotid.centre_mm / STEP_MM, carotid.plane])))
-        evidence = float(np.median(carotid.score))
-        found[f"carotid_{side}"] = Proposal(line, evidence, tuple(checks), start, failed)
+        found[f"carotid_{side}"] = _proposal(neck, carotid, tuple(checks), start, failed)
         start = _start(neck, sign, CAROTID, JUGULAR_FROM_CAROTID)
-        found[f"jugular_{side}"] = Proposal(np.zeros((0, 3)), float(np.median(jugular.score)), (), start, VEIN_UNSURE)
+        found[f"jugular_{side}"] = _proposal(neck, jugular, (), start, VEIN_UNSURE)
     return found
 
 
@@ -89,6 +87,13 @@ def carotid_checks(carotid: Track, jugular: Track, halves: tuple[Track, Track]) 
         at_most("two vessels", float((apart < 0).mean()), MOST_OVERLAP, "of its way lies inside the vein's section"),
         at_most("two halves", float(between.max()), PROMISED_MM, "mm between the courses in every other plane"),
     ]
+
+
+def _proposal(
+    neck: Neck, track: Track, checks: tuple[LimitCheck, ...], start: tuple[float, float, float], refused: str
+) -> Proposal:
+    line = neck.work.to_mm(np.column_stack([track.centre_mm / STEP_MM, track.plane]))
+    return Proposal(line, float(np.median(track.score)), checks, start, refused)
 
 
 def _start(neck: Neck, sign: float, *priors: Prior) -> tuple[float, float, float]:
