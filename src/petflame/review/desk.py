@@ -21,6 +21,7 @@ from petflame.review.drawing import Drawing
 from petflame.review.finishing import pending_path, put_in_place, read_of, read_path, require_finishable, seeds_faults
 from petflame.review.log import HeadMoved, ReadLog
 from petflame.review.other_visit import OtherVisits, untouched
+from petflame.review.said import sentence
 from petflame.review.state import VESSELS, History, ReadState, fold
 from petflame.review.visit import VisitFiles
 from petflame.segment.outlines import places_of
@@ -29,8 +30,6 @@ from petflame.segment.seedfile import LANDMARKS
 from petflame.segment.snap import snap
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array
-
-DECIDED = {"accept": "accepted", "reject": "rejected", "none": "decision taken back"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +233,7 @@ class Desk:
             raise InputRefused.of("there is nothing to carry over", "the proposal", "set points here")
         action = self._others.proposal(self.files).action(names, [n for n in LANDMARKS if n not in known])
         if not action["vessels"]:
-            said = [f"{_called(name)}: {why}" for name, why in action["not_carried"].items()]
+            said = [f"{title(name)}: {why}" for name, why in action["not_carried"].items()]
             raise InputRefused(Fault(what, "the proposal", "set points here") for what in said)
         return action
 
@@ -294,49 +293,3 @@ def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: s
     if strangers:
         faults.add(f"it holds lines of {', '.join(strangers)}", f"{item}.jsonl", "put each log back where it was")
     faults.raise_if_any()
-
-
-def _called(name: str) -> str:
-    return title(name) if name in VESSELS else name.replace("_", " ")
-
-
-def sentence(action: Mapping[str, Any]) -> str:
-    """Say in one sentence what was done, for those who hear the page."""
-    kind, name = action["kind"], title(str(action.get("vessel", "")))
-    if kind == "seed":
-        said = {
-            "add": f"{name}: point set",
-            "move": f"{name}: point moved",
-            "delete": f"{name}: point deleted",
-            "refuse_snap": f"{name}: point put back where it was clicked",
-            "clear": f"{name}: all points cleared",
-            "radius": f"{name}: radius {action.get('radius_mm') or 'from the CT'} mm",
-        }[action["op"]]
-        if action.get("snap_reason"):
-            said += f", left where it was clicked: {action['snap_reason']}"
-        elif action.get("moved_mm"):
-            said += f", moved by {action['moved_mm']:.1f} mm to the middle of the vessel"
-    elif kind == "decide":
-        said = f"{name}: {DECIDED[action['choice']]}"
-    else:
-        said = {
-            "open": "Opened",
-            "landmark": f"{str(action.get('name')).replace('_', ' ')} {'set' if action.get('lps_mm') else 'removed'}",
-            "paint": f"{name}: {'erased' if action.get('mode') == 'erase' else 'painted'}",
-            "exclude": f"{name}: stretch left out",
-            "include": f"{name}: stretch counts again",
-            "confirm": f"{name}: points confirmed",
-            "take": f"{name}: read {action.get('read')} taken",
-            "prefill": "Points of the other visit put in place, for you to confirm or move",
-            "undo": "Undone",
-            "redo": "Done again",
-            "comment": "Words kept",
-            "finish": "Finished",
-            "reopen": "Opened again",
-        }[kind]
-    if action.get("not_carried"):
-        said += "; not carried over: " + ", ".join(f"{_called(n)} ({w})" for n, w in action["not_carried"].items())
-    if action.get("lapsed"):
-        others = ", ".join(title(n) for n in action["lapsed"])
-        said += f"; the decision on {others} lapses, its outline changed"
-    return said
