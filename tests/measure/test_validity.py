@@ -198,10 +198,10 @@ def test_what_a_finished_read_leaves_out_counts_beside_the_readers_table(tmp_pat
     read = of_a_read(
         labels,
         Stretch("carotid_right", 100.0, 106.0, "pet_ct_mismatch", "head moved"),
-        Stretch("carotid_left", 60.0, 70.0, "reader_exclusion", "a node"),
+        Stretch("carotid_left", 90.0, 100.0, "reader_exclusion", "a node"),
         Stretch("carotid_left", 500.0, 510.0, "metal", "beyond the vessel"),
     )
-    rows = ("carotid_right\t\t100\t106\tpet_ct_mismatch\thead moved", "carotid_left\t\t69\t72\t\tmuscle uptake")
+    rows = ("carotid_right\t\t100\t106\tpet_ct_mismatch\thead moved", "carotid_left\t\t99\t102\t\tmuscle uptake")
     table(tmp_path, *rows)
     rows, told = left_out_of(VisitFolder(tmp_path), read)
     assert [(row.vessel, row.words) for row in rows] == [
@@ -217,8 +217,8 @@ def test_what_a_finished_read_leaves_out_counts_beside_the_readers_table(tmp_pat
     found = measure(pet, read, Protocol(), exclusions=rows)
     own = found.slices[found.slices["vessel"] == "carotid_left"]
     left = own[~own["valid"] & own["reason"].str.contains("reader_exclusion")]
-    assert left["z_mm"].tolist() == [60.0, 63.0, 66.0, 69.0, 72.0]
-    both = left.set_index("z_mm").loc[69.0, "reason"]
+    assert left["z_mm"].tolist() == [90.0, 93.0, 96.0, 99.0, 102.0]
+    both = left.set_index("z_mm").loc[99.0, "reason"]
     assert "a node" in both
     assert "muscle uptake" in both
     (missed,) = [w for w in found.details["warnings"] if "meets none" in w]
