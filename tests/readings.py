@@ -31,13 +31,13 @@ def log_line(n, previous, action, reader, item, read, why="", **more):
     }
 
 
-def add_line(log: Path, action, read, why="", **more):
+def add_line(log: Path, action, read, why="", after_lock=False, **more):
     """Append one line to a log, chained and, where the log's writer asks for it, sealed."""
     from petflame.review.log import ReadLog
 
     book = ReadLog(log)
     entry = log_line(0, "", action, read.reader, read.item, read, why, **more)
-    return book.append({k: v for k, v in entry.items() if k not in ("n", "previous")}, book.head)
+    return book.append({k: v for k, v in entry.items() if k not in ("n", "previous")}, book.head, after_lock)
 
 
 def finish(

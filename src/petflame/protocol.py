@@ -318,18 +318,6 @@ class Protocol(_Rules):
         return _hash(self.as_dict()[section])
 
     @property
-    def needed_vessels(self) -> tuple[str, ...]:
-        """The arteries that the endpoint may rest on, then every vein that their blood may be read in.
-
-        >>> Protocol().needed_vessels
-        ('aorta_ascending', 'carotid_right', 'carotid_left', 'svc', 'jugular_right', 'jugular_left')
-        """
-        arteries = {*self.summary.index_candidates, *self.summary.target_vessels}
-        pools = {vein for name in arteries for vein in self.background.regions[name]}
-        pools |= {vein for name in arteries for choice in self.background.fallback.get(name, ()) for vein in choice}
-        return tuple(n for n in (*ARTERIES, *VEINS) if n in arteries | pools)
-
-    @property
     def stamp(self) -> dict[str, str]:
         """Name and hash, as written into every result."""
         return {"protocol": self.name, "protocol_sha256": self.digest}

@@ -145,6 +145,10 @@ def analyse_request(
     roles = ("allocation", "participants", "reliability", "plan")
     sources = {role: Source.of(path) for role, path in tables.given.items() if role in roles}
     sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables.collected) if path is not None}
+    reading = tables.patients.parent / "review"
+    if (reading / "lock.json").exists():
+        # What is edited after the lock is told, even where it changes no table.
+        sources["reading"] = Source(reading, (reading / "lock.json", *sorted(reading.glob("*/*.jsonl"))))
     options = {
         "protocol": protocol.digest,
         "strata": list(strata),

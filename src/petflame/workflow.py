@@ -33,6 +33,8 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
+from petflame.review.lock import refuse_open_reading
+from petflame.review.plan import load_plan, refuse_other_rules
 from petflame.segment import Method, Reads
 from petflame.set_aside import tally
 from petflame.steps import clear
@@ -307,8 +309,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
     faults = place_faults(settings.study, settings.out)
     if faults:
         raise InputRefused(faults)
-    load_protocol(Path(settings.protocol) if settings.protocol else None)
+    protocol = load_protocol(Path(settings.protocol) if settings.protocol else None)
     out = Path(settings.out)
+    if (reading := load_plan(out)) is not None:
+        refuse_other_rules(reading, protocol)
     if settings.study == SIMULATED:
         from petflame.simulate.plan import DEFAULT_SEED, plan_trial
 
@@ -317,6 +321,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         if (root / "visits.tsv").exists() and not (root / "truth.json").exists():
             what = "the folder for the simulated trial holds another study"
             raise InputRefused.of(what, str(root), "name your study with study=DIR, or results elsewhere with out=DIR")
+        # Its allocation is drawn with it.
+        refuse_open_reading((out,))
         plan = plan_trial(60, DEFAULT_SEED)
         study = Study(root, read_visits(plan.visits, root, "simulated visits"), bytes.fromhex(plan.blinding_key))
         return Workflow(settings, study, StudyOut(out), True)
@@ -325,6 +331,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
+    if (root / "allocation.tsv").exists():
+        refuse_open_reading((out,))
     faults = analysis_faults(study, settings.strata, settings.reliability)
     if faults:
         raise InputRefused(faults)

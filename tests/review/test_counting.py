@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from petflame.errors import InputRefused
-from petflame.files import write_nifti
+from petflame.files import write_json, write_nifti
 from petflame.protocol import Protocol
 from petflame.review.counting import items_for, reads_that_count
 from petflame.review.differences import differences
@@ -26,7 +26,7 @@ NEAR, FAR = {"carotid_right": np.arange(120, 220)}, {"carotid_right": np.arange(
 @pytest.fixture
 def out(tmp_path):
     for code in CODES:
-        (tmp_path / "visits" / code).mkdir(parents=True)
+        write_json(tmp_path / "visits" / code / "labels.json", {"vessels": {}, "provenance": {}})
     return tmp_path
 
 
@@ -146,8 +146,14 @@ def test_prefilled_reads_count_only_where_the_protocol_allows_them(out):
         refuse_other_rules(load_plan(out), Protocol(review={"prefill": True}))
 
 
-def found_none(vessel):
-    raise AssertionError(f"{vessel} was asked for")
+class Found:
+    """Nothing was found but a left carotid that nobody doubts."""
+
+    def runs(self, vessel):
+        raise AssertionError(f"{vessel} was asked for")
+
+    def counts(self, vessel):
+        return vessel == "carotid_left"
 
 
 @pytest.mark.parametrize(
@@ -155,9 +161,11 @@ def found_none(vessel):
     [
         ({}, []),
         ({"decisions": {"carotid_right": "reject"}}, ["carotid_right: accepted and rejected"]),
-        ({"decisions": {}}, ["carotid_right: accepted and undecided"]),
+        ({"decisions": {}}, ["carotid_right: accepted and drawn and not decided on"]),
         ({"voxels": NEAR}, []),
         ({"voxels": FAR}, ["carotid_right: overlap (Dice) 0.60 is below 0.7"]),
+        ({"voxels": HERE | {"carotid_left": None}}, []),
+        ({"voxels": HERE | {"svc": None}}, ["svc: accepted and left withheld or missing"]),
         ({"labels_sha256": "1" * 64}, ["they began from different outlines"]),
         ({"left_out": (Stretch("carotid_right", 0, 5, "metal", "x"),)}, []),
         (
@@ -169,9 +177,9 @@ def found_none(vessel):
 def test_what_makes_two_reads_differ(out, change, words):
     one = read_read(finish(out, "A", ONE, voxels=HERE))
     other = read_read(finish(out, "B", ONE, **({"voxels": HERE} | change)))
-    vessels = ["carotid_right", "carotid_left"]
-    assert differences(one, other, Protocol().review, vessels, found_none) == words
-    assert differences(other, one, Protocol().review, vessels, found_none) == words
+    vessels = ["carotid_right", "carotid_left", "svc"]
+    assert differences(one, other, Protocol().review, vessels, Found()) == words
+    assert differences(other, one, Protocol().review, vessels, Found()) == words
 
 
 def test_a_drawn_vessel_is_held_against_what_was_found(out):

@@ -195,6 +195,11 @@ def _impossible(action: dict[str, Any], history: History) -> tuple[str, str, str
     vessel = history.state.vessels[name]
     if kind == "seed":
         return _impossible_seed(action, [seed.lps_mm for seed in vessel.seeds])
+    if kind == "exclude":
+        same = [
+            row for row in vessel.left_out if (row.z_min_mm, row.z_max_mm) == (action["z_min_mm"], action["z_max_mm"])
+        ]
+        return (f"that stretch of {name} is left out already", WHERE, "take it back first") if same else None
     if kind == "include" and action["index"] >= len(vessel.left_out):
         return f"{name} has no stretch {action['index']} that is left out", WHERE, "look at it again"
     if kind == "confirm" and not vessel.is_prefilled:

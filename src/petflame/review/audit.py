@@ -8,6 +8,7 @@ from pathlib import Path
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, sha256
 from petflame.folders import StudyOut
+from petflame.review.lock import lock_faults
 from petflame.review.log import chain_faults
 from petflame.review.places import ReviewPlaces
 from petflame.segment.reads import ENDING, LOG_ENDING, finished_sha256
@@ -46,7 +47,7 @@ def reading_faults(out: Path, elsewhere: Collection[str] | None = None) -> tuple
             kept[digest] = read
             faults += _of_its_log(read, digest, f"review/{reader}/{read.name}")
     found, not_covered = _labels(StudyOut(out), kept, set(places.readers()), elsewhere)
-    return [*faults, *found], not_covered
+    return [*faults, *found, *lock_faults(out)], not_covered
 
 
 def _of_its_log(read: Path, digest: str, where: str) -> list[Fault]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +20,8 @@ from petflame.labelmap import LabelMap
 from petflame.space.boxes import Box, box_between, box_corners
 from petflame.space.grid import Array, Grid, Volume, ras_to_lps
 from petflame.space.orientation import canonical_grid, to_canonical
+
+V = TypeVar("V", bound=Volume)
 
 # Beyond the vessels that were found: to either side, to front and back; below; above; and round the carina.
 ASIDE_MM, BELOW_MM, ABOVE_MM = 50.0, 20.0, 60.0
@@ -51,7 +54,15 @@ class Canvas:
     def _orientation(self) -> Array:
         return np.asarray(nib.io_orientation(self.whole.affine))
 
-    def cut(self, volume: Volume) -> Volume:
+    def widened(self, margin_mm: float) -> Canvas:
+        """Return the box wider by a margin, as far as the image goes."""
+        margin = [int(np.ceil(margin_mm / s)) for s in self.grid.spacing_mm]
+        shape = canonical_grid(self.whole).shape
+        low = [max(part.start - m, 0) for part, m in zip(self.box, margin, strict=True)]
+        high = [min(part.stop + m, n) for part, m, n in zip(self.box, margin, shape, strict=True)]
+        return Canvas(self.whole, box_between(low, high))
+
+    def cut(self, volume: V) -> V:
         """Cut what is shown out of an image on the whole grid; a view."""
         return to_canonical(volume, copy=False).cropped(self.box)
 

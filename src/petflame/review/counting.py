@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from petflame.errors import Fault, InputRefused
-from petflame.files import read_nifti
 from petflame.folders import StudyOut, VisitFolder
-from petflame.review.differences import FoundRuns, differences
+from petflame.review.differences import AsFound, differences
 from petflame.review.places import ReviewPlaces
-from petflame.review.plan import CONSENSUS, Plan, load_plan
-from petflame.segment.outlines import runs_of_vessel
+from petflame.review.plan import AGAIN, CONSENSUS, Plan, load_plan
+from petflame.seal import read_sealed
 from petflame.segment.reads import Read, read_read
-from petflame.space.grid import Array
 
 NOBODY = "nobody has finished reading it"
 
@@ -74,6 +69,10 @@ def reads_that_count(out: StudyOut | Path, codes: Iterable[str]) -> Counting:
         else:
             _under_plan(places, plan, code, found)
     if plan is not None:
+        if places.lock.exists():
+            words = read_sealed(places.lock, AGAIN)["words"]
+            for code, why in found.waiting.items():
+                found.waiting[code] = f"{why}; the reading was ended without it: {words}"
         for reader in (r for r in places.readers() if r not in (*plan.readers, plan.last_word)):
             what = "there are reads of a reader whom the plan does not know; none of them counts"
             found.faults.append(Fault(what, f"review/{reader}", "move the folder out of the results"))
@@ -157,7 +156,7 @@ def _under_plan(places: ReviewPlaces, plan: Plan, code: str, found: Counting) ->
 
 
 def _apart(places: ReviewPlaces, plan: Plan, code: str, reads: list[Read]) -> list[str]:
-    found = found_runs(VisitFolder(places.out / "visits" / code))
+    found = AsFound(VisitFolder(places.out / "visits" / code))
     said: list[str] = []
     for one, other in combinations(reads, 2):
         said += differences(one, other, plan.rules, plan.needed, found)
@@ -242,14 +241,3 @@ def is_reopened(log: Path) -> bool:
                 continue
             last = kind if kind in ("finish", "reopen") else last
     return last == "reopen"
-
-
-def found_runs(visit: VisitFolder) -> FoundRuns:
-    """Return what gives the runs of a vessel in the labels that a visit's reads began from, read when first asked."""
-
-    @cache
-    def labels() -> Array:
-        before = visit.root / "labels_found.nii.gz"
-        return np.asarray(read_nifti(before if before.exists() else visit.labels).data)
-
-    return lambda vessel: runs_of_vessel(labels(), vessel)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from petflame.errors import InputRefused
 from petflame.review.actions import LONGEST_WHY, checked_action
 from petflame.review.canvas import f_to_c, of_runs, runs_of
 from petflame.review.drawing import Drawing
-from petflame.review.finishing import finished_read, read_path, require_finishable, seeds_faults
-from petflame.review.log import ReadLog
+from petflame.review.finishing import read_of, read_path, require_finishable, seeds_faults
+from petflame.review.log import HeadMoved, ReadLog
 from petflame.review.state import VESSELS, History, fold
 from petflame.review.visit import VisitFiles
+from petflame.segment.reads import LOG_ENDING, write_read
 from petflame.segment.snap import snap
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array
@@ -67,10 +68,12 @@ class Desk:
     def __init__(self, files: VisitFiles, item: str, reader: str, folder: Path, required: tuple[str, ...]) -> None:
         self.files, self.item, self.reader, self.required = files, item, reader, required
         self.folder = folder
-        self.log = ReadLog(folder / f"{item}.jsonl")
+        self.log = ReadLog(folder / f"{item}{LOG_ENDING}")
         self.drawing = Drawing(files.found, files.ct, files.pet)
-        self.lock = RLock()
+        self.lock, self.measuring = RLock(), Lock()
         self.history = History()
+        # Kept by `petflame.review.values`, which knows what it is.
+        self.measured: dict[str, Any] = {}
         self._head = ""
         self.refresh()
 
@@ -90,7 +93,7 @@ class Desk:
         """Hash of the last line that this state is made from."""
         return self._head
 
-    def act(self, given: Any, head: str, why: str = "") -> Done:
+    def act(self, given: Any, head: str, why: str = "", after_lock: bool = False) -> Done:
         """Check an action, see what it does, keep it, and only then take it as done.
 
         Raises
@@ -102,8 +105,6 @@ class Desk:
         OSError
             When it could not be kept; nothing has changed then.
         """
-        from petflame.review.log import HeadMoved
-
         with self.lock:
             self.refresh()
             if head != self._head:
@@ -112,7 +113,7 @@ class Desk:
             before, shown = self.drawing.all_voxels(), self.drawing.digest
             try:
                 action, history = self._tried(action, before)
-                self._keep(action, shown, why)
+                self._keep(action, shown, why, after_lock)
             except BaseException:
                 self.drawing.show(self.history.state)
                 raise
@@ -138,10 +139,10 @@ class Desk:
             history = self.history.after(action)
         return action, history
 
-    def _keep(self, action: dict[str, Any], shown: str, why: str) -> None:
+    def _keep(self, action: dict[str, Any], shown: str, why: str, after_lock: bool) -> None:
         path = read_path(self.folder, self.item)
         if action["kind"] == "finish":
-            action["read_sha256"] = finished_read(self, path)
+            action["read_sha256"] = write_read(path, read_of(self))
         entry = {
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reader": self.reader,
@@ -153,7 +154,7 @@ class Desk:
             "why": why[:LONGEST_WHY],
         }
         try:
-            self.log.append(entry, self._head)
+            self.log.append(entry, self._head, after_lock)
         except BaseException:
             if action["kind"] == "finish":
                 path.unlink(missing_ok=True)

@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from functools import cached_property
 from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 
+from petflame.files import read_json, read_nifti
+from petflame.folders import VisitFolder
 from petflame.protocol import ReviewRules
-from petflame.segment.outlines import places_of
+from petflame.segment.outlines import places_of, runs_of_vessel
 from petflame.segment.reads import Read
 from petflame.space.grid import Array
 
-# Runs (first, length) of a vessel as it was found before anybody read, shape (n, 2).
-FoundRuns = Callable[[str], Array]
+LEFT = "left withheld or missing"
 
 
-def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collection[str], found: FoundRuns) -> list[str]:
+class AsFound:
+    """What a visit's readers began from; its files are read when first asked for.
+
+    Parameters
+    ----------
+    visit : VisitFolder
+    """
+
+    def __init__(self, visit: VisitFolder) -> None:
+        self._visit = visit
+
+    @cached_property
+    def _files(self) -> tuple[Path, Path]:
+        # The makers of labels take seconds to import, and most readings of reads need none.
+        from petflame.segment.run import labels_as_found
+
+        labels, sidecar, _ = labels_as_found(self._visit)
+        return labels, sidecar
+
+    @cached_property
+    def _labels(self) -> Array:
+        return np.asarray(read_nifti(self._files[0]).data)
+
+    @cached_property
+    def _withheld(self) -> dict[str, bool]:
+        vessels = read_json(self._files[1])["vessels"]
+        return {name: bool(finding["withheld"]) for name, finding in vessels.items()}
+
+    def runs(self, vessel: str) -> Array:
+        """Return runs (first, length) of a vessel's voxels, shape (n, 2)."""
+        return runs_of_vessel(self._labels, vessel)
+
+    def counts(self, vessel: str) -> bool:
+        """Whether a vessel was found and is measured unless a reader objects."""
+        return not self._withheld.get(vessel, True)
+
+
+def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collection[str], found: AsFound) -> list[str]:
     """Return in what two reads of one visit differ, a line each; nothing where they agree.
 
     Parameters
@@ -26,18 +66,18 @@ def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collecti
         Limits of overlap and of length left out.
     vessels : collection of str
         Those that matter.
-    found : callable
-        Runs of a vessel as found, for vessels that a reader left as they were.
+    found : AsFound
+        For vessels that a reader left as they were.
     """
     if first.labels_sha256 != second.labels_sha256:
         return ["they began from different outlines"]
     said = []
     for vessel in vessels:
-        choices = [_choice(read, vessel) for read in (first, second)]
+        choices = [choice_of(read, vessel, found) for read in (first, second)]
         if choices[0] != choices[1]:
             said.append(f"{vessel}: {' and '.join(sorted(choices))}")
             continue
-        if choices[0] == "rejected":
+        if choices[0] in ("rejected", LEFT):
             continue
         dice = overlap_of(first, second, vessel, found)
         if dice < rules.same_overlap:
@@ -48,19 +88,22 @@ def differences(first: Read, second: Read, rules: ReviewRules, vessels: Collecti
     return said
 
 
-def _choice(read: Read, vessel: str) -> str:
+def choice_of(read: Read, vessel: str, found: AsFound) -> str:
+    """Return in words what a read says of a vessel; one that nobody doubted and the reader left is accepted."""
     if vessel not in read.decisions:
-        return "undecided"
+        if vessel in read.drawn:
+            return "drawn and not decided on"
+        return "accepted" if found.counts(vessel) else LEFT
     return {"accept": "accepted", "reject": "rejected"}[read.decisions[vessel].choice]
 
 
-def runs_of_read(read: Read, vessel: str, found: FoundRuns) -> Array:
+def runs_of_read(read: Read, vessel: str, found: AsFound) -> Array:
     """Return the runs of a vessel's voxels after a read: the reader's own, or those found."""
     drawn = read.drawn.get(vessel)
-    return found(vessel) if drawn is None else drawn.runs
+    return found.runs(vessel) if drawn is None else drawn.runs
 
 
-def overlap_of(first: Read, second: Read, vessel: str, found: FoundRuns) -> float:
+def overlap_of(first: Read, second: Read, vessel: str, found: AsFound) -> float:
     """Return the Dice overlap of a vessel's voxels in two reads; 1 where neither has any, or both left it as found.
 
     References

@@ -14,8 +14,8 @@ import numpy as np
 from petflame.anatomy import BY_NAME
 from petflame.labelmap import LabelMap
 from petflame.review.canvas import c_to_f, f_to_c, of_runs
-from petflame.review.log import digest_of_voxels
 from petflame.review.state import VESSELS, ReadState, Stroke
+from petflame.segment.outlines import digest_of_places
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import LEAST_LENGTH_MM, Seeds
@@ -164,7 +164,7 @@ class Drawing:
 
     @property
     def digest(self) -> str:
-        """As `petflame.review.log.outline_digest` of the whole map."""
+        """As `petflame.segment.outlines.outline_digest` of the whole map."""
         if self._digest is None:
             touched = f_to_c(self._touched, self.shape)
             order = np.argsort(touched)
@@ -174,7 +174,7 @@ class Drawing:
             kept, kept_values = np.delete(self._found_c, at[known]), np.delete(self._found_values, at[known])
             flat, values = flat[values > 0], values[values > 0]
             at = np.searchsorted(kept, flat)
-            self._digest = digest_of_voxels(np.insert(kept, at, flat), np.insert(kept_values, at, values))
+            self._digest = digest_of_places(np.insert(kept, at, flat), np.insert(kept_values, at, values))
         return self._digest
 
     def voxels(self, name: str) -> Array:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from petflame import __version__
 from petflame.anatomy import title
 from petflame.errors import FaultList
-from petflame.files import sha256, write_json
-from petflame.review.canvas import f_to_c, runs_of
+from petflame.review.canvas import f_to_c
 from petflame.review.needs import needs_reader
-from petflame.review.state import VESSELS, VesselRead
+from petflame.review.state import VesselRead
+from petflame.segment.outlines import runs_of as outline_runs
+from petflame.segment.reads import ENDING, Made, Read, ReadDecision, ReadSeeds, ReadVessel
 from petflame.segment.seedfile import FARTHEST_APART_MM, GAP_TOLERANCE_MM, LEAST_LENGTH_MM
+from petflame.segment.stretches import Stretch
 
 if TYPE_CHECKING:
     from petflame.review.desk import Desk
 
-FORMAT = "petflame-read/1"
-
 
 def read_path(folder: Path, item: str) -> Path:
     """Return where the finished read of an item lies."""
-    return folder / f"{item}.read.json"
+    return folder / f"{item}{ENDING}"
 
 
-def made_by(vessel: VesselRead) -> str:
+def made_by(vessel: VesselRead) -> Made:
     """Say how a vessel's voxels came about: 'found', 'seeds' or 'painted'."""
     if vessel.painted or vessel.taken is not None:
         return "painted"
@@ -72,49 +72,41 @@ def require_finishable(desk: Desk) -> None:
     faults.raise_if_any()
 
 
-def read_document(desk: Desk) -> dict[str, Any]:
-    """Return what a finished read says."""
-    state = desk.history.state
-    vessels: dict[str, Any] = {}
+def read_of(desk: Desk) -> Read:
+    """Return what a reader made of an item, as it stands."""
+    state, files = desk.history.state, desk.files
+    decisions: dict[str, ReadDecision] = {}
     for name, vessel in state.vessels.items():
-        made = made_by(vessel)
-        item: dict[str, Any] = {"made": made}
-        if vessel.seeds:
-            item["seeds"] = {
-                "points_lps_mm": [list(seed.lps_mm) for seed in vessel.seeds],
-                "clicked_lps_mm": [list(seed.clicked_lps_mm) for seed in vessel.seeds],
-                "radius_mm": vessel.radius_mm,
-                "prefilled": vessel.carried,
-            }
-        if made != "found":
-            flat = f_to_c(desk.drawing.voxels(name), desk.drawing.shape)
-            item["voxels"] = runs_of(np.sort(flat))
-        vessels[name] = item
-    return {
-        "format": FORMAT,
-        "item": desk.item,
-        "code": desk.files.code,
-        "reader": desk.reader,
-        "petflame": __version__,
-        **desk.files.hashes,
-        "shown_sha256": desk.drawing.digest,
-        "log_head": desk.head,
-        "vessels": vessels,
-        "landmarks_lps_mm": {name: list(place) for name, place in state.landmarks_lps_mm.items()},
-        "decisions": {
-            n: {"choice": v.decision.choice, "words": v.decision.words}
-            for n, v in state.vessels.items()
-            if v.decision is not None
+        if vessel.decision is not None:
+            choice, words = vessel.decision.choice, vessel.decision.words
+            decisions[name] = ReadDecision("accept" if choice == "accept" else "reject", words)
+    return Read(
+        item=desk.item,
+        code=files.code,
+        reader=desk.reader,
+        petflame=__version__,
+        **files.hashes,
+        shown_sha256=desk.drawing.digest,
+        log_head=desk.head,
+        vessels={name: _vessel(desk, name, vessel) for name, vessel in state.vessels.items()},
+        landmarks_lps_mm=dict(state.landmarks_lps_mm),
+        decisions={
+            n: ReadDecision("accept" if d.choice == "accept" else "reject", d.words) for n, d in decisions.items()
         },
-        "left_out": [{"vessel": n, **vars(row)} for n, v in state.vessels.items() for row in v.left_out],
-        "prefilled": state.prefilled,
-        "undecided": [
-            n for n in VESSELS if needs_reader(n, state.vessels[n], desk.files.found.vessels.get(n), desk.required)
-        ],
-    }
+        left_out=tuple(Stretch(n, **vars(row)) for n, v in state.vessels.items() for row in v.left_out),
+        prefilled=state.prefilled,
+        undecided=tuple(
+            n for n, v in state.vessels.items() if needs_reader(n, v, files.found.vessels.get(n), desk.required)
+        ),
+    )
 
 
-def finished_read(desk: Desk, path: Path) -> str:
-    """Write a finished read and return the SHA-256 of its bytes."""
-    write_json(path, read_document(desk))
-    return sha256(path)
+def _vessel(desk: Desk, name: str, vessel: VesselRead) -> ReadVessel:
+    made, seeds = made_by(vessel), None
+    if vessel.seeds:
+        points, clicked = zip(*((seed.lps_mm, seed.clicked_lps_mm) for seed in vessel.seeds), strict=True)
+        seeds = ReadSeeds(points, clicked, vessel.radius_mm, vessel.carried)
+    if made == "found":
+        return ReadVessel(made, seeds)
+    flat = f_to_c(desk.drawing.voxels(name), desk.drawing.shape)
+    return ReadVessel(made, seeds, outline_runs(np.sort(flat)))

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from petflame.errors import Fault, InputRefused
-from petflame.space.grid import Array
 
 START = "0" * 64
 KEYS = (
     *("n", "time", "reader", "item", "petflame", "ct_sha256", "pet_sha256", "labels_sha256"),
     *("shown_sha256", "action", "why", "previous"),
 )
+# Beside the readers' folders once the reading is ended.
+LOCK = "lock.json"
 REMEDY = "restore the file from a copy; until then nothing is added to it"
 
 
@@ -40,19 +39,6 @@ class _Tail:
     head: str
     n: int
     end: int
-
-
-def outline_digest(labels: Array) -> str:
-    """SHA-256 of a label map, uint8 of any memory order: where it is not 0 (C order) and what stands there."""
-    flat = np.flatnonzero(labels)
-    return digest_of_voxels(flat, labels.reshape(-1)[flat])
-
-
-def digest_of_voxels(flat: Array, labels: Array) -> str:
-    """SHA-256 of sorted flat C-order numbers of voxels, shape (n,), and their labels, shape (n,)."""
-    digest = hashlib.sha256(np.ascontiguousarray(flat, "<i8").data)
-    digest.update(np.ascontiguousarray(labels, np.uint8).data)
-    return digest.hexdigest()
 
 
 class ReadLog:
@@ -73,6 +59,23 @@ class ReadLog:
         """Hash of the last line; zeros where there is none."""
         return self._tail().head
 
+    @property
+    def settled_head(self) -> str:
+        """Hash of the last line once whoever is adding one has done so.
+
+        Raises
+        ------
+        InputRefused
+            When the log is not as it was written.
+        """
+        handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            self.lines()
+            return self.head
+        finally:
+            os.close(handle)
+
     def lines(self) -> list[dict[str, Any]]:
         """Return every line, checked.
 
@@ -85,15 +88,22 @@ class ReadLog:
         self._known = tail
         return lines
 
-    def append(self, entry: Mapping[str, Any], expected_head: str) -> dict[str, Any]:
+    def append(self, entry: Mapping[str, Any], expected_head: str, after_lock: bool = False) -> dict[str, Any]:
         """Add a line and return it, with its number and what it is bound to.
+
+        Parameters
+        ----------
+        entry : mapping
+        expected_head : str
+        after_lock : bool
+            Add it although the reading was ended (`petflame review lock`): it then says so, and says why.
 
         Raises
         ------
         HeadMoved
             When the last line is another than the one expected.
         InputRefused
-            When the log is not as it was written.
+            When the log is not as it was written, or the reading was ended.
         OSError
             When the line could not be kept; the lines before are as they were.
         """
@@ -106,6 +116,9 @@ class ReadLog:
             if tail.head != expected_head:
                 raise HeadMoved
             line = {**entry, "n": tail.n + 1, "previous": tail.head}
+            if (self.path.parent.parent / LOCK).exists():
+                _require_after_lock(line, after_lock, self.path.name)
+                line["after_lock"] = True
             if size > tail.end:
                 line["dropped_bytes"] = size - tail.end
                 os.ftruncate(handle, tail.end)
@@ -140,6 +153,14 @@ class ReadLog:
             self.lines()
         assert self._known is not None
         return self._known
+
+
+def _require_after_lock(line: Mapping[str, Any], after_lock: bool, where: str) -> None:
+    if not after_lock:
+        remedy = "where it has to be changed all the same, say so: it then stands in the report as made after the lock"
+        raise InputRefused.of("the reading was ended by `petflame review lock`", where, remedy)
+    if not str(line.get("why", "")).strip():
+        raise InputRefused.of("an edit after the lock needs words", where, "say why it is made")
 
 
 def written_line(line: Mapping[str, Any]) -> bytes:

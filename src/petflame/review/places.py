@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from petflame.review.log import LOCK
 from petflame.segment.reads import ENDING, LOG_ENDING
 from petflame.study import IDENTIFIER
 
@@ -43,12 +44,22 @@ class ReviewPlaces:
     @property
     def lock(self) -> Path:
         """The end of the reading."""
-        return self.root / "lock.json"
+        return self.root / LOCK
+
+    @property
+    def unblinded(self) -> Path:
+        """The primary of every analysis with known arms since the lock."""
+        return self.root / "unblinded.json"
 
     @property
     def measured(self) -> Path:
         """What agreement has measured of the reads, kept by the hash of each read."""
         return self.root / "measured"
+
+    @property
+    def agreement(self) -> Path:
+        """How far reads agree."""
+        return self.root / "agreement"
 
     def log(self, reader: str, item: str) -> Path:
         """Log of one reader's work on one item."""
@@ -61,7 +72,7 @@ class ReviewPlaces:
     def readers(self) -> Iterator[str]:
         """Yield the readers that have a folder, sorted."""
         for folder in sorted(self.root.glob("*")):
-            if folder.is_dir() and folder != self.measured and IDENTIFIER.fullmatch(folder.name):
+            if folder.is_dir() and folder not in (self.measured, self.agreement) and IDENTIFIER.fullmatch(folder.name):
                 yield folder.name
 
     def logs(self) -> Iterator[tuple[str, str, Path]]:

@@ -17,7 +17,7 @@ from typing import Any
 from petflame import __version__
 from petflame.chain import codes_of
 from petflame.errors import FaultList, InputRefused
-from petflame.files import private_folder, write_json
+from petflame.files import private_folder, read_json, write_json
 from petflame.folders import StudyOut
 from petflame.protocol import Protocol, ReviewRules
 from petflame.review.places import ITEM, ReviewPlaces
@@ -27,7 +27,7 @@ from petflame.study import IDENTIFIER
 FORMAT, ITEMS_FORMAT = "petflame-review-plan/1", "petflame-review-items/1"
 CONSENSUS = "consensus"
 # Names of folders below ``review/`` that are no reader's.
-TAKEN = (CONSENSUS, "measured")
+TAKEN = (CONSENSUS, "measured", "agreement")
 AGAIN = "restore the file from a copy"
 
 
@@ -48,6 +48,8 @@ class Plan:
     protocol_sha256 : str
     visits : mapping of str to str
         Visit's code of each item that is a repeat; every other item is the visit's own code.
+    arms_known : bool
+        The results held an analysis with known arms when the reading was planned.
     seal : str
         Hash of the plan's file.
     """
@@ -59,6 +61,7 @@ class Plan:
     protocol: str
     protocol_sha256: str
     visits: Mapping[str, str]
+    arms_known: bool
     seal: str
 
     def visit_of(self, item: str) -> str:
@@ -87,6 +90,7 @@ def make_plan(
     protocol: Protocol,
     repeat: float = 0.0,
     adjudicator: str | None = None,
+    arms_known: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the plan and the private mapping of items, as they are written.
 
@@ -103,12 +107,17 @@ def make_plan(
         Share of the visits that every reader reads twice; the same visits for every reader, under codes of each
         reader's own, so that readers who talk about one cannot tell that it is the same.
     adjudicator : str, optional
+    arms_known : bool
+        Whether an analysis with known arms was made before.
 
     Raises
     ------
     InputRefused
         With every reader that cannot be, and what the protocol asks for and the plan does not give.
     """
+    # The makers of labels take seconds to import, and who reads a plan needs none.
+    from petflame.review.needs import required_vessels
+
     _plan_faults(codes, readers, protocol.review, repeat, adjudicator).raise_if_any()
     visits = sorted(codes)
     count = math.ceil(repeat * len(visits) - 1e-9)
@@ -129,7 +138,8 @@ def make_plan(
             "adjudicator": adjudicator,
             "review": protocol.review.model_dump(mode="json"),
             "review_sha256": protocol.section_digest("review"),
-            "needed_vessels": list(protocol.needed_vessels),
+            "arms_known": arms_known,
+            "needed_vessels": list(required_vessels(protocol)),
             **protocol.stamp,
             # Which mapping belongs to it; the seed in there keeps it from being guessed.
             "items_seal": mapping["seal"],
@@ -144,7 +154,7 @@ def _plan_faults(
     faults = FaultList()
     for name in (*readers, *([adjudicator] if adjudicator is not None else [])):
         if not IDENTIFIER.fullmatch(name) or name in TAKEN:
-            remedy = f"use letters, digits, '.', '_' and '-', and neither {' nor '.join(TAKEN)}"
+            remedy = f"use letters, digits, '.', '_' and '-', and none of {', '.join(TAKEN)}"
             faults.add(f"{name!r} cannot be a reader's code", "--readers, --adjudicator", remedy)
     folded = [name.casefold() for name in (*readers, *([adjudicator] if adjudicator is not None else []))]
     if len(set(folded)) < len(folded):
@@ -196,7 +206,9 @@ def write_plan(
         As `make_plan`; when something was read already, or the reading was locked.
     """
     places = ReviewPlaces(out)
-    plan, mapping = make_plan(codes_to_read(out), readers, seed, protocol, repeat, adjudicator)
+    arms = StudyOut(out).arms
+    known = arms.exists() and read_json(arms).get("arms") is not None
+    plan, mapping = make_plan(codes_to_read(out), readers, seed, protocol, repeat, adjudicator, known)
     begun = sum(1 for _ in places.logs())
     if begun:
         what = f"{begun} items were opened or read already, and a plan is made before reading"
@@ -248,6 +260,7 @@ def load_plan(out: Path) -> Plan | None:
         readers={row["reader"]: tuple(row["items"]) for row in document["readers"]},
         adjudicator=document["adjudicator"],
         rules=ReviewRules.model_validate(document["review"]),
+        arms_known=document["arms_known"],
         needed=tuple(document["needed_vessels"]),
         protocol=document["protocol"],
         protocol_sha256=document["protocol_sha256"],

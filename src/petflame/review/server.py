@@ -23,15 +23,18 @@ from petflame.errors import Fault, InputRefused, PetflameError, is_of_the_machin
 from petflame.files import plain
 from petflame.privacy import without_names
 from petflame.protocol import Protocol
+from petflame.review.counting import items_for
 from petflame.review.desk import Desk
 from petflame.review.guard import BodyTooLarge, Guard, body_of
 from petflame.review.log import HeadMoved
 from petflame.review.needs import required_vessels
-from petflame.review.values import profile_of, values_of
+from petflame.review.places import ReviewPlaces
+from petflame.review.plan import load_plan, refuse_other_rules
+from petflame.review.values import profile_of, require_sections, values_of
 from petflame.review.views import shown_image, state_view
 from petflame.review.visit import read_visit_files
 from petflame.review.volumes import nifti_bytes
-from petflame.review.worklist import Item, Worklist, chosen, review_folder, visit_folders
+from petflame.review.worklist import Item, Worklist, chosen, visit_folders
 from petflame.study import IDENTIFIER
 from petflame.typed import as_written
 
@@ -82,9 +85,16 @@ def session_of(
     if not IDENTIFIER.fullmatch(reader):
         what = f"the reader {as_written(reader)} is no code of letters, digits, '.', '_' and '-'"
         raise InputRefused.of(what, "--reader", "give at most 64 of them, a letter or digit first")
-    found = chosen(visit_folders(results), visits)
-    items = tuple(Item(root.resolve().name, root) for root in found)
-    return Session(reader, review_folder(results) / reader, items, protocol, show_values)
+    roots = {root.resolve().name: root for root in chosen(visit_folders(results), visits)}
+    plan = load_plan(results)
+    if plan is not None:
+        refuse_other_rules(plan, protocol)
+    visit_of = (lambda name: name) if plan is None else plan.visit_of
+    names = items_for(results, reader, roots)
+    items = tuple(Item(name, roots[visit_of(name)]) for name in names)
+    folder = ReviewPlaces(results).root / reader
+    last_word = plan is not None and reader == plan.last_word
+    return Session(reader, folder, items, protocol, show_values, protocol.review.prefill, last_word)
 
 
 class Room:
@@ -150,8 +160,10 @@ class Room:
             head, why = body.get("head"), body.get("why", "")
             if not isinstance(head, str) or not isinstance(why, str):
                 raise InputRefused.of("head and why are not text", "the request", "open the item again")
+            if isinstance(body.get("action"), dict) and body["action"].get("kind") == "finish":
+                require_sections(desk, self.session.protocol)
             with desk.lock:
-                done = desk.act(body.get("action"), head, why)
+                done = desk.act(body.get("action"), head, why, body.get("after_lock") is True)
                 return 200, {"state": self.state(name), "changed": done.changed, "said": done.said}
         except HeadMoved:
             return 409, {"state": self.state(name), "said": MOVED}
@@ -219,10 +231,8 @@ def application(session: Session, token: str) -> Guard:
 
     def profile(request: Request) -> Response:
         desk = room.desk(request.path_params["item"])
-        with desk.lock:
-            return _json(
-                profile_of(desk, request.query_params.get("vessel", ""), session.protocol, session.show_values)
-            )
+        vessel = request.query_params.get("vessel", "")
+        return _json(profile_of(desk, vessel, session.protocol, session.show_values))
 
     async def act(request: Request) -> Response:
         try:

@@ -15,24 +15,9 @@ from petflame.files import read_json, read_nifti, sha256
 from petflame.folders import VisitFolder
 from petflame.review.canvas import Canvas, neck_and_mediastinum, same_place
 from petflame.segment.product import Segmentation, read_segmentation
+from petflame.segment.run import labels_as_found
 from petflame.space.grid import Volume
 from petflame.space.orientation import canonical_grid
-
-
-class FoundFolder(VisitFolder):
-    """A visit's folder whose labels are those before any reader's edits."""
-
-    @property
-    def labels(self) -> Path:
-        """Label map as the software left it."""
-        kept = self.root / "labels_found.nii.gz"
-        return kept if kept.exists() else super().labels
-
-    @property
-    def labels_json(self) -> Path:
-        """What belongs to it."""
-        kept = self.root / "labels_found.json"
-        return kept if self.labels.name == kept.name.replace(".json", ".nii.gz") else super().labels_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +63,19 @@ def read_visit_files(root: Path) -> VisitFiles:
         When the folder is not converted and segmented, has no CT, its labels lie on another grid, or what was found
         before a reader's edits is not kept.
     """
-    visit = FoundFolder(root)
+    visit = VisitFolder(root)
     require_readable(root)
+    labels, _, as_found = labels_as_found(visit)
     with ThreadPoolExecutor(4) as pool:
         ct, pet = pool.submit(read_nifti, visit.ct), pool.submit(read_converted_pet, visit)
-        paths = {"ct_sha256": visit.ct, "pet_sha256": visit.pet, "labels_sha256": visit.labels}
+        paths = {"ct_sha256": visit.ct, "pet_sha256": visit.pet, "labels_sha256": labels}
         hashes = {name: pool.submit(sha256, path) for name, path in paths.items()}
-        found = read_segmentation(visit)
+        found = read_segmentation(visit, as_found)
         hu, uptake = ct.result(), pet.result()
         digests = {name: digest.result() for name, digest in hashes.items()}
     if not found.labels.grid.same_as(hu.grid, 0.01):
         what = "the labels do not lie on the CT"
-        raise InputRefused.of(what, str(visit.labels), "segment the visit again")
+        raise InputRefused.of(what, str(labels), "segment the visit again")
     canvas = neck_and_mediastinum(found.labels, found.landmarks_lps_mm.get("carina"))
     return VisitFiles(
         root.resolve().name,
@@ -97,7 +83,7 @@ def read_visit_files(root: Path) -> VisitFiles:
         hu,
         uptake,
         found,
-        read_pet_sidecar(visit).is_suv,
+        visit.pet_json.exists() and read_pet_sidecar(visit).is_suv,
         digests,
         canvas,
         same_place(canvas, uptake.grid),
@@ -114,21 +100,21 @@ def require_readable(root: Path) -> dict[str, Any]:
         When it is not converted and segmented, has no CT or PET, its labels lie on the PET, or hold a reader's edits
         and those before them are not kept.
     """
-    visit = FoundFolder(root)
-    document = read_json(visit.labels_json, "run `petflame segment` on the visit folder")
+    visit = VisitFolder(root)
+    if not visit.labels_json.exists():
+        raise InputRefused.of("the visit is not segmented", str(root), "run `petflame segment` on it")
+    labels, sidecar, _ = labels_as_found(visit)
+    document = read_json(sidecar, "run `petflame segment` on the visit folder")
     for path, remedy in (
         (visit.pet, "convert the visit"),
         (visit.ct, "the workbench draws on a CT: review it with `petflame review pack`"),
-        (visit.labels, "segment the visit"),
+        (labels, "segment the visit"),
     ):
         if not path.exists():
-            raise InputRefused.of("the file is missing", str(path), remedy)
+            raise InputRefused.of(f"{path.name} is missing", str(root), remedy)
     if document.get("reference_grid") != "ct":
         what = "its labels lie on the PET, and the workbench draws on the CT"
-        raise InputRefused.of(what, str(visit.labels_json), "review it with `petflame review pack`")
-    if "edits" in document.get("provenance", {}):
-        what = "its labels hold a reader's edits, and those found before them are not kept"
-        raise InputRefused.of(what, str(visit.labels_json), "segment the visit again")
+        raise InputRefused.of(what, str(sidecar), "review it with `petflame review pack`")
     return document
 
 

@@ -18,9 +18,9 @@ from petflame.review.needs import needs_reader, state_of, why
 from petflame.review.state import VESSELS, History, fold
 from petflame.review.visit import require_readable
 from petflame.segment.product import Check, VesselFinding
+from petflame.segment.reads import LOG_ENDING
 
 ITEM = re.compile(r"[A-Za-z0-9._-]{1,64}")
-REVIEW = "review"
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,6 @@ def visit_folders(results: Path) -> list[Path]:
 
 def _is_visit(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("pet.nii.gz", "ct.nii.gz", "labels.json", "status.json"))
-
-
-def review_folder(results: Path) -> Path:
-    """Return where logs and reads lie: ``RESULTS/review``."""
-    return results / REVIEW
 
 
 def in_order_of(reader: str, items: Sequence[Item]) -> list[Item]:
@@ -140,7 +135,7 @@ class Worklist:
 
     def row(self, name: str) -> Row:
         """Return the line of one item; what cannot be opened says why."""
-        log = self._folder / f"{name}.jsonl"
+        log = self._folder / f"{name}{LOG_ENDING}"
         labels = self.items[name].root / "labels.json"
         key = tuple((p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None for p in (log, labels))
         if name not in self._known or self._known[name][0] != key:

@@ -39,8 +39,13 @@ def outline_digest(labels: Array) -> str:
     True
     """
     places = flat_places(labels)
-    digest = hashlib.sha256(places.astype("<i8").tobytes())
-    digest.update(labels[np.unravel_index(places, labels.shape)].astype(np.uint8).tobytes())
+    return digest_of_places(places, labels[np.unravel_index(places, labels.shape)])
+
+
+def digest_of_places(places: Array, labels: Array) -> str:
+    """Return the same of ascending flat C-order places, shape (n,), and the labels there, shape (n,)."""
+    digest = hashlib.sha256(np.ascontiguousarray(places, "<i8").data)
+    digest.update(np.ascontiguousarray(labels, np.uint8).data)
     return digest.hexdigest()
 
 

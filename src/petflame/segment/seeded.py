@@ -68,7 +68,7 @@ def checked_vessels_from_seeds(
     beside = [(s.line_lps_mm, s.radius_mm) for n, s in sure.items() if n not in seeds.points_lps_mm and s.radius_mm]
     drawn, findings, shapes = vessels_from_seeds(seeds, ct, pet, beside, memory)
     require_laterality(vessel_centres(findings), "the seeds", SIGN_OR_NAMES)
-    checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm})
+    checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm}, memory)
     more = {name: (*_sides(name, vessels), *_like_found(shapes[name], sure.get(name))) for name in shapes}
     return drawn, with_checks(findings, {name: (*checks[name], *more[name]) for name in shapes})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ class SeededVessel:
     most_off_mm: float = float("inf")
 
 
-Memory = dict[Any, SeededVessel]
+Memory = dict[Any, Any]
 
 
 def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
@@ -127,7 +128,8 @@ def draw_vessel(
     key = (points.tobytes(), radius_mm, usual, *((np.asarray(line, float).tobytes(), r) for line, r in beside))
     if key not in memory:
         memory[key] = _drawn(points_lps_mm, first, ct, radius_mm, usual, pet, beside)
-    return memory[key]
+    known: SeededVessel = memory[key]
+    return known
 
 
 def _drawn(
@@ -177,18 +179,17 @@ def draw_vessels(
     known = {n: (line, usual.given(radius_mm.get(n)).radius_mm) for n, (line, usual) in lines.items()}
     drawn: dict[str, SeededVessel] = {}
     for _ in range(SWEEPS if pet is not None and len(lines) > 1 else 1):
-        drawn = {
-            name: draw_vessel(
-                points,
-                ct,
-                radius_mm.get(name),
-                usual_of(name),
-                pet,
-                [*beside, *(other for n, other in known.items() if n != name)],
-                memory,
-            )
-            for name, points in points_lps_mm.items()
-        }
+
+        def one(name: str, known: dict[str, tuple[Array, float]] = known) -> SeededVessel:
+            others = [*beside, *(other for n, other in known.items() if n != name)]
+            return draw_vessel(points_lps_mm[name], ct, radius_mm.get(name), usual_of(name), pet, others, memory)
+
+        if memory is None:
+            drawn = {name: one(name) for name in lines}
+        else:
+            # Somebody waits: vessels of one sweep do not depend on each other.
+            with ThreadPoolExecutor(2) as pool:
+                drawn = dict(zip(lines, pool.map(one, lines), strict=True))
         known = {n: (v.line_lps_mm, known[n][1]) for n, v in drawn.items()}
     return drawn
 
