@@ -16,7 +16,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,7 +155,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.clicks: dict[str, list[int]] = defaultdict(list)
-        self.confirmed, self.vessels, self.carried, self.seconds = 0, 0, 0, 0.0
+        self.confirmed, self.vessels, self.carried = 0, 0, 0
         self.off: list[Array] = []
         # By way, blood and vessel: error of the change in points, and log errors at the visits read first and second;
         # these by which of the two was read first, too, for the correlation within a vessel and an order.
@@ -167,9 +166,7 @@ class Tally:
         first = int(rng.integers(2))
         one, other = pair[first], pair[1 - first]
         set_first, set_second = set_anew(one, rng), set_anew(other, rng)
-        started = time.perf_counter()
         prefill = carry_between(Seeds(set_first), one.files, other.files, Protocol().pairing)
-        self.seconds += time.perf_counter() - started
         as_is = {n: prefill.points_lps_mm.get(n, set_second[n]) for n in NECK}
         better, clicks, confirmed = corrected(prefill, other, set_second, rng)
         self.clicks[ANEW].append(sum(map(len, set_second.values())))
@@ -210,7 +207,6 @@ class Tally:
             f"{self.confirmed} of {self.vessels}",
             f"{anew.mean():.1f}",
             f"{helped.mean():.1f} ({helped.min()} to {helped.max()})",
-            f"{self.seconds / draws:.1f}",
         ]
 
     def change_rows(self, case: str) -> list[list[str]]:
@@ -232,7 +228,7 @@ class Tally:
 
 CLICKS = (
     "case | draws of a pair | vessels carried | carried points off the true centreline, mm: median (95th percentile) | "
-    "within 3 mm | vessels confirmed as they came | clicks a visit: anew | prefilled: mean (range) | seconds to carry"
+    "within 3 mm | vessels confirmed as they came | clicks a visit: anew | prefilled: mean (range)"
 )
 CHANGE = (
     "case | blood | second visit | draws | right carotid | left carotid | index | error of the second visit, % (SD) | "
