@@ -47,6 +47,11 @@ class Seeds:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
+def is_points(path: Path) -> bool:
+    """Tell by a file's name whether it may hold points along vessels."""
+    return path.suffix.lower() in (".json", ".csv") and not path.name.endswith("_columns.json")
+
+
 def read_seeds(path: Path) -> Seeds:
     """Read seeds from JSON, CSV or a 3D Slicer markups file (``.mrk.json``).
 
