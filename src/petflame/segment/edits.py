@@ -10,7 +10,7 @@ from typing import Any, Literal
 from petflame.anatomy import ARTERIES, VEINS
 from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
-from petflame.files import read_tsv, sha256
+from petflame.files import read_tsv
 from petflame.labelmap import LabelMap
 from petflame.outside import calling
 from petflame.privacy import named
@@ -19,13 +19,16 @@ from petflame.segment.drawn_over import drawn_as_found, require_drawn_over, requ
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.doors import called
+from petflame.segment.imports.opened import digest_of
 from petflame.segment.imports.sidecar import is_sidecar
 from petflame.segment.pack_bond import COLUMNS as BOND_COLUMNS
 from petflame.segment.pack_bond import IMAGES, Bond, drawn_in_pack, read_bond
 from petflame.segment.product import ACCEPTED, Segmentation, VesselFinding
 from petflame.segment.reads import is_read
+from petflame.segment.seed_places import require_in_patient
 from petflame.segment.seeded import checked_vessels_from_seeds
-from petflame.segment.seedfile import is_points, read_seeds
+from petflame.segment.seedfile import read_seeds
+from petflame.segment.seedformats import is_seeds, is_seeds_folder
 from petflame.space.grid import Array, Grid, Volume
 from petflame.typed import as_written
 
@@ -60,8 +63,10 @@ class Edits:
     Attributes
     ----------
     decisions : mapping of vessel to Decision
-    regions, seeds : Path or None
-        Redrawn vessels: any file with regions, or points.
+    regions : Path or None
+        Redrawn vessels: any file with regions.
+    seeds : tuple of Path
+        Redrawn vessels: files of points, or a folder of them.
     read : Path or None
         A finished read of the workbench, which says all of it by itself (see `petflame.segment.reads`).
     bond : Bond or None
@@ -74,7 +79,7 @@ class Edits:
 
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     regions: Path | None = None
-    seeds: Path | None = None
+    seeds: tuple[Path, ...] = ()
     read: Path | None = None
     bond: Bond | None = None
     images: Path | None = None
@@ -87,9 +92,10 @@ def read_edits(path: Path) -> Edits:
     Parameters
     ----------
     path : Path
-        In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file or folder of regions (see
-        `petflame.segment.imports`) and at most one file of seeds are taken; hidden files and the images of a reader
-        pack are passed over, but for a label map that was saved over. A finished read (``.read.json``) stands alone.
+        In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file of regions (see
+        `petflame.segment.imports`) and files of points, one or more, there or in a folder of their own, are taken;
+        hidden files and the images of a reader pack are passed over, but for a label map that was saved over. A
+        finished read (``.read.json``) stands alone.
 
     Raises
     ------
@@ -115,29 +121,28 @@ def read_edits(path: Path) -> Edits:
             continue
         elif is_regions(entry):
             regions.append(entry)
-        elif is_points(entry):
+        elif is_seeds(entry) or is_seeds_folder(entry):
             seeds.append(entry)
     saved = None if images is None else drawn_in_pack(images, bond, where, faults)
     if saved is not None:
         regions.append(saved)
-    seeds = [s for s in seeds if not any(is_sidecar(s, r) for r in regions)]
-    for found, what in ((regions, "regions"), (seeds, "seeds")):
-        if len(found) > 1:
-            names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(found, start=1))
-            faults.add(f"it holds several files of {what}: {names}", where, "keep the one that counts")
+    seeds = [s for s in seeds if s.is_dir() or not any(is_sidecar(s, r) for r in regions)]
+    if len(regions) > 1:
+        names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(regions, start=1))
+        faults.add(f"it holds several files of regions: {names}", where, "keep the one that counts")
     if len(reads) > 1 or (reads and (form or regions or seeds)):
         what = "it holds a finished read and other edits, and a read says all that a reader did"
         faults.add(what, where, "name the file of the one read that counts")
     if not faults and not form and not regions and not seeds and not reads:
         faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
-    drawn, points, read = (found[0] if found else None for found in (regions, seeds, reads))
-    return Edits(decisions, drawn, points, read, bond, images, saved is not None)
+    drawn, read = regions[0] if regions else None, reads[0] if reads else None
+    return Edits(decisions, drawn, tuple(seeds), read, bond, images, saved is not None)
 
 
 def is_untouched(edits: Edits) -> bool:
     """Whether a form was handed back without a decision and nothing was redrawn."""
-    return not edits.decisions and edits.regions is None and edits.seeds is None and edits.read is None
+    return not edits.decisions and edits.regions is None and not edits.seeds and edits.read is None
 
 
 def _form(path: Path, faults: FaultList) -> tuple[dict[str, Decision], Bond | None]:
@@ -219,20 +224,21 @@ def apply_edits(
         _replace(labels, drawn.labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= drawn.landmarks_lps_mm
-        provenance["regions_sha256"] = _digest(edits.regions)
-    if edits.seeds is not None:
+        provenance["regions_sha256"] = digest_of(edits.regions)
+    if edits.seeds:
+        called = named(edits.seeds[0].name, "the edited seeds")
         if ct is None or segmentation.reference != "ct":
             what = "vessels redrawn by seeds need labels on the CT grid"
-            raise InputRefused.of(
-                what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead"
-            )
-        seeds = read_seeds(edits.seeds)
+            raise InputRefused.of(what, called, "give regions on the PET grid instead")
+        seeds = read_seeds(*edits.seeds)
+        require_in_patient(seeds, ct, called)
         present = LabelMap(labels, segmentation.labels.grid)
         drawn_labels, redrawn = checked_vessels_from_seeds(seeds, ct, present, vessels, landmarks, pet)
         _replace(labels, LabelMap(drawn_labels, ct.grid), redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= seeds.landmarks_lps_mm
-        provenance["seeds_sha256"] = sha256(edits.seeds)
+        digests = [digest_of(path) for path in edits.seeds]
+        provenance["seeds_sha256"] = digests[0] if len(digests) == 1 else digests
     edited = replace(segmentation, labels=LabelMap(labels, segmentation.labels.grid), landmarks_lps_mm=landmarks)
     return with_decisions(edited, vessels, edits.decisions, provenance, told, doubts)
 
@@ -344,8 +350,3 @@ def _decided(finding: VesselFinding, decision: Decision) -> VesselFinding:
         return replace(finding, method=f"{finding.method}{ACCEPTED}{words}", withheld=False, reason="")
     why = ": ".join(filter(None, ["rejected by a reader", decision.words]))
     return replace(finding, withheld=True, reason=why)
-
-
-def _digest(path: Path) -> str | list[str]:
-    # File names of a reader's system may tell who the patient is; hashes do not.
-    return sha256(path) if path.is_file() else sorted(sha256(p) for p in path.rglob("*") if p.is_file())

@@ -14,7 +14,7 @@ from petflame.folders import VisitFolder
 from petflame.privacy import named
 from petflame.segment.imports import is_regions
 from petflame.segment.imports.sidecar import is_sidecar
-from petflame.segment.seedfile import is_points
+from petflame.segment.seedformats import is_seeds
 
 if TYPE_CHECKING:
     from petflame.segment.edits import Edits
@@ -104,7 +104,7 @@ def drawn_in_pack(images: Path, bond: Bond | None, where: str, faults: FaultList
     labels = images / SHOWN[-1]
     for entry in sorted(images.iterdir()):
         other = entry.name not in SHOWN and not entry.name.startswith(".") and not is_sidecar(entry, labels)
-        if other and (is_regions(entry) or is_points(entry)):
+        if other and (is_regions(entry) or is_seeds(entry)):
             what = f"{named(entry.name, 'a file')} was saved among the pack's {IMAGES}, where no edits are taken"
             faults.add(what, where, f"move it beside decisions.tsv, or remove it from {IMAGES}")
     saved = bond is not None and bond.labels_sha256 and labels.is_file() and sha256(labels) != bond.labels_sha256

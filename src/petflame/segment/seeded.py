@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from petflame.anatomy import AORTA
 from petflame.labelmap import LabelMap
 from petflame.segment.anatomy_checks import VesselShape, anatomy_checks, shape_of_mask, with_checks
-from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.checks import SIGN_OR_NAMES, require_laterality, vessel_centres
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
 from petflame.segment.seeds import Memory, vessels_from_seeds
@@ -67,7 +67,7 @@ def checked_vessels_from_seeds(
     }
     beside = [(s.line_lps_mm, s.radius_mm) for n, s in sure.items() if n not in seeds.points_lps_mm and s.radius_mm]
     drawn, findings, shapes = vessels_from_seeds(seeds, ct, pet, beside, memory)
-    require_laterality(vessel_centres(findings), "the seeds")
+    require_laterality(vessel_centres(findings), "the seeds", SIGN_OR_NAMES)
     checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm}, memory)
     more = {name: (*_sides(name, vessels), *_like_found(shapes[name], sure.get(name))) for name in shapes}
     return drawn, with_checks(findings, {name: (*checks[name], *more[name]) for name in shapes})

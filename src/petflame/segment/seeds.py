@@ -152,7 +152,7 @@ def _drawn(
     moved = line - plain
     far = np.linalg.norm(moved, axis=1, keepdims=True)
     line = plain + moved * np.minimum(1.0, LARGEST_SHIFT_MM / np.maximum(far, 1e-9))
-    typical = np.median(_edge_steps(line, ct), axis=0)
+    typical = np.median(edge_steps(line, ct), axis=0)
     best = int(typical.argmax())
     clear = typical[best] >= LEAST_EDGE_HU and 0 < best < len(RADII_MM) - 1
     # A faint edge moves the radius from the usual one only part of the way: areas must not differ by chance alone.
@@ -194,7 +194,7 @@ def draw_vessels(
     return drawn
 
 
-def _edge_steps(line_lps_mm: Array, ct: Volume) -> Array:
+def edge_steps(line_lps_mm: Array, ct: Volume) -> Array:
     """Step in HU from inside to outside a circle of each of `RADII_MM`, at stations of a line, shape (n, radii)."""
     from petflame.segment.geometric.surface import frames
 
