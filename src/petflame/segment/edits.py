@@ -15,10 +15,14 @@ from petflame.labelmap import LabelMap
 from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.drawn_over import drawn_as_found, require_drawn_over, require_none_erased
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import import_segmentation, is_regions
+from petflame.segment.imports.doors import called
 from petflame.segment.imports.opened import digest_of
 from petflame.segment.imports.sidecar import is_sidecar
+from petflame.segment.pack_bond import COLUMNS as BOND_COLUMNS
+from petflame.segment.pack_bond import IMAGES, Bond, drawn_in_pack, read_bond
 from petflame.segment.product import ACCEPTED, Segmentation, VesselFinding
 from petflame.segment.reads import is_read
 from petflame.segment.seed_places import require_in_patient
@@ -29,8 +33,6 @@ from petflame.space.grid import Array, Grid, Volume
 from petflame.typed import as_written
 
 DECISIONS = "decisions.tsv"
-# What a reader pack brings to be looked at.
-IMAGES = "images"
 VESSELS = (*ARTERIES, *VEINS)
 CHOICES = ("accept", "reject")
 EDITED = "edited by a reader"
@@ -41,7 +43,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "words": ("why; needed for a rejection", ""),
     "method": ("how it was found", ""),
     "state": ("what was found out about it before the reader looked", ""),
+    **BOND_COLUMNS,
 }
+SAVED_OVER = f"{IMAGES}/labels.nii.gz of the reader pack was saved over: it is taken for the redrawn vessels"
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,21 @@ class Edits:
         Redrawn vessels: files of points, or a folder of them.
     read : Path or None
         A finished read of the workbench, which says all of it by itself (see `petflame.segment.reads`).
+    bond : Bond or None
+        What the form says that it is of.
+    images : Path or None
+        The images of the reader pack that the form lies in.
+    saved_over : bool
+        The regions are the pack's own label map, which was saved over.
     """
 
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     regions: Path | None = None
     seeds: tuple[Path, ...] = ()
     read: Path | None = None
+    bond: Bond | None = None
+    images: Path | None = None
+    saved_over: bool = False
 
 
 def read_edits(path: Path) -> Edits:
@@ -81,7 +94,8 @@ def read_edits(path: Path) -> Edits:
     path : Path
         In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file of regions (see
         `petflame.segment.imports`) and files of points, one or more, there or in a folder of their own, are taken;
-        hidden files and the images of a reader pack are passed over. A finished read (``.read.json``) stands alone.
+        hidden files and the images of a reader pack are passed over, but for a label map that was saved over. A
+        finished read (``.read.json``) stands alone.
 
     Raises
     ------
@@ -96,17 +110,22 @@ def read_edits(path: Path) -> Edits:
     decisions: dict[str, Decision] = {}
     regions, seeds = list[Path](), list[Path]()
     reads = [entry for entry in entries if is_read(entry)]
-    form = False
+    form, bond, images = False, None, None
     for entry in entries:
         if entry.name == DECISIONS:
             form = True
-            decisions = _decisions(entry, faults)
-        elif entry.name.startswith(".") or entry.name == IMAGES or entry in reads:
+            decisions, bond = _form(entry, faults)
+        elif entry.name == IMAGES and entry.is_dir():
+            images = entry
+        elif entry.name.startswith(".") or entry in reads:
             continue
         elif is_regions(entry):
             regions.append(entry)
         elif is_seeds(entry) or is_seeds_folder(entry):
             seeds.append(entry)
+    saved = None if images is None else drawn_in_pack(images, bond, where, faults)
+    if saved is not None:
+        regions.append(saved)
     seeds = [s for s in seeds if s.is_dir() or not any(is_sidecar(s, r) for r in regions)]
     if len(regions) > 1:
         names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(regions, start=1))
@@ -117,7 +136,8 @@ def read_edits(path: Path) -> Edits:
     if not faults and not form and not regions and not seeds and not reads:
         faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
-    return Edits(decisions, regions[0] if regions else None, tuple(seeds), reads[0] if reads else None)
+    drawn, read = regions[0] if regions else None, reads[0] if reads else None
+    return Edits(decisions, drawn, tuple(seeds), read, bond, images, saved is not None)
 
 
 def is_untouched(edits: Edits) -> bool:
@@ -125,8 +145,9 @@ def is_untouched(edits: Edits) -> bool:
     return not edits.decisions and edits.regions is None and not edits.seeds and edits.read is None
 
 
-def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
-    table = read_tsv(path, required=("vessel", "decision"), text=("vessel", "decision", "words", "method", "state"))
+def _form(path: Path, faults: FaultList) -> tuple[dict[str, Decision], Bond | None]:
+    table = read_tsv(path, required=("vessel", "decision"), text=tuple(COLUMNS))
+    bond = read_bond(table.to_dict("records"), path.name, faults)
     found: dict[str, Decision] = {}
     for index, row in zip(table.index, table.to_dict("records"), strict=True):
         line = f"{path.name}, line {index + 2}"
@@ -148,7 +169,7 @@ def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
             faults.add(f"{vessel} is rejected without words", line, "say why")
         else:
             found[vessel] = Decision("accept" if choice == "accept" else "reject", said_by_reader(words, DECISIONS))
-    return found
+    return found, bond
 
 
 def said_by_reader(words: str, place: str) -> str:
@@ -194,10 +215,12 @@ def apply_edits(
     told: tuple[str, ...] = ()
     doubts = segmentation.doubts
     if edits.regions is not None:
-        drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
+        drawn = check_imported(_regions(segmentation, edits, edits.regions, grids, own), ct)
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
-        require_same_grid_as_labels(drawn.reference, segmentation.reference, edits.regions)
-        redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
+        as_found = drawn_as_found(drawn.labels, segmentation.labels)
+        redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm) and n not in as_found}
+        told += (SAVED_OVER,) if edits.saved_over else ()
+        told += (f"not redrawn, since the map holds them as found: {', '.join(sorted(as_found))}",) if as_found else ()
         _replace(labels, drawn.labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= drawn.landmarks_lps_mm
@@ -218,6 +241,22 @@ def apply_edits(
         provenance["seeds_sha256"] = digests[0] if len(digests) == 1 else digests
     edited = replace(segmentation, labels=LabelMap(labels, segmentation.labels.grid), landmarks_lps_mm=landmarks)
     return with_decisions(edited, vessels, edits.decisions, provenance, told, doubts)
+
+
+def _regions(
+    segmentation: Segmentation, edits: Edits, path: Path, grids: dict[str, Grid], own: References | None
+) -> Segmentation:
+    """Read redrawn regions, and refuse those that were not drawn over the labels: with the cause where it shows."""
+    accepted = {name for name, finding in segmentation.vessels.items() if not finding.withheld}
+
+    def over(drawn: LabelMap, reference: str) -> None:
+        require_same_grid_as_labels(reference, segmentation.reference, path)
+        require_drawn_over(drawn, segmentation.labels, accepted, called(path))
+        if edits.saved_over:
+            rejected = {name for name, decision in edits.decisions.items() if decision.choice == "reject"}
+            require_none_erased(drawn, segmentation.labels, rejected, called(path))
+
+    return import_segmentation(path, grids, own, over=over)
 
 
 def with_decisions(
