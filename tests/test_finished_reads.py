@@ -180,7 +180,8 @@ def test_what_is_not_finished_changes_nothing_and_a_read_that_is_gone_is_told(re
     planned = snakemake(study, out, "--dry-run")
     assert made(planned) == expected_jobs(out)
     assert "to be made again: segment: files changed: edits (1)\n" in planned.stderr
-    assert "4 visits wait" in planned.stderr
+    assert planned.stderr.count("2 visits wait") == 2
+    assert f"{visit}, " in planned.stderr or f", {visit}" in planned.stderr
 
 
 def test_a_damaged_or_exchanged_read_sets_its_visit_aside_and_says_why(trial):

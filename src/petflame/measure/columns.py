@@ -47,7 +47,7 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "confidence": ("confidence of the segmentation, n/a for a reader", "0 to 1"),
     "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
     "read_prefilled": (
-        "whether the reader's points were proposed from the participant's other visit and not all confirmed or moved",
+        "whether the reader's points began from those of the participant's other visit, confirmed or moved or not",
         "true or false",
     ),
     "reason": ("why it is withheld or has no value", ""),

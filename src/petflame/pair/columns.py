@@ -73,7 +73,7 @@ CHANGE_COLUMNS: dict[str, tuple[str, str]] = {
     "area_ratio": ("mean section area at follow-up over that at baseline", _RATIO),
     "withheld": ("whether the vessel needs a reader at either visit", "true or false"),
     "read_prefilled": (
-        "whether the reader's points at either visit were proposed from the other and not all confirmed or moved",
+        "whether the reader's points at one of the visits began from those of the other, confirmed or moved or not",
         "true or false",
     ),
     "reason": ("why it is withheld or has no change", ""),

@@ -30,6 +30,7 @@ from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.doors import called
 from petflame.segment.labelmaps import vessels_in
 from petflame.segment.product import Segmentation
+from petflame.segment.reads import read_read
 from petflame.segment.seedfile import Seeds, read_seeds
 from petflame.segment.seeds import LARGEST_SHIFT_MM, RADII_MM, smooth_line
 from petflame.segment.usual import usual_of
@@ -123,6 +124,10 @@ def _check_edits(
 ) -> list[str]:
     doubts: list[str] = [UNTOUCHED] if is_untouched(edits) else []
     found = set() if drawn is None else vessels_in(drawn.labels)
+    if edits.read is not None:
+        # Whether it is of this visit is asked of the images once they are converted.
+        with _refusals(faults, named(edits.read.name, "the read")):
+            found |= set(read_read(edits.read).seeds.points_lps_mm)
     if edits.regions is not None and grids:
         with _refusals(faults, named(edits.regions.name, "the edited regions")):
             redrawn = import_segmentation(edits.regions, dict(grids), own, described=False)

@@ -132,7 +132,7 @@ class VesselFinding:
     pet_ct_shift_local : PetCtShift or None
         The same, looked for within 6 mm an axis only, for protocols that ask for it.
     prefilled : bool
-        The reader's points were carried from the participant's other visit, and not all confirmed or moved.
+        The reader's points began from those of the participant's other visit, confirmed or moved or not.
     """
 
     method: str

@@ -53,7 +53,7 @@ class ReadSeeds:
     radius_mm : float or None
         Where the reader gave one.
     prefilled : bool
-        Some were carried from the participant's other visit, and not confirmed or moved.
+        They began from points carried from the participant's other visit, confirmed or moved or not.
     """
 
     points_lps_mm: tuple[Point, ...]
