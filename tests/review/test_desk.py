@@ -16,6 +16,7 @@ from petflame.files import read_nifti, sha256
 from petflame.folders import VisitFolder
 from petflame.protocol import Protocol
 from petflame.review.canvas import of_runs
+from petflame.review.desk import Desk
 from petflame.review.log import HeadMoved, ReadLog
 from petflame.review.values import profile_of, values_of
 from petflame.review.views import shown_image, state_view
@@ -213,7 +214,57 @@ def test_a_finished_read_is_applied_voxel_for_voxel(visit, tmp_path):
     assert again.history.finished
     assert again.drawing.digest == read.shown_sha256
     act(again, kind="reopen")
-    assert not path.exists()
+    # What was finished counts until it is finished anew.
+    assert sha256(path) == last["action"]["read_sha256"]
+    act(again, kind="decide", vessel="carotid_left", choice="reject", words="looked again")
+    act(again, kind="finish")
+    assert read_read(path).decisions["carotid_left"].choice == "reject"
+
+
+def test_a_finished_read_is_put_in_place_after_a_kill_between_log_and_file(visit, tmp_path):
+    desk = desk_of(visit, tmp_path / "review")
+    act(desk, kind="decide", vessel="jugular_left", choice="accept")
+    act(desk, kind="finish")
+    path = tmp_path / "review" / "R1" / f"{CODE}.read.json"
+    path.rename(path.with_name(f".{path.name}.pending"))
+    assert desk_of(visit, tmp_path / "review").history.finished
+    assert read_read(path).decisions["jugular_left"].choice == "accept"
+    # Of a finish that its log does not know, nothing is left.
+    path.with_name(f".{path.name}.pending").write_text("{}")
+    desk_of(visit, tmp_path / "review")
+    assert not list(path.parent.glob(".*"))
+    assert read_read(path).decisions["jugular_left"].choice == "accept"
+
+
+def test_an_adjudicator_takes_vessels_of_either_read(visit, tmp_path):
+    reads = []
+    for n, reader in enumerate(("R1", "R2")):
+        desk = desk_of(visit, tmp_path / "review", reader)
+        seed(desk, "carotid_left", points_of("carotid_left", "LPS", seed=n))
+        act(desk, kind="decide", vessel="carotid_left", choice="accept")
+        act(desk, kind="finish")
+        reads.append((read_read(tmp_path / "review" / reader / f"{CODE}.read.json"), desk.drawing))
+    files = desk.files
+    last = Desk(files, CODE, "C", tmp_path / "review" / "C", desk.required, None, (reads[0][0], reads[1][0]))
+    for n in (2, 1):
+        act(last, kind="take", vessel="carotid_left", read=n)
+        np.testing.assert_array_equal(last.drawing.voxels("carotid_left"), reads[n - 1][1].voxels("carotid_left"))
+        np.testing.assert_array_equal(last.drawing.voxels("jugular_left"), files_voxels(files, "jugular_left"))
+    assert not np.array_equal(reads[0][1].voxels("carotid_left"), reads[1][1].voxels("carotid_left"))
+    told = state_view(last)["reads"]
+    shown = files.canvas.shown(reads[1][1].voxels("carotid_left"))
+    np.testing.assert_array_equal(of_runs(told[1]["runs"]["carotid_left"], 10**8), shown)
+    assert "R1" not in json.dumps(told)
+    act(last, kind="decide", vessel="carotid_left", choice="accept")
+    act(last, kind="finish")
+    path = tmp_path / "review" / "C" / f"{CODE}.read.json"
+    np.testing.assert_array_equal(edit_visit(visit, path).segmentation.labels.data, last.drawing.labels().data)
+    with pytest.raises(InputRefused, match="no two reads"):
+        act(desk_of(visit, tmp_path / "review", "R9"), kind="take", vessel="carotid_left", read=1)
+
+
+def files_voxels(files, name):
+    return np.flatnonzero(files.found.labels.data.reshape(-1, order="F") == BY_NAME[name].label)
 
 
 def test_what_would_be_refused_later_is_refused_at_the_finish(visit, tmp_path):

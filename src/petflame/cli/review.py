@@ -24,7 +24,8 @@ def serve(
     reader: Annotated[str, typer.Option("--reader", metavar="NAME", help="Code of the reader; no name.")] = "reader",
     port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 0,
     visits: Annotated[
-        list[str] | None, typer.Option("--visits", metavar="CODE", help="Only this visit; may be given again.")
+        list[str] | None,
+        typer.Option("--visits", metavar="CODE", help="Only these visits, commas between; may be given again."),
     ] = None,
     show_values: Annotated[
         bool, typer.Option("--show-values", help="Show TBR before a vessel is accepted, too.")
@@ -45,7 +46,13 @@ def serve(
     from petflame.review.serving import serve as run
 
     console = Console(log_json)
-    session = session_of(results, reader, visits or (), load_protocol(protocol), show_values)
+    session = session_of(
+        results,
+        reader,
+        [code for given in visits or () for code in given.split(",")],
+        load_protocol(protocol),
+        show_values,
+    )
     console.say(f"{len(session.items)} visits for reader {reader}; Ctrl-C ends")
     run(session, port, not no_browser, console.say)
 

@@ -121,6 +121,7 @@ def ct_document(plan: Plan, rules: dict[str, str]) -> dict[str, Any]:
         "kvp": first.number(t.KVP),
         "patient_position": _safe(first, t.PATIENT_POSITION),
         **_geometry(stack),
+        "image_numbers": image_numbers(stack),
         "padding_replaced": any(h.values.integer(t.PADDING) is not None for h in stack.headers),
         "series": _listing(plan),
         **_provenance(rules),
@@ -171,6 +172,19 @@ def _geometry(stack: Stack) -> dict[str, Any]:
         "largest_slice_jitter_mm": round(stack.largest_jitter_mm, 6),
         "duplicates_dropped": stack.dropped,
     }
+
+
+def image_numbers(stack: Stack) -> list[int] | None:
+    """Number of each slice's image as viewers count them, by position along the normal; None where they are not told.
+
+    Numbers need not begin at 1; counted from 1 they say what a viewer of the series says.
+    """
+    numbers = [header.values.integer(t.INSTANCE_NUMBER) for header in stack.headers]
+    known = sorted(n for n in numbers if n is not None)
+    if len(set(known)) < len(numbers):
+        return None
+    rank = {number: n for n, number in enumerate(known, start=1)}
+    return [rank[n] for n in numbers if n is not None]
 
 
 def _listing(plan: Plan) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,20 +16,20 @@ from petflame import __version__
 from petflame.anatomy import title
 from petflame.errors import Fault, InputRefused
 from petflame.review.actions import LONGEST_WHY, checked_action
-from petflame.review.canvas import f_to_c, of_runs, runs_of
+from petflame.review.canvas import c_to_f, f_to_c, of_runs, runs_of
 from petflame.review.drawing import Drawing
-from petflame.review.finishing import read_of, read_path, require_finishable, seeds_faults
+from petflame.review.finishing import pending_path, put_in_place, read_of, read_path, require_finishable, seeds_faults
 from petflame.review.log import HeadMoved, ReadLog
 from petflame.review.other_visit import OtherVisits, untouched
-from petflame.review.state import VESSELS, History, fold
+from petflame.review.said import sentence
+from petflame.review.state import VESSELS, History, ReadState, fold
 from petflame.review.visit import VisitFiles
-from petflame.segment.reads import LOG_ENDING, write_read
+from petflame.segment.outlines import places_of
+from petflame.segment.reads import LOG_ENDING, Read, write_read
 from petflame.segment.seedfile import LANDMARKS
 from petflame.segment.snap import snap
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array
-
-DECIDED = {"accept": "accepted", "reject": "rejected", "none": "decision taken back"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ class Desk:
         Vessels that the protocol measures.
     others : OtherVisits, optional
         Where points may be carried over from the participant's other visit.
+    two : (Read, Read), optional
+        What an adjudicator decides between.
 
     Raises
     ------
@@ -77,7 +80,9 @@ class Desk:
         folder: Path,
         required: tuple[str, ...],
         others: OtherVisits | None = None,
+        two: tuple[Read, Read] | None = None,
     ) -> None:
+        self.two = two
         self._others = others
         self.files, self.item, self.reader, self.required = files, item, reader, required
         self.folder = folder
@@ -98,7 +103,8 @@ class Desk:
             lines = self.log.lines()
             require_same(lines, self.files.hashes, self.item)
             history = fold(line["action"] for line in lines)
-            self.drawing.show(history.state)
+            put_in_place(read_path(self.folder, self.item), lines)
+            self.drawing.show(history.state, self._taken(history.state))
             self.history, self._head = history, self.log.head
 
     @property
@@ -135,7 +141,7 @@ class Desk:
                 action, history = self._tried(action, before)
                 self._keep(action, shown, why, after_lock)
             except BaseException:
-                self.drawing.show(self.history.state)
+                self.drawing.show(self.history.state, self._taken(self.history.state))
                 raise
             self.history = history
             after = self.drawing.all_voxels()
@@ -148,7 +154,7 @@ class Desk:
         if action["kind"] == "finish":
             require_finishable(self)
         history = self.history.after(action)
-        self.drawing.show(history.state)
+        self.drawing.show(history.state, self._taken(history.state))
         if action["kind"] in ("undo", "redo"):
             return action, history
         own = action.get("vessel")
@@ -161,8 +167,9 @@ class Desk:
 
     def _keep(self, action: dict[str, Any], shown: str, why: str, after_lock: bool) -> None:
         path = read_path(self.folder, self.item)
+        pending = pending_path(path)
         if action["kind"] == "finish":
-            action["read_sha256"] = write_read(path, read_of(self))
+            action["read_sha256"] = write_read(pending, read_of(self))
         entry = {
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reader": self.reader,
@@ -176,12 +183,12 @@ class Desk:
         try:
             self.log.append(entry, self._head, after_lock)
         except BaseException:
-            if action["kind"] == "finish":
-                path.unlink(missing_ok=True)
+            pending.unlink(missing_ok=True)
             raise
         self._head = self.log.head
-        if action["kind"] == "reopen":
-            path.unlink(missing_ok=True)
+        if action["kind"] == "finish":
+            # Only now: what was finished before counts until the log says otherwise.
+            os.replace(pending, path)
 
     def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
         """Add what is for the server to say: where a point ends, and voxels as the log counts them."""
@@ -197,8 +204,28 @@ class Desk:
         if action["kind"] == "prefill":
             return self._prefilled()
         if action["kind"] == "take":
-            raise InputRefused.of(f"there is nothing to {action['kind']}", "the action", "set points, or go on")
+            if self.two is None:
+                raise InputRefused.of("there are no two reads to take one of", "the action", "set points, or go on")
+            stretches = self.two[action["read"] - 1].left_out
+            rows = [
+                {k: v for k, v in vars(s).items() if k != "vessel"} for s in stretches if s.vessel == action["vessel"]
+            ]
+            return {**action, "left_out": rows}
         return action
+
+    def read_voxels(self, n: int, name: str) -> Array:
+        """Voxels of a vessel in one of two reads (1 or 2), flat F order of the file, sorted."""
+        assert self.two is not None
+        vessel = self.two[n - 1].vessels.get(name)
+        if vessel is None or vessel.made == "found":
+            return self.drawing.found_voxels(name)
+        return np.sort(c_to_f(places_of(vessel.runs), self.drawing.shape))
+
+    def _taken(self, state: ReadState) -> dict[str, Array]:
+        taken = {n: v.taken for n, v in state.vessels.items() if v.taken is not None}
+        if taken and self.two is None:
+            raise InputRefused.of("it takes from two reads that are not there", self.item, "restore them from a copy")
+        return {name: self.read_voxels(n, name) for name, n in taken.items()}
 
     def _prefilled(self) -> dict[str, Any]:
         names, known = self.prefillable, self.history.state.landmarks_lps_mm
@@ -206,7 +233,7 @@ class Desk:
             raise InputRefused.of("there is nothing to carry over", "the proposal", "set points here")
         action = self._others.proposal(self.files).action(names, [n for n in LANDMARKS if n not in known])
         if not action["vessels"]:
-            said = [f"{_called(name)}: {why}" for name, why in action["not_carried"].items()]
+            said = [f"{title(name)}: {why}" for name, why in action["not_carried"].items()]
             raise InputRefused(Fault(what, "the proposal", "set points here") for what in said)
         return action
 
@@ -266,49 +293,3 @@ def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: s
     if strangers:
         faults.add(f"it holds lines of {', '.join(strangers)}", f"{item}.jsonl", "put each log back where it was")
     faults.raise_if_any()
-
-
-def _called(name: str) -> str:
-    return title(name) if name in VESSELS else name.replace("_", " ")
-
-
-def sentence(action: Mapping[str, Any]) -> str:
-    """Say in one sentence what was done, for those who hear the page."""
-    kind, name = action["kind"], title(str(action.get("vessel", "")))
-    if kind == "seed":
-        said = {
-            "add": f"{name}: point set",
-            "move": f"{name}: point moved",
-            "delete": f"{name}: point deleted",
-            "refuse_snap": f"{name}: point put back where it was clicked",
-            "clear": f"{name}: all points cleared",
-            "radius": f"{name}: radius {action.get('radius_mm') or 'from the CT'} mm",
-        }[action["op"]]
-        if action.get("snap_reason"):
-            said += f", left where it was clicked: {action['snap_reason']}"
-        elif action.get("moved_mm"):
-            said += f", moved by {action['moved_mm']:.1f} mm to the middle of the vessel"
-    elif kind == "decide":
-        said = f"{name}: {DECIDED[action['choice']]}"
-    else:
-        said = {
-            "open": "Opened",
-            "landmark": f"{str(action.get('name')).replace('_', ' ')} {'set' if action.get('lps_mm') else 'removed'}",
-            "paint": f"{name}: {'erased' if action.get('mode') == 'erase' else 'painted'}",
-            "exclude": f"{name}: stretch left out",
-            "include": f"{name}: stretch counts again",
-            "confirm": f"{name}: points confirmed",
-            "take": f"{name}: read {action.get('read')} taken",
-            "prefill": "Points of the other visit put in place, for you to confirm or move",
-            "undo": "Undone",
-            "redo": "Done again",
-            "comment": "Words kept",
-            "finish": "Finished",
-            "reopen": "Opened again",
-        }[kind]
-    if action.get("not_carried"):
-        said += "; not carried over: " + ", ".join(f"{_called(n)} ({w})" for n, w in action["not_carried"].items())
-    if action.get("lapsed"):
-        others = ", ".join(title(n) for n in action["lapsed"])
-        said += f"; the decision on {others} lapses, its outline changed"
-    return said

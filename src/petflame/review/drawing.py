@@ -118,7 +118,8 @@ class Drawing:
     def _draw(self, state: ReadState, taken: dict[str, Array]) -> Drawn:
         seeds = drawable(state, frozenset(taken))
         named = {n: (p.tobytes(), seeds.radius_mm.get(n)) for n, p in seeds.points_lps_mm.items()}
-        key = (tuple(named.items()), tuple(seeds.landmarks_lps_mm.items()), tuple((n, id(v)) for n, v in taken.items()))
+        by_read = tuple((n, v.tobytes()) for n, v in taken.items())
+        key = (tuple(named.items()), tuple(seeds.landmarks_lps_mm.items()), by_read)
         if key in self._drawings:
             return self._drawings[key]
         for kept in (self._drawings, self._memory):
@@ -183,6 +184,10 @@ class Drawing:
         own = self._found_voxels[name]
         both = np.concatenate([own[self._is[own] == label], self._touched[self._is[self._touched] == label]])
         return np.unique(both)
+
+    def found_voxels(self, name: str) -> Array:
+        """Flat F-order numbers of a region's voxels as they were found, sorted."""
+        return self._found_voxels[name]
 
     def all_voxels(self) -> dict[str, Array]:
         """Return the voxels of every artery and vein, as `voxels`."""

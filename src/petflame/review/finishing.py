@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from petflame import __version__
 from petflame.anatomy import title
 from petflame.errors import FaultList
+from petflame.files import sha256
 from petflame.review.canvas import f_to_c
 from petflame.review.needs import needs_reader
 from petflame.review.state import VesselRead
@@ -25,6 +28,23 @@ if TYPE_CHECKING:
 def read_path(folder: Path, item: str) -> Path:
     """Return where the finished read of an item lies."""
     return folder / f"{item}{ENDING}"
+
+
+def pending_path(path: Path) -> Path:
+    """Return where a finished read waits until its log says that it is finished."""
+    return path.with_name(f".{path.name}.pending")
+
+
+def put_in_place(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Put a finished read where it belongs, if the program ended between its log's last line and that."""
+    pending = pending_path(path)
+    if not pending.exists():
+        return
+    finished = [line["action"] for line in lines if line["action"]["kind"] == "finish"]
+    if finished and finished[-1].get("read_sha256") == sha256(pending):
+        os.replace(pending, path)
+    else:
+        pending.unlink()
 
 
 def made_by(vessel: VesselRead) -> Made:

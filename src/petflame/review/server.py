@@ -23,6 +23,7 @@ from petflame.errors import Fault, InputRefused, PetflameError, is_of_the_machin
 from petflame.files import plain
 from petflame.privacy import without_names
 from petflame.protocol import Protocol
+from petflame.review.adjudicate import reads_of
 from petflame.review.counting import items_for
 from petflame.review.desk import Desk
 from petflame.review.guard import BodyTooLarge, Guard, body_of
@@ -30,10 +31,10 @@ from petflame.review.log import HeadMoved
 from petflame.review.needs import required_vessels
 from petflame.review.other_visit import OtherVisits, allowed
 from petflame.review.places import ReviewPlaces
-from petflame.review.plan import load_plan, refuse_other_rules
+from petflame.review.plan import CONSENSUS, load_plan, refuse_other_rules
 from petflame.review.values import profile_of, require_sections, values_of
 from petflame.review.views import shown_image, state_view
-from petflame.review.visit import read_visit_files
+from petflame.review.visit import read_visit_files, seen_files
 from petflame.review.volumes import nifti_bytes
 from petflame.review.worklist import Item, Worklist, chosen, visit_folders
 from petflame.study import IDENTIFIER
@@ -71,6 +72,11 @@ class Session:
     show_values: bool = False
     prefill: bool = False
     adjudicating: bool = False
+
+    @property
+    def consensus(self) -> bool:
+        """Whether two readers read together anew."""
+        return self.reader == CONSENSUS
 
 
 def session_of(
@@ -129,9 +135,15 @@ class Room:
                 desk = self._open.get(name)
                 if desk is not None:
                     self._open.move_to_end(name)
+            if desk is not None and desk.files.seen != seen_files(item.root):
+                # Segmented or converted anew meanwhile: what is shown must be what lies there.
+                desk = None
             if desk is None:
-                whose = self.session.reader, self.session.folder
-                desk = Desk(read_visit_files(item.root), name, *whose, self.required, self._others)
+                self._images = {key: packed for key, packed in self._images.items() if key[0] != name}
+                whose, two = (self.session.reader, self.session.folder), None
+                if self.session.adjudicating and not self.session.consensus:
+                    two = reads_of(self.session.folder.parent.parent, name)
+                desk = Desk(read_visit_files(item.root), name, *whose, self.required, self._others, two)
                 with self._lock:
                     self._open[name] = desk
                     while len(self._open) > MOST_OPEN:

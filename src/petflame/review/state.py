@@ -234,7 +234,9 @@ def changed(state: ReadState, action: Mapping[str, Any], n: int) -> ReadState:
         seeds = tuple(replace(seed, prefilled=False) for seed in state.vessels[name].seeds)
         return state.with_vessel(name, seeds=seeds)
     if kind == "take":
-        return state.with_vessel(name, seeds=(), since=n, painted=False, taken=action["read"], decision=None)
+        rows = tuple(Left(**row) for row in action.get("left_out", ()))
+        changes = {"seeds": (), "since": n, "painted": False, "decision": None, "left_out": rows}
+        return state.with_vessel(name, **changes, taken=action["read"])
     assert kind == "prefill"
     return _prefilled(state, action, n)
 

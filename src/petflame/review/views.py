@@ -10,6 +10,7 @@ import numpy as np
 from petflame.anatomy import BY_NAME, title
 from petflame.labelmap import LabelMap
 from petflame.privacy import without_names
+from petflame.review.canvas import runs_of
 from petflame.review.desk import Desk
 from petflame.review.finishing import made_by, seeds_faults
 from petflame.review.hints import levels_of_others, point_due
@@ -56,7 +57,19 @@ def state_view(desk: Desk, values: Mapping[str, Mapping[str, Any]] | None = None
         "prefill_offered": bool(desk.prefillable),
         "undecided": [v["name"] for v in vessels if v["needs_you"]],
         "reader_words": history.words,
+        **({"reads": _two_reads(desk)} if desk.two is not None else {}),
     }
+
+
+def _two_reads(desk: Desk) -> list[dict[str, Any]]:
+    """What an adjudicator decides between: outlines, as runs of what is shown, decisions and stretches left out."""
+    assert desk.two is not None
+    told = []
+    for n, read in enumerate(desk.two, start=1):
+        runs = {name: runs_of(desk.files.canvas.shown(desk.read_voxels(n, name))) for name in VESSELS}
+        choices = {name: decision.choice for name, decision in read.decisions.items()}
+        told.append({"read": n, "runs": runs, "decisions": choices, "left_out": [vars(s) for s in read.left_out]})
+    return told
 
 
 def _place(place: tuple[float, float, float] | None) -> list[float] | None:
@@ -113,7 +126,8 @@ def shown_image(desk: Desk, which: str) -> Volume:
     """Return what is shown of 'ct', 'pet' or 'labels'; of the labels arteries and veins alone."""
     files = desk.files
     if which == "labels":
-        return files.canvas.cut(vessels_alone(desk.drawing.labels()))
+        labels = files.canvas.cut(desk.drawing.labels())
+        return vessels_alone(LabelMap(labels.data, labels.grid))
     volume, canvas = (files.ct, files.canvas) if which == "ct" else (files.pet, files.pet_canvas)
     cut = canvas.cut(volume)
     if cut.data.dtype in (np.int16, np.float32):

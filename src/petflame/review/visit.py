@@ -40,6 +40,8 @@ class VisitFiles:
         What of CT and PET is shown.
     image_numbers : tuple of int, or None
         Number of the CT's image for each slice of `canvas`.
+    seen : tuple
+        What tells whether any of the files has changed since, see `seen_files`.
     """
 
     code: str
@@ -52,6 +54,15 @@ class VisitFiles:
     canvas: Canvas
     pet_canvas: Canvas
     image_numbers: tuple[int, ...] | None
+    seen: tuple[Any, ...] = ()
+
+
+def seen_files(root: Path) -> tuple[Any, ...]:
+    """Return size and time of change of the files that a reader works on."""
+    visit = VisitFolder(root)
+    labels = visit.labels_found if visit.labels_found_json.exists() else visit.labels
+    stats = [path.stat() if path.exists() else None for path in (visit.ct, visit.pet, labels)]
+    return tuple(None if s is None else (s.st_size, s.st_mtime_ns, s.st_ino) for s in stats)
 
 
 def read_visit_files(root: Path) -> VisitFiles:
@@ -64,6 +75,7 @@ def read_visit_files(root: Path) -> VisitFiles:
         before a reader's edits is not kept.
     """
     visit = VisitFolder(root)
+    seen = seen_files(root)
     require_readable(root)
     labels, _, as_found = labels_as_found(visit)
     with ThreadPoolExecutor(4) as pool:
@@ -88,6 +100,7 @@ def read_visit_files(root: Path) -> VisitFiles:
         canvas,
         same_place(canvas, uptake.grid),
         _image_numbers(read_json(root / "ct.json") if (root / "ct.json").exists() else {}, canvas),
+        seen,
     )
 
 
