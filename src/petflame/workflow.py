@@ -348,11 +348,13 @@ def closing_summary(out: StudyOut) -> str:
         document = read_json(out.arms)
         primary = document.get("primary")
         if primary:
+            low, high = primary["adjusted_percent_low"], primary["adjusted_percent_high"]
+            # Few patients may leave a ratio's interval without an end.
+            limits = "no finite interval" if low is None or high is None else f"{low:+.1f} to {high:+.1f} %"
             lines.append(
                 f"effect on mean TBRmax: {primary['difference']:+.3f} "
                 f"({primary['ci_low']:+.3f} to {primary['ci_high']:+.3f}), p {primary['p']:.3g}; "
-                f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
-                f"{primary['adjusted_percent_high']:+.1f} %)"
+                f"{primary['adjusted_percent']:+.1f} % ({limits})"
             )
         else:
             lines.append(f"no effect per arm: {document.get('primary_reason') or 'arms.json gives no reason'}")
