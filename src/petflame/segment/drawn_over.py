@@ -100,7 +100,7 @@ def _require_same_visit(drawn: LabelMap, found: LabelMap, names: Collection[str]
         return
     said = ", ".join(f"{group} {100 * value:.0f} %" for group, value in dice.items())
     what = f"none of its vessels lies where this visit's labels have it (Dice: {said})"
-    raise InputRefused.of(f"{what}: it looks like another visit's map", where, REDRAWN)
+    raise InputRefused.of(what, where, "save it on this visit's images; a vessel that is drawn anew may be given alone")
 
 
 def drawn_as_found(drawn: LabelMap, found: LabelMap) -> set[str]:
