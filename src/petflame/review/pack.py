@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,10 @@ from petflame.report.page import TEMPLATES, content_policy, environment
 from petflame.report.pictures import PictureOrder, Scene, contour_class, open_scene, region_mask
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import axial_view, cut_region, sample
-from petflame.segment.edits import COLUMNS, DECISIONS
-from petflame.segment.pack_bond import IMAGES, SHOWN, Bond, bond_of
-from petflame.segment.product import VesselFinding, read_segmentation
-from petflame.segment.run import labels_as_found
+from petflame.segment.edits import COLUMNS, DECISIONS, IMAGES
+from petflame.segment.product import VesselFinding
 from petflame.segment.verdict import Verdict, verdict
 from petflame.space.grid import Array, Volume, ras_to_lps
-from petflame.space.orientation import to_canonical
 
 OWN = Path(__file__).parent / "templates"
 SECTIONS = 6
@@ -70,32 +67,27 @@ def write_pack(visits: Sequence[Path], out: Path) -> Path:
     pages: list[dict[str, object]] = []
     for name, root in zip(names, visits, strict=True):
         folder = VisitFolder(root)
-        # Edits are put on the labels as found, so those are shown.
-        labels, _, apart = labels_as_found(folder)
         scene = open_scene(PictureOrder(folder, name, "", (), None, 1.0, 1.0, 1.0, 0.0))
-        if apart:
-            found = read_segmentation(folder, as_found=True)
-            scene = replace(scene, segmentation=found, labels=to_canonical(found.labels))
         pages.append({"name": name, "vessels": _vessels(scene), "warnings": scene.segmentation.warnings})
-        _write_form(out / name, scene, bond_of(folder, labels))
+        _write_form(out / name, scene)
+        # Apart from the form, so that the labels as they are do not pass for an edit.
         images = out / name / IMAGES
         images.mkdir()
-        for path, called in zip((folder.ct, folder.pet, labels), SHOWN, strict=True):
+        for path in (folder.ct, folder.pet, folder.labels):
             if path.exists():
-                shutil.copyfile(path, images / called)
+                shutil.copyfile(path, images / path.name)
         write_text(images / "labels.ctbl", _colour_table())
     page = out / "review.html"
     write_text(page, _page(pages))
     return page
 
 
-def _write_form(folder: Path, scene: Scene, bond: Bond) -> None:
+def _write_form(folder: Path, scene: Scene) -> None:
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"vessel": name, "decision": "", "words": "", "method": finding.method, "state": verdict(finding).words}
-        | vars(bond)
         for name, finding in scene.segmentation.vessels.items()
     ]
     write_tsv(folder / DECISIONS, pd.DataFrame(rows, columns=list(COLUMNS)), COLUMNS)

@@ -15,7 +15,6 @@ from petflame.labelmap import LabelMap
 from petflame.segment.aorta import split_aorta
 from petflame.segment.centreline import arched_centreline, axial_centreline
 from petflame.segment.checks import check_mask, require_laterality, vessel_centres
-from petflame.segment.imports.claims import Over
 from petflame.segment.imports.doors import called
 from petflame.segment.imports.names import WHOLE_AORTA
 from petflame.segment.imports.nifti import read_label_map
@@ -28,9 +27,7 @@ from petflame.space.grid import Array, Grid, Volume
 LONGEST_NUMBER = 20
 
 
-def segmentation_from_labels(
-    path: Path, grids: dict[str, Grid], described: bool = True, over: Over | None = None
-) -> Segmentation:
+def segmentation_from_labels(path: Path, grids: dict[str, Grid], described: bool = True) -> Segmentation:
     """Read a label map that lies on the voxels of the visit's CT or PET and describe its vessels.
 
     Parameters
@@ -43,8 +40,6 @@ def segmentation_from_labels(
         'ct' and 'pet' grid of the visit, those that exist.
     described : bool
         False leaves out centrelines and checks of the vessels, which take most of the time.
-    over : callable or None
-        As for `petflame.segment.imports.import_segmentation`.
 
     Raises
     ------
@@ -58,8 +53,6 @@ def segmentation_from_labels(
     reference, volume = read_label_map(path, where, allowed or grids)
     data = _translate(volume.data, _numbered(sidecar), volume.grid, where)
     labels = LabelMap(data, volume.grid)
-    if over is not None:
-        over(labels, reference)
     provenance = {"method": "labels", "source_sha256": sha256(path)}
     if not vessels_in(labels):
         raise InputRefused.of("it holds no artery and no vein", where, "label at least one vessel")

@@ -18,7 +18,6 @@ from petflame.segment.edits import Edits, apply_edits, read_edits
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.jugular_checks import check_jugulars
-from petflame.segment.pack_bond import require_bound
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.put_read import PLACE, put_read, require_of_visit
@@ -118,7 +117,7 @@ def segment_visit(
     else:
         # Refused edits leave them there: a reader can then mend a read in the workbench.
         write_segmentation(segmentation, visit, as_found=True)
-        segmentation = _edited(visit, last_word, edits, ct, pet, own)
+        segmentation = _edited(visit, last_word, ct, pet, own)
     write_segmentation(segmentation, visit)
     return segmentation
 
@@ -153,7 +152,7 @@ def edit_visit(root: Path, edits: Path) -> Edited:
     """
     visit = VisitFolder(root)
     given, pet = read_edits(edits), read_converted_pet(visit)
-    edited = _edited(visit, given, edits, _ct_of(visit), pet, read_references(root))
+    edited = _edited(visit, given, _ct_of(visit), pet, read_references(root))
     labels, sidecar, as_found = labels_as_found(visit)
     return Edited(edited, labels.read_bytes(), sidecar.read_bytes(), as_found)
 
@@ -181,17 +180,12 @@ def labels_as_found(visit: VisitFolder) -> tuple[Path, Path, bool]:
     return visit.labels, visit.labels_json, False
 
 
-def _edited(
-    visit: VisitFolder, edits: Edits, path: Path | None, ct: Volume | None, pet: Volume, own: References | None
-) -> Segmentation:
+def _edited(visit: VisitFolder, edits: Edits, ct: Volume | None, pet: Volume, own: References | None) -> Segmentation:
     """Put edits on the labels as found that lie in the folder."""
     labels, _, as_found = labels_as_found(visit)
     found = read_segmentation(visit, as_found)
     if edits.read is None:
-        folder = path if path is not None and path.is_dir() else (path or visit.root).parent
-        told = require_bound(edits, visit, labels, calling(path or folder, "the edits"), folder)
         edited = apply_edits(found, edits, ct, visit_grids(visit), own, pet)
-        edited = replace(edited, warnings=(*edited.warnings, *told))
     else:
         where, read = calling(edits.read, PLACE), read_read(edits.read)
         require_of_visit(read, visit, where, labels)

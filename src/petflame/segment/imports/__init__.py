@@ -6,7 +6,7 @@ from pathlib import Path
 
 from petflame.dicom.references import References
 from petflame.errors import InputRefused
-from petflame.segment.imports.claims import Drawing, Over
+from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.doors import called, require_regular
 from petflame.segment.imports.opened import files_of_import
 from petflame.segment.imports.sidecar import Sidecar, read_sidecar
@@ -38,11 +38,7 @@ def is_regions(path: Path) -> bool:
 
 
 def import_segmentation(
-    path: Path,
-    grids: dict[str, Grid],
-    own: References | None = None,
-    described: bool = True,
-    over: Over | None = None,
+    path: Path, grids: dict[str, Grid], own: References | None = None, described: bool = True
 ) -> Segmentation:
     """Read regions that someone has drawn onto the CT or the PET grid of the visit, voxel for voxel.
 
@@ -58,9 +54,6 @@ def import_segmentation(
         What the visit's images are called; a SEG or RTSTRUCT is held against it.
     described : bool
         False leaves out centrelines and checks of the vessels, which take most of the time: for what would be refused.
-    over : callable or None
-        Is given the labels and which grid they lie on ('ct' or 'pet') before their sides are looked at, to refuse them
-        with a better cause.
 
     Raises
     ------
@@ -73,12 +66,12 @@ def import_segmentation(
     if path.name.lower().endswith(NIFTI):
         from petflame.segment.labelmaps import segmentation_from_labels
 
-        return segmentation_from_labels(path, grids, described, over)
+        return segmentation_from_labels(path, grids, described)
     from petflame.segment.imports.combine import combine
 
     sidecar = read_sidecar(path)
     drawing = _read(path, where, grids, sidecar, own)
-    return combine(drawing, grids[drawing.reference], sidecar, path, where, described, over)
+    return combine(drawing, grids[drawing.reference], sidecar, path, where, described)
 
 
 def _read(path: Path, where: str, grids: dict[str, Grid], sidecar: Sidecar, own: References | None) -> Drawing:

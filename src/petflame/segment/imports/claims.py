@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
-import numpy as np
-
 from petflame.errors import InputRefused
-from petflame.labelmap import LabelMap
 from petflame.privacy import named
 from petflame.space.grid import Array, Grid
 
 Reference = Literal["ct", "pet"]
 REFERENCES: tuple[Reference, ...] = ("ct", "pet")
-# Looks at the labels of a file and the grid that they lie on, and refuses them where they cannot be meant.
-Over = Callable[[LabelMap, Reference], None]
-# Rounding of a header's 32-bit numbers.
-SAME_MM = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +63,6 @@ class Drawing:
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-
-
-def mirrored_header(own: Grid, grids: dict[str, Grid]) -> str:
-    """Say which axes of patient space a header has with the wrong sign; empty where that does not explain it."""
-    for name, grid in grids.items():
-        for signs in product((1.0, -1.0), repeat=3):
-            turned = np.diag([*signs, 1.0]) @ own.affine
-            if min(signs) < 0 and own.shape == grid.shape and np.allclose(turned, grid.affine, rtol=0, atol=SAME_MM):
-                axes = " and ".join(axis for axis, sign in zip("xyz", signs, strict=True) if sign < 0)
-                both = " (RAS written as LPS, or the other way)" if signs == (-1.0, -1.0, 1.0) else ""
-                return (
-                    f"on the grid of the {name.upper()} with the sign of {axes} changed{both}: its header is flipped; "
-                )
-    return ""
 
 
 def elsewhere(what: str, grids: dict[str, Grid], where: str) -> InputRefused:

@@ -13,7 +13,7 @@ from petflame.errors import InputRefused
 from petflame.files import sha256
 from petflame.labelmap import LabelMap
 from petflame.segment.aorta import split_aorta
-from petflame.segment.imports.claims import Drawing, Over
+from petflame.segment.imports.claims import Drawing
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, resolve
 from petflame.segment.imports.places import require_orientation
 from petflame.segment.imports.sidecar import Sidecar
@@ -23,13 +23,7 @@ from petflame.space.grid import Array, Grid, Volume
 
 
 def combine(
-    drawing: Drawing,
-    grid: Grid,
-    sidecar: Sidecar,
-    path: Path,
-    where: str,
-    described: bool = True,
-    over: Over | None = None,
+    drawing: Drawing, grid: Grid, sidecar: Sidecar, path: Path, where: str, described: bool = True
 ) -> Segmentation:
     """Turn what a file draws into a segmentation.
 
@@ -84,8 +78,6 @@ def combine(
     labels = np.where(stays, labels, painted)
     notes += [f"{n} voxels drawn as {a} and as {b} were given to {a}" for (a, b), n in sorted(overlaps.items())]
     volume = LabelMap(labels, grid)
-    if over is not None:
-        over(volume, drawing.reference)
     doubts += require_orientation(volume, where)
     provenance = {"method": "labels", "format": drawing.kind, "source_sha256": sha256(path)}
     told = tuple(f"{where}: {doubt}" for doubt in dict.fromkeys(doubts))

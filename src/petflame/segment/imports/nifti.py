@@ -11,7 +11,7 @@ import numpy as np
 from petflame.errors import InputRefused
 from petflame.files import nifti_grid
 from petflame.privacy import named
-from petflame.segment.imports.claims import Reference, elsewhere, mirrored_header
+from petflame.segment.imports.claims import Reference, elsewhere
 from petflame.segment.imports.doors import require_plausible, require_regular
 from petflame.segment.imports.lattice import fit_volume, placed
 from petflame.space.grid import Array, Grid, Volume
@@ -61,7 +61,7 @@ def read_label_map(path: Path, where: str, grids: dict[str, Grid]) -> tuple[Refe
             own = nifti_grid(header.get_data_shape(), header.get_best_affine(), where)
             found = fit_volume(own.affine, own.shape, grids, whole=True)
             if found is None:
-                raise elsewhere(f"{mirrored_header(own, grids)}on {own.describe()}", grids, where)
+                raise elsewhere(f"on {own.describe()}", grids, where)
             kind = np.dtype(header.get_data_dtype())
             if kind.kind not in "iuf":
                 what = f"its voxels are of the type {kind}, which holds colours or pairs and not label numbers"
