@@ -1,8 +1,8 @@
-"""What a reader looked at: which visit, which images, which labels. Edits of anything else are refused with both hashes."""
+"""What a reader looked at: visit, images, labels. Edits of anything else are refused with both hashes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from petflame.errors import FaultList
 from petflame.files import sha256
 from petflame.folders import VisitFolder
 
+ABSENT = "(absent)"
 KEYS = ("code", "ct_sha256", "pet_sha256", "labels_sha256")
 
 
@@ -41,7 +42,7 @@ def binding_of(visit: VisitFolder, labels: Path) -> Binding:
     return Binding(visit.root.resolve().name, *hashes)
 
 
-def binding_in(rows: Iterable[Mapping[str, object]], where: str, faults: FaultList) -> Binding:
+def binding_in(rows: Iterable[Mapping[Hashable, object]], where: str, faults: FaultList) -> Binding:
     """Return what the rows of a form say, the same in every row that says anything; else a fault."""
     told: dict[str, str] = {}
     for row in rows:
@@ -80,7 +81,7 @@ def binding_faults(bound: Binding, visit: VisitFolder, labels: Path | None, wher
     for name, path, then in given:
         if path is None or not then:
             continue
-        now = sha256(path) if path.exists() else "(absent)"
+        now = sha256(path) if path.exists() else ABSENT
         if now != then:
             said = f"{name} of the visit has SHA-256 {now}, and {what} was made of {then}"
             faults.add(said, where, f"put back what was read, or let the visit be read again for {what}")

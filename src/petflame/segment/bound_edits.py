@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from petflame.errors import FaultList
 from petflame.files import sha256
-from petflame.folders import VisitFolder
+from petflame.folders import CODE, VisitFolder
 from petflame.outside import calling
-from petflame.segment.binding import binding_faults
-from petflame.segment.edits import DECISIONS, IMAGES, Edits
-from petflame.study import is_code
+from petflame.segment.binding import ABSENT, binding_faults
+from petflame.segment.edits_folder import DECISIONS, IMAGES, Edits, is_untouched
 
 UNBOUND = (
     f"{DECISIONS} does not say which visit and labels it was made of (columns code and labels_sha256): "
     "nothing tells whether it lies in the right folder"
 )
-LABELS_UNSAID = f"{DECISIONS} does not say which labels it was made of (column labels_sha256): nothing tells whether they were these"
+LABELS_UNSAID = (
+    f"{DECISIONS} does not say which labels it was made of (column labels_sha256): "
+    "nothing tells whether these were seen"
+)
 
 
-def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[Edits, tuple[str, ...]]:
+def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[str, ...]:
     """Refuse edits of another visit, or of other labels than those they are put on.
 
     Parameters
@@ -33,8 +34,6 @@ def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[Edits
 
     Returns
     -------
-    Edits
-        With the pack's own label map as the redrawn one where it was saved over.
     tuple of str
         What the user must know.
 
@@ -43,8 +42,8 @@ def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[Edits
     InputRefused
         With both hashes, or with what to do where nothing binds a form of an earlier version.
     """
-    if edits.form is None:
-        return edits, ()
+    if edits.form is None or is_untouched(edits):
+        return ()
     where, folder = calling(edits.form), edits.form.resolve().parent
     faults = binding_faults(edits.bound, visit, labels, where, "the form")
     told: tuple[str, ...] = ()
@@ -56,7 +55,7 @@ def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[Edits
     if edits.painted_over:
         said = f"{IMAGES}/{visit.labels.name} of the pack was saved over: it is taken as the redrawn label map"
         told = (*told, said)
-    return edits, told
+    return told
 
 
 def _by_what_lies_beside(
@@ -68,11 +67,11 @@ def _by_what_lies_beside(
     images = folder / IMAGES
     own = [(path, images / path.name) for path in (visit.ct, visit.pet) if (images / path.name).exists()]
     for path, copy in own:
-        now, then = sha256(path) if path.exists() else "(absent)", sha256(copy)
+        now, then = sha256(path) if path.exists() else ABSENT, sha256(copy)
         if now != then:
             what = f"{path.name} of the visit has SHA-256 {now}, and that in the pack {then}: it is of another visit"
             faults.add(what, where, "name the folder of this visit")
-    if is_code(folder.name) and folder.name != code:
+    if CODE.fullmatch(folder.name) and folder.name != code:
         faults.add(f"it lies in the folder of the visit {folder.name}, not of {code}", where, "name that of this visit")
     seen = images / visit.labels.name
     if seen.exists() and not faults:
@@ -85,8 +84,3 @@ def _by_what_lies_beside(
         what = "it was written by an earlier version, and nothing says of which visit it is"
         faults.add(what, where, again)
     return (UNBOUND,)
-
-
-def with_painted_labels(edits: Edits, labels: Path) -> Edits:
-    """Return the edits with a pack's label map, which was saved over, as the redrawn one."""
-    return replace(edits, regions=labels, painted_over=True)

@@ -3,157 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from petflame.anatomy import ARTERIES, VEINS
 from petflame.dicom.references import References
 from petflame.errors import FaultList, InputRefused
-from petflame.files import read_tsv
 from petflame.labelmap import LabelMap
-from petflame.outside import calling
 from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.edits_folder import (
+    COLUMNS,
+    DECISIONS,
+    IMAGES,
+    UNTOUCHED,
+    VESSELS,
+    Decision,
+    Edits,
+    is_untouched,
+    read_edits,
+    said_by_reader,
+)
 from petflame.segment.imported import check_imported
-from petflame.segment.imports import import_segmentation, is_regions
+from petflame.segment.imports import import_segmentation
 from petflame.segment.imports.opened import digest_of
-from petflame.segment.imports.sidecar import is_sidecar
 from petflame.segment.product import ACCEPTED, Segmentation, VesselFinding
-from petflame.segment.reads import is_read
+from petflame.segment.redrawn_map import require_of_shown
 from petflame.segment.seed_places import require_in_patient
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import read_seeds
-from petflame.segment.seedformats import is_seeds, is_seeds_folder
 from petflame.space.grid import Array, Grid, Volume
-from petflame.typed import as_written
 
-DECISIONS = "decisions.tsv"
-# What a reader pack brings to be looked at.
-IMAGES = "images"
-VESSELS = (*ARTERIES, *VEINS)
-CHOICES = ("accept", "reject")
+__all__ = [
+    "COLUMNS",
+    "DECISIONS",
+    "EDITED",
+    "IMAGES",
+    "UNTOUCHED",
+    "Decision",
+    "Edits",
+    "accepted_and_not_found",
+    "apply_edits",
+    "is_untouched",
+    "read_edits",
+    "require_same_grid_as_labels",
+    "said_by_reader",
+    "with_decisions",
+]
 EDITED = "edited by a reader"
-UNTOUCHED = f"{DECISIONS} holds no decision and no vessel was redrawn: nothing was edited"
-COLUMNS: dict[str, tuple[str, str]] = {
-    "vessel": ("artery or vein", ""),
-    "decision": ("accept or reject; empty leaves it as it is", ""),
-    "words": ("why; needed for a rejection", ""),
-    "method": ("how it was found", ""),
-    "state": ("what was found out about it before the reader looked", ""),
-}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a reader decided about one vessel."""
-
-    choice: Literal["accept", "reject"]
-    words: str
-
-
-@dataclass(frozen=True)
-class Edits:
-    """A reader's edits of one visit.
-
-    Attributes
-    ----------
-    decisions : mapping of vessel to Decision
-    regions : Path or None
-        Redrawn vessels: any file with regions.
-    seeds : tuple of Path
-        Redrawn vessels: files of points, or a folder of them.
-    read : Path or None
-        A finished read of the workbench, which says all of it by itself (see `petflame.segment.reads`).
-    """
-
-    decisions: Mapping[str, Decision] = field(default_factory=dict)
-    regions: Path | None = None
-    seeds: tuple[Path, ...] = ()
-    read: Path | None = None
-
-
-def read_edits(path: Path) -> Edits:
-    """Read edits: a folder with ``decisions.tsv`` and, where vessels were redrawn, regions or seeds; or one such file.
-
-    Parameters
-    ----------
-    path : Path
-        In a folder, ``decisions.tsv`` (columns vessel, decision, words), at most one file of regions (see
-        `petflame.segment.imports`) and files of points, one or more, there or in a folder of their own, are taken;
-        hidden files and the images of a reader pack are passed over. A finished read (``.read.json``) stands alone.
-
-    Raises
-    ------
-    InputRefused
-        With every row that cannot be understood and every file too many, or when there is nothing in it.
-    """
-    where = calling(path, "the edits")
-    if not path.exists():
-        raise InputRefused.of("the edits are missing", where, "name a folder or file that exists")
-    entries = sorted(path.iterdir()) if path.is_dir() and not is_regions(path) else [path]
-    faults = FaultList()
-    decisions: dict[str, Decision] = {}
-    regions, seeds = list[Path](), list[Path]()
-    reads = [entry for entry in entries if is_read(entry)]
-    form = False
-    for entry in entries:
-        if entry.name == DECISIONS:
-            form = True
-            decisions = _decisions(entry, faults)
-        elif entry.name.startswith(".") or entry.name == IMAGES or entry in reads:
-            continue
-        elif is_regions(entry):
-            regions.append(entry)
-        elif is_seeds(entry) or is_seeds_folder(entry):
-            seeds.append(entry)
-    seeds = [s for s in seeds if s.is_dir() or not any(is_sidecar(s, r) for r in regions)]
-    if len(regions) > 1:
-        names = ", ".join(named(f.name, f"file {n}") for n, f in enumerate(regions, start=1))
-        faults.add(f"it holds several files of regions: {names}", where, "keep the one that counts")
-    if len(reads) > 1 or (reads and (form or regions or seeds)):
-        what = "it holds a finished read and other edits, and a read says all that a reader did"
-        faults.add(what, where, "name the file of the one read that counts")
-    if not faults and not form and not regions and not seeds and not reads:
-        faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
-    faults.raise_if_any()
-    return Edits(decisions, regions[0] if regions else None, tuple(seeds), reads[0] if reads else None)
-
-
-def is_untouched(edits: Edits) -> bool:
-    """Whether a form was handed back without a decision and nothing was redrawn."""
-    return not edits.decisions and edits.regions is None and not edits.seeds and edits.read is None
-
-
-def _decisions(path: Path, faults: FaultList) -> dict[str, Decision]:
-    table = read_tsv(path, required=("vessel", "decision"), text=("vessel", "decision", "words", "method", "state"))
-    found: dict[str, Decision] = {}
-    for index, row in zip(table.index, table.to_dict("records"), strict=True):
-        line = f"{path.name}, line {index + 2}"
-        given = {k: v.strip() for k, v in row.items() if isinstance(v, str)}
-        vessel, choice, words = given.get("vessel", ""), given.get("decision", "").lower(), given.get("words", "")
-        if not choice:
-            continue
-        if vessel not in VESSELS:
-            faults.add(f"vessel {as_written(vessel)} is no vessel", line, f"use the names {', '.join(VESSELS)}")
-        elif choice not in CHOICES:
-            faults.add(
-                f"the decision {as_written(choice)} is unknown",
-                line,
-                f"write {' or '.join(CHOICES)}, or leave it empty",
-            )
-        elif vessel in found:
-            faults.add(f"{vessel} stands twice", line, "keep one row a vessel")
-        elif choice == "reject" and not words:
-            faults.add(f"{vessel} is rejected without words", line, "say why")
-        else:
-            found[vessel] = Decision("accept" if choice == "accept" else "reject", said_by_reader(words, DECISIONS))
-    return found
-
-
-def said_by_reader(words: str, place: str) -> str:
-    """Return a reader's words, which may name anybody: they stay in the edits, and on the screen."""
-    return named(words, f"see {place}") if words else ""
+AS_SHOWN = "as they were shown, so not redrawn"
 
 
 def apply_edits(
@@ -183,7 +81,8 @@ def apply_edits(
     Raises
     ------
     InputRefused
-        When regions were drawn on the other grid, an accepted vessel was not found, or sides are exchanged.
+        When regions were drawn on the other grid, or are those of `require_of_shown`, an accepted vessel was
+        not found, or sides are exchanged.
     """
     if is_untouched(edits):
         return replace(segmentation, warnings=(*segmentation.warnings, UNTOUCHED))
@@ -197,7 +96,10 @@ def apply_edits(
         drawn = check_imported(import_segmentation(edits.regions, grids, own), ct)
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         require_same_grid_as_labels(drawn.reference, segmentation.reference, edits.regions)
-        redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm)}
+        alone = require_of_shown(drawn, segmentation, named(edits.regions.name, "the edited regions"))
+        redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm) and n not in alone}
+        if alone:
+            told = (*told, f"{AS_SHOWN}: {', '.join(alone)}")
         _replace(labels, drawn.labels, redrawn)
         vessels |= {n: replace(f, method=f"{f.method}, {EDITED}") for n, f in redrawn.items()}
         landmarks |= drawn.landmarks_lps_mm
