@@ -317,3 +317,66 @@ def test_points_in_a_packs_folder_are_taken(visit, pack, made):
     (pack / CODES[0] / "images" / "carotid_right.mrk.json").write_text(json.dumps(markup))
     edited = edit_visit(visit, pack / CODES[0]).segmentation
     assert edited.vessels["carotid_right"].method == "seeds, edited by a reader"
+
+
+def test_contours_drawn_on_a_packs_dicom_come_back_onto_the_same_voxels(visit, pack):
+    import pydicom
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+    from skimage.measure import find_contours
+
+    dicom = pack / CODES[0] / "dicom"
+    images = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted((dicom / "ct").iterdir())]
+    data, _ = labels_of(visit)
+    number = BY_NAME["carotid_left"].label
+    # The pack's images run to the patient's left and back, whatever the order of the file; its SEG says where.
+    drawn = pydicom.dcmread(dicom / "labels.dcm")
+    wanted = next(s.SegmentNumber for s in drawn.SegmentSequence if s.SegmentLabel == "carotid_left")
+    contours = Sequence()
+    for frame, group in zip(drawn.pixel_array, drawn.PerFrameFunctionalGroupsSequence, strict=True):
+        if group.SegmentIdentificationSequence[0].ReferencedSegmentNumber != wanted:
+            continue
+        corner = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
+        image = min(images, key=lambda i: abs(float(i.ImagePositionPatient[2]) - corner[2]))
+        down, right = map(float, image.PixelSpacing)
+        for line in find_contours(np.pad(frame, 1).astype(float), 0.5):
+            rows, columns = (line - 1).T
+            item = Dataset()
+            item.ContourGeometricType, item.NumberOfContourPoints = "CLOSED_PLANAR", len(line)
+            places = np.column_stack(
+                [corner[0] + columns * right, corner[1] + rows * down, np.full(len(line), corner[2])]
+            )
+            item.ContourData = [f"{v:.3f}" for v in places.ravel()]
+            named = Dataset()
+            named.ReferencedSOPClassUID, named.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+            item.ContourImageSequence = Sequence([named])
+            contours.append(item)
+    structure, roi, region = Dataset(), Dataset(), Dataset()
+    structure.SOPClassUID, structure.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", "2.25.1"
+    structure.Modality, structure.PatientID = "RTSTRUCT", images[0].PatientID
+    structure.StudyInstanceUID, structure.FrameOfReferenceUID = (
+        images[0].StudyInstanceUID,
+        images[0].FrameOfReferenceUID,
+    )
+    roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = 1, "carotid_left", images[0].FrameOfReferenceUID
+    region.ReferencedROINumber, region.ContourSequence = 1, contours
+    structure.StructureSetROISequence, structure.ROIContourSequence = Sequence([roi]), Sequence([region])
+    structure.file_meta = pydicom.dataset.FileMetaDataset()
+    structure.file_meta.MediaStorageSOPClassUID = structure.SOPClassUID
+    structure.file_meta.MediaStorageSOPInstanceUID = structure.SOPInstanceUID
+    structure.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    pydicom.dcmwrite(pack / "left.dcm", structure, enforce_file_format=True)
+    seen = segment_visit(visit, "labels", pack / "left.dcm")
+    np.testing.assert_array_equal(seen.labels.data == number, data == number)
+    assert not seen.doubts
+
+
+def test_check_refuses_no_drawing_on_a_pack(made, pack, tmp_path):
+    from petflame.dicom.inspection import inspect_study
+    from petflame.segment.beforehand import check_readers_files
+
+    report = inspect_study(made / "dicom" / "SIM0001" / "baseline", Protocol())
+    drawn = pack / CODES[0] / "dicom" / "labels.dcm"
+    found = check_readers_files(drawn, None, None, report.grids, report.references)
+    assert not found.faults
+    assert not found.doubts
