@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+# What visits and pairs are called in results: a keyed hash.
+CODE = re.compile(r"V[0-9A-F]{10}")
 
 
 def _tables(*names: str) -> tuple[str, ...]:

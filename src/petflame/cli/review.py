@@ -61,6 +61,9 @@ def serve(
 def pack(
     visit_dirs: Annotated[list[Path], typer.Argument(metavar="VISIT_DIR...", help="Folders of segmented visits.")],
     out: Annotated[Path, typer.Option("--out", metavar="PACK", help="Folder to write.")],
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Write the images as DICOM too, for OsiriX or Horos; nobody's, and undated.")
+    ] = False,
     log_json: LogJson = False,
 ) -> None:
     """Write pictures of every vessel with its contours and checks, images to redraw on, and a form for decisions.
@@ -72,7 +75,7 @@ def pack(
     console = Console(log_json)
     for visit_dir in visit_dirs:
         require_upstream(visit_dir, "segment")
-    console.say(f"written to {write_pack(visit_dirs, out)}")
+    console.say(f"written to {write_pack(visit_dirs, out, dicom)}")
 
 
 @review.command()

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from petflame.anatomy import BY_NAME
-from petflame.errors import FaultList, InputRefused
-from petflame.files import sha256
+from petflame.errors import InputRefused
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap
+from petflame.segment.binding import ABSENT, Binding, binding_faults
 from petflame.segment.edits import EDITED, Decision, said_by_reader, with_decisions
 from petflame.segment.imported import check_imported
 from petflame.segment.labelmaps import describe
@@ -45,23 +45,8 @@ def require_of_visit(read: Read, visit: VisitFolder, where: str, labels: Path | 
     InputRefused
         With everything that is not of this visit, each with both hashes.
     """
-    faults = FaultList()
-    code = visit.root.resolve().name
-    if read.code != code:
-        faults.add(f"it is of the visit {read.code}, not of {code}", where, "name the read of this visit")
-    given = (
-        ("the CT", visit.ct, read.ct_sha256),
-        ("the PET", visit.pet, read.pet_sha256),
-        ("the labels as found", labels, read.labels_sha256),
-    )
-    for name, path, then in given:
-        if path is None:
-            continue
-        now = sha256(path) if path.exists() else None
-        if now != then:
-            what = f"{name} of the visit has SHA-256 {now or '(absent)'}, and the read was made of {then or '(none)'}"
-            faults.add(what, where, "put back what was read, or open the visit in the workbench and finish it again")
-    faults.raise_if_any()
+    made_of = Binding(read.code, read.ct_sha256 or ABSENT, read.pet_sha256 or ABSENT, read.labels_sha256 or ABSENT)
+    binding_faults(made_of, visit, labels, where, PLACE).raise_if_any()
 
 
 def put_read(found: Segmentation, read: Read, digest: str, ct: Volume | None, pet: Volume, where: str) -> Segmentation:

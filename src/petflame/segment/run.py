@@ -14,10 +14,12 @@ from petflame.folders import VisitFolder
 from petflame.outside import calling
 from petflame.segment import Method
 from petflame.segment.automatic import segment_automatically
+from petflame.segment.bound_edits import require_bound
 from petflame.segment.edits import Edits, apply_edits, read_edits
 from petflame.segment.imported import check_imported
 from petflame.segment.imports import FORMATS, import_segmentation, is_regions
 from petflame.segment.jugular_checks import check_jugulars
+from petflame.segment.pack_names import with_pack_names
 from petflame.segment.pet_ct_shift import check_pet_ct_shift
 from petflame.segment.product import Segmentation, read_segmentation, write_segmentation
 from petflame.segment.put_read import PLACE, put_read, require_of_visit
@@ -87,7 +89,7 @@ def segment_visit(
     last_word = read_edits(edits) if edits is not None else None
     if last_word is None:
         refuse_to_lose_edits(root)
-    grids, ct, own = visit_grids(visit), None, read_references(root)
+    grids, ct, own = visit_grids(visit), None, with_pack_names(read_references(root), visit)
     pet = read_converted_pet(visit)
     if method == "labels" or (method == "auto" and source is not None and is_regions(source)):
         if source is None:
@@ -152,7 +154,7 @@ def edit_visit(root: Path, edits: Path) -> Edited:
     """
     visit = VisitFolder(root)
     given, pet = read_edits(edits), read_converted_pet(visit)
-    edited = _edited(visit, given, _ct_of(visit), pet, read_references(root))
+    edited = _edited(visit, given, _ct_of(visit), pet, with_pack_names(read_references(root), visit))
     labels, sidecar, as_found = labels_as_found(visit)
     return Edited(edited, labels.read_bytes(), sidecar.read_bytes(), as_found)
 
@@ -185,7 +187,9 @@ def _edited(visit: VisitFolder, edits: Edits, ct: Volume | None, pet: Volume, ow
     labels, _, as_found = labels_as_found(visit)
     found = read_segmentation(visit, as_found)
     if edits.read is None:
+        told = require_bound(edits, visit, labels)
         edited = apply_edits(found, edits, ct, visit_grids(visit), own, pet)
+        edited = replace(edited, warnings=(*edited.warnings, *told))
     else:
         where, read = calling(edits.read, PLACE), read_read(edits.read)
         require_of_visit(read, visit, where, labels)
