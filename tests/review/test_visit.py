@@ -23,9 +23,9 @@ def stack(*numbers):
     return SimpleNamespace(headers=headers)
 
 
-def test_images_are_counted_from_one_in_the_order_of_their_numbers():
-    assert image_numbers(stack(5, 4, 3)) == [3, 2, 1]
-    assert image_numbers(stack(101, 103, 105)) == [1, 2, 3]
+def test_images_keep_their_own_numbers_or_none():
+    assert image_numbers(stack(5, 4, 3)) == [5, 4, 3]
+    assert image_numbers(stack(101, 103, 105)) == [101, 103, 105]
     assert image_numbers(stack(1, None, 3)) is None
     assert image_numbers(stack(1, 1, 2)) is None
 

@@ -13,7 +13,7 @@ COMPARISON = {
 READINGS: dict[str, tuple[str, str]] = {
     "visit": ("code of the visit", ""),
     "reader": ("code of the reader", ""),
-    "occasion": ("1: first read; 2: second read of the same visit under another code", ""),
+    "occasion": ("first read of the visit (1) or its repeat under another code (2)", ""),
     "quantity": ("vessel, `index_vessel` (candidate with the highest value in this read) or `index_background`", ""),
     "value": ("mean TBRmax; of index_background the SUV of the blood pool of that vessel", "ratio; g/mL"),
     "vessel": ("which vessel the index vessel is in this read", ""),

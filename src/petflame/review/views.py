@@ -123,7 +123,7 @@ def _hint(desk: Desk, name: str, found: VesselFinding) -> dict[str, Any] | None:
 
 
 def shown_image(desk: Desk, which: str) -> Volume:
-    """Return what is shown of 'ct', 'pet' or 'labels'; of the labels arteries and veins alone."""
+    """Return what is shown of the CT, the PET or the label map; of the last arteries and veins alone."""
     files = desk.files
     if which == "labels":
         labels = files.canvas.cut(desk.drawing.labels())
