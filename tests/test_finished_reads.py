@@ -15,8 +15,10 @@ from made_reads import finish, read_of
 from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.files import read_nifti, sha256
+from petflame.protocol import Protocol
 from petflame.review.audit import reading_faults
 from petflame.review.log import ReadLog
+from petflame.review.plan import write_plan
 from petflame.segment.reads import ReadDecision, read_read
 from petflame.segment.stretches import Stretch
 from petflame.simulate.trial import simulate_trial
@@ -274,9 +276,9 @@ def test_verify_walks_logs_and_reads(read_trial):
 
 def test_key_of_repeats_is_part_of_the_private_record(trial):
     study, out = trial
+    write_plan(out, ("A", "B"), 1, Protocol(), 0.5, None)
     items = out / "key" / "review_items.json"
-    items.write_text("{}")
-    items.chmod(0o600)
+    assert items.stat().st_mode & 0o077 == 0
     done = subprocess.run(
         [sys.executable, "-m", "petflame", "report", str(out), "--study", str(study)],
         capture_output=True,
@@ -285,8 +287,13 @@ def test_key_of_repeats_is_part_of_the_private_record(trial):
     )
     assert done.returncode == 0, done.stderr
     assert faults_of(out)[0] == ()
-    items.write_text('{"a": 1}')
-    assert set(faults_of(out)[0]) == {"key/review_items.json"}
+    kept = items.read_bytes()
+    items.write_bytes(kept.replace(b"{", b"{ ", 1))
+    assert "key/review_items.json" in faults_of(out)[0]
+    items.write_bytes(kept)
+    plan = out / "review" / "plan.json"
+    plan.write_bytes(plan.read_bytes().replace(b"{", b"{ ", 1))
+    assert "review/plan.json" in faults_of(out)[0]
 
 
 def test_check_tells_what_waits(trial):

@@ -209,10 +209,11 @@ def _counted(kind: str, n: int) -> str:
 def _sentence(edits: Sequence[LateEdit], late: Sequence[LateEdit], arms_known: bool) -> str:
     ended = "The reading was ended before the arms were known"
     if arms_known:
-        said = (
-            "An analysis with known arms was made before the reading was planned: it was not blind to the result then"
+        visits = len({e["visit"] for e in edits})
+        return (
+            "An analysis with known arms was made before the reading was planned, which then was not blind to the "
+            f"trial's result. Visits edited after it was ended: {visits}."
         )
-        return f"{said}. After it was ended, {len({e['visit'] for e in edits}) or 'no'} visits were edited."
     if not edits:
         return f"{ended}, and nothing was edited after that."
     visits = len({e["visit"] for e in late})
