@@ -155,8 +155,8 @@ def measured(draws: int) -> str:
     said = (
         f"{visits[0]['clicks']} clicks a visit. From the address to the first picture {np.median(firsts):.1f} s "
         f"(longest {max(firsts):.1f}); from a click to the outline on the screen {np.median(waited):.2f} s "
-        f"(95th percentile {np.percentile(waited, 95):.2f}); a visit of clicks that need no thought {np.median(seconds):.0f} s, on two "
-        "cores without a graphics card."
+        f"(95th percentile {np.percentile(waited, 95):.2f}); a visit of clicks that need no thought "
+        f"{np.median(seconds):.0f} s, on two cores without a graphics card."
     )
     header = "vessel | baseline, %: mean (range) | follow-up, % | change, points | draws within 5 % and 3.5 points"
     return f"{said}\n\n{table(header, rows)}"
