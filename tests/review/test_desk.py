@@ -122,6 +122,26 @@ def test_a_stroke_lands_where_it_was_made(made, tmp_path, how):
     np.testing.assert_allclose(image.affine, grid.affine, atol=1e-4)
 
 
+def test_what_a_slipped_brush_covered_comes_back_and_the_read_is_taken(visit, tmp_path):
+    desk = desk_of(visit, tmp_path / "review")
+    found = desk.drawing.labels().data
+    grid = desk.files.canvas.grid
+    own = np.flatnonzero(np.asarray(shown_image(desk, "labels").data).reshape(-1, order="F"))
+    i, j, k = np.unravel_index(own[len(own) // 2], grid.shape, order="F")
+    free = int(np.ravel_multi_index((2, 2, k), grid.shape, order="F"))
+    over = int(np.ravel_multi_index((i - 1, j, k), grid.shape, order="F"))
+    act(desk, kind="paint", vessel="carotid_right", mode="add", runs=[free, 3, over, 4])
+    assert (desk.drawing.labels().data != found).sum() > 3
+    act(desk, kind="paint", vessel="carotid_right", mode="erase", runs=[over, 4])
+    changed = desk.drawing.labels().data != found
+    assert (desk.drawing.labels().data[changed] == BY_NAME["carotid_right"].label).all()
+    assert changed.sum() == 3
+    act(desk, kind="decide", vessel="carotid_right", choice="reject", words="a slip")
+    act(desk, kind="finish")
+    edited = edit_visit(visit, tmp_path / "review" / "R1" / f"{CODE}.read.json").segmentation
+    np.testing.assert_array_equal(edited.labels.data, desk.drawing.labels().data)
+
+
 def test_what_changed_is_told_for_every_vessel_that_did(visit, tmp_path):
     desk = desk_of(visit, tmp_path / "review")
     before = np.asarray(shown_image(desk, "labels").data)

@@ -111,7 +111,7 @@ class Drawing:
             new = strokes
         else:
             parts = [self._touched]
-        parts += [self._paint(stroke) for stroke in new]
+        parts += [self._paint(stroke, drawn) for stroke in new]
         self._touched = np.unique(np.concatenate(parts)) if len(parts) > 1 else parts[0]
         self._base, self._strokes, self.drawn, self._digest = drawn, strokes, drawn, None
 
@@ -155,13 +155,25 @@ class Drawing:
             touched.append(voxels)
         return np.unique(np.concatenate(touched))
 
-    def _paint(self, stroke: Stroke) -> Array:
+    def _paint(self, stroke: Stroke, drawn: Drawn) -> Array:
         voxels = c_to_f(of_runs(stroke.runs, len(self._is)), self.shape)
         label = BY_NAME[stroke.vessel].label
         if stroke.erase:
             voxels = voxels[self._is[voxels] == label]
-        self._is[voxels] = 0 if stroke.erase else label
+            beneath = self._beneath(voxels, drawn)
+            # What the vessel covered comes back: another vessel loses nothing to a brush that slipped.
+            self._is[voxels] = np.where(beneath == label, 0, beneath)
+        else:
+            self._is[voxels] = label
         return voxels
+
+    def _beneath(self, voxels: Array, drawn: Drawn) -> Array:
+        """Labels of voxels before any stroke."""
+        labels = self._was[voxels].copy()
+        labels[np.isin(labels, [BY_NAME[name].label for name in drawn.voxels])] = 0
+        for name, own in drawn.voxels.items():
+            labels[np.isin(voxels, own)] = BY_NAME[name].label
+        return labels
 
     @property
     def digest(self) -> str:
