@@ -17,10 +17,12 @@ from petflame.folders import VisitFolder
 from petflame.protocol import Protocol
 from petflame.review.canvas import of_runs
 from petflame.review.desk import Desk
+from petflame.review.lock import is_readable
 from petflame.review.log import HeadMoved, ReadLog
 from petflame.review.values import profile_of, values_of
 from petflame.review.views import shown_image, state_view
 from petflame.review.volumes import nifti_bytes
+from petflame.review.worklist import Item, Worklist
 from petflame.segment.outlines import outline_digest
 from petflame.segment.reads import read_read
 from petflame.segment.run import edit_visit, segment_visit, write_edited
@@ -140,6 +142,29 @@ def test_what_a_slipped_brush_covered_comes_back_and_the_read_is_taken(visit, tm
     act(desk, kind="finish")
     edited = edit_visit(visit, tmp_path / "review" / "R1" / f"{CODE}.read.json").segmentation
     np.testing.assert_array_equal(edited.labels.data, desk.drawing.labels().data)
+
+
+def test_a_visit_whose_read_was_refused_is_read_again_on_the_labels_as_found(visit, tmp_path):
+    (visit / "labels.nii.gz").rename(visit / "labels_found.nii.gz")
+    (visit / "labels.json").rename(visit / "labels_found.json")
+    desk = desk_of(visit, tmp_path / "review")
+    row = Worklist([Item(CODE, visit)], "R1", tmp_path / "review" / "R1", desk.required).row(CODE)
+    assert row.state == "new"
+    assert is_readable(tmp_path, CODE)
+    act(desk, kind="decide", vessel="jugular_left", choice="reject", words="not it")
+    act(desk, kind="finish")
+    assert desk.history.finished
+
+
+def test_an_emptied_radius_is_that_of_the_images_again(visit, tmp_path):
+    desk = desk_of(visit, tmp_path / "review")
+    seed(desk, "carotid_left", points_of("carotid_left", "LPS"))
+    own = desk.drawing.digest
+    act(desk, kind="seed", op="radius", vessel="carotid_left", radius_mm=3.0)
+    assert desk.drawing.digest != own
+    act(desk, kind="seed", op="radius", vessel="carotid_left", radius_mm=None)
+    assert desk.drawing.digest == own
+    assert desk_of(visit, tmp_path / "review").drawing.digest == own
 
 
 def test_what_changed_is_told_for_every_vessel_that_did(visit, tmp_path):

@@ -176,6 +176,8 @@ def checked_action(given: Any, history: History) -> dict[str, Any]:
         raise InputRefused(validation_faults(error, WHERE)) from None
     if action["kind"] == "landmark":
         action.setdefault("lps_mm", None)
+    if action["kind"] == "seed" and action["op"] == "radius":
+        action.setdefault("radius_mm", None)
     fault = _impossible(action, history)
     if fault:
         raise InputRefused.of(*fault)

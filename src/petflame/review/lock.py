@@ -11,6 +11,7 @@ from typing import Any
 from petflame import __version__
 from petflame.errors import Fault, FaultList, InputRefused
 from petflame.files import sha256, write_json
+from petflame.folders import VisitFolder
 from petflame.review.counting import NotFinished, finished_read, reads_that_count
 from petflame.review.log import ReadLog
 from petflame.review.places import ReviewPlaces
@@ -94,8 +95,8 @@ def unfinished(out: Path, plan: Plan) -> Unfinished:
 
 def is_readable(out: Path, code: str) -> bool:
     """Whether a visit has come so far that it can be opened."""
-    folder = out / "visits" / code
-    return (folder / "labels.json").exists() and (folder / "pet.nii.gz").exists()
+    visit = VisitFolder(out / "visits" / code)
+    return visit.pet.exists() and (visit.labels_json.exists() or visit.labels_found_json.exists())
 
 
 def lock_reading(out: Path, words: str = "", now: datetime | None = None) -> tuple[Lock, Unfinished]:

@@ -114,7 +114,8 @@ def require_readable(root: Path) -> dict[str, Any]:
         and those before them are not kept.
     """
     visit = VisitFolder(root)
-    if not visit.labels_json.exists():
+    # A visit whose read was refused has the labels as found alone: it can be read again.
+    if not visit.labels_json.exists() and not visit.labels_found_json.exists():
         raise InputRefused.of("the visit is not segmented", str(root), "run `petflame segment` on it")
     labels, sidecar, _ = labels_as_found(visit)
     document = read_json(sidecar, "run `petflame segment` on the visit folder")

@@ -12,6 +12,7 @@ from typing import Any
 from petflame.anatomy import title
 from petflame.errors import InputRefused, PetflameError
 from petflame.files import is_litter
+from petflame.folders import VisitFolder
 from petflame.privacy import without_names
 from petflame.review.log import ReadLog
 from petflame.review.needs import needs_reader, state_of, why
@@ -136,8 +137,9 @@ class Worklist:
     def row(self, name: str) -> Row:
         """Return the line of one item; what cannot be opened says why."""
         log = self._folder / f"{name}{LOG_ENDING}"
-        labels = self.items[name].root / "labels.json"
-        key = tuple((p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None for p in (log, labels))
+        visit = VisitFolder(self.items[name].root)
+        files = (log, visit.labels_json, visit.labels_found_json)
+        key = tuple((p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None for p in files)
         if name not in self._known or self._known[name][0] != key:
             self._known[name] = (key, self._made(name, log))
         return self._known[name][1]
