@@ -10,7 +10,9 @@ from desks import CODE, STORED, make_visit, stored
 from petflame.dicom.sidecar import image_numbers
 from petflame.errors import InputRefused
 from petflame.files import read_json, write_json
+from petflame.protocol import Protocol
 from petflame.review.canvas import Canvas
+from petflame.review.server import session_of
 from petflame.review.visit import _image_numbers, read_visit_files
 from petflame.space.boxes import box_between
 from petflame.space.grid import Volume
@@ -42,6 +44,18 @@ def test_each_slice_shown_has_the_number_of_its_image(how):
     assert _image_numbers({"image_numbers": kept}, canvas) == tuple((GRID.shape[2] - shown).tolist())
     assert _image_numbers({"image_numbers": kept[:-1]}, canvas) is None
     assert _image_numbers({}, canvas) is None
+
+
+def test_visits_named_by_their_own_folder_belong_to_the_run(tmp_path):
+    make_visit(tmp_path / "visits" / CODE, "LPS")
+    for named in (tmp_path, tmp_path / "visits", tmp_path / "visits" / CODE):
+        session = session_of(named, "R1", (), Protocol())
+        assert session.folder.resolve() == (tmp_path / "review" / "R1").resolve()
+        assert [item.name for item in session.items] == [CODE]
+    alone = make_visit(tmp_path / "elsewhere" / CODE, "LPS").parent
+    assert session_of(alone, "R1", (), Protocol()).folder == alone / "review" / "R1"
+    with pytest.raises(InputRefused, match="none of measured, agreement"):
+        session_of(tmp_path, "measured", (), Protocol())
 
 
 def test_what_cannot_be_read_says_why(tmp_path):

@@ -27,7 +27,8 @@ from petflame.study import IDENTIFIER
 FORMAT, ITEMS_FORMAT = "petflame-review-plan/1", "petflame-review-items/1"
 CONSENSUS = "consensus"
 # Names of folders below ``review/`` that are no reader's.
-TAKEN = (CONSENSUS, "measured", "agreement")
+FOLDERS = ("measured", "agreement")
+TAKEN = (CONSENSUS, *FOLDERS)
 AGAIN = "restore the file from a copy"
 
 

@@ -31,12 +31,12 @@ from petflame.review.log import HeadMoved
 from petflame.review.needs import required_vessels
 from petflame.review.other_visit import OtherVisits, allowed
 from petflame.review.places import ReviewPlaces
-from petflame.review.plan import CONSENSUS, load_plan, refuse_other_rules
+from petflame.review.plan import CONSENSUS, FOLDERS, load_plan, refuse_other_rules
 from petflame.review.values import profile_of, require_sections, values_of
 from petflame.review.views import shown_image, state_view
 from petflame.review.visit import read_visit_files, seen_files
 from petflame.review.volumes import nifti_bytes
-from petflame.review.worklist import Item, Worklist, chosen, visit_folders
+from petflame.review.worklist import Item, Worklist, chosen, run_of, visit_folders
 from petflame.study import IDENTIFIER
 from petflame.typed import as_written
 
@@ -89,9 +89,12 @@ def session_of(
     InputRefused
         When the reader has no usable code, or there is no visit.
     """
-    if not IDENTIFIER.fullmatch(reader):
+    if not IDENTIFIER.fullmatch(reader) or reader.casefold() in FOLDERS:
         what = f"the reader {as_written(reader)} is no code of letters, digits, '.', '_' and '-'"
-        raise InputRefused.of(what, "--reader", "give at most 64 of them, a letter or digit first")
+        remedy = f"give at most 64 of them, a letter or digit first, and none of {', '.join(FOLDERS)}"
+        raise InputRefused.of(what, "--reader", remedy)
+    results, one = run_of(results)
+    visits = [*visits, *one]
     roots = {root.resolve().name: root for root in chosen(visit_folders(results), visits)}
     plan = load_plan(results)
     if plan is not None:

@@ -32,6 +32,24 @@ class Item:
     root: Path
 
 
+def run_of(named: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the results that a folder belongs to, and the visit where it is one: plan, lock and reads lie there.
+
+    Parameters
+    ----------
+    named : Path
+        Results, their ``visits``, one visit in it, or any folder of visits, which then stands for itself.
+    """
+    folder = named.resolve()
+    if (folder / "visits").is_dir():
+        return named, ()
+    if folder.name == "visits":
+        return folder.parent, ()
+    if folder.parent.name == "visits" and _is_visit(folder):
+        return folder.parent.parent, (folder.name,)
+    return named, ()
+
+
 def visit_folders(results: Path) -> list[Path]:
     """Return the folders of visits below ``RESULTS/visits``, or directly below a folder of visits, or that itself.
 
