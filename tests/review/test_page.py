@@ -255,6 +255,9 @@ def test_a_stretch_a_decision_a_killed_server_and_the_end(browser, server):
     page.get_by_role("button", name="Accept").click()
     settled(page)
     assert vessel(page, "carotid_left")["state"] == "accepted"
+    page.locator("#panel").get_by_text("Mean TBRmax").wait_for(timeout=60_000)
+    shown = vessel(page, "carotid_left")["values"]
+    assert 1.0 < shown["mean_tbr_max"] <= shown["max_tbr"]
 
     server.kill()
     page.get_by_role("button", name="Undo").click()

@@ -181,7 +181,7 @@ function build() {
   const viewer = reading?.viewer ?? new Viewer(picture);
   reading ??= new Reading(session, viewer);
   reading.element = stage;
-  return { stage, picture, over, profile: new Profile(profile, reading), profileElement: profile, pointed, bar, panel, viewer };
+  return { stage, picture, over, profile: new Profile(profile, reading, () => drawPanel(parts.panel, reading, page)), profileElement: profile, pointed, bar, panel, viewer };
 }
 
 let kept = null;

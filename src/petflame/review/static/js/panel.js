@@ -78,11 +78,11 @@ function checks(vessel) {
 
 function values(vessel) {
   if (!vessel.values) return null;
-  const words = { mean_tbr_max: "Mean TBRmax", most_diseased_segment_tbr: "Most diseased segment", blood_suv: "Blood pool, SUV" };
+  const words = { mean_tbr_max: "Mean TBRmax", mds_tbr_max: "TBRmax of the most diseased segment", max_tbr: "Highest TBR", valid_sections: "Slices measured" };
   const rows = Object.entries(vessel.values).filter(([, value]) => value !== null && typeof value !== "object");
   return h("dl", { class: "values" }, rows.map(([name, value]) => [
     h("dt", {}, words[name] ?? name.replaceAll("_", " ")),
-    h("dd", {}, typeof value === "number" ? figure(value, 2) : String(value)),
+    h("dd", {}, typeof value === "number" ? figure(value, Number.isInteger(value) ? 0 : 2) : String(value)),
   ]));
 }
 

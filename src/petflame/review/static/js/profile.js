@@ -6,8 +6,9 @@ import { fill, figure, h } from "./dom.js";
 const MARGIN = { left: 38, right: 10, top: 16, bottom: 22 };
 
 export class Profile {
-  constructor(element, reading) {
-    Object.assign(this, { element, reading });
+  /** `measured` is called when the values of the chosen vessel have come. */
+  constructor(element, reading, measured) {
+    Object.assign(this, { element, reading, measured });
     this.data = null;
     this.shown = null;
   }
@@ -31,7 +32,12 @@ export class Profile {
         this.words = error.message;
       }
     }
-    if (this.shown === key) this.draw();
+    if (this.shown !== key) return;
+    if (this.data?.values) {
+      vessel.values = this.data.values;
+      this.measured();
+    }
+    this.draw();
   }
 
   draw() {
