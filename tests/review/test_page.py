@@ -285,6 +285,23 @@ def test_a_stretch_a_decision_a_killed_server_and_the_end(browser, server):
     assert not state(page)["finished"]
 
 
+def test_what_is_done_while_another_visit_opens_belongs_to_neither(browser, server):
+    def steps():
+        logs = (server.folder / f"{ITEMS[name]}.jsonl" for name in ("points", "look"))
+        return [a for log in logs if log.exists() for a in server.actions(log.stem) if a["kind"] != "open"]
+
+    page = opened(browser.page(), server.url, ITEMS["points"])
+    page.get_by_role("button", name=re.compile("^Left carotid")).click()
+    before = steps()
+    page.evaluate("(item) => { window.location.hash = item; }", ITEMS["look"])
+    for key in ("a", "Enter", "Delete"):
+        page.keyboard.press(key)
+    page.wait_for_function("(item) => workbench.reading.visit?.item === item", arg=ITEMS["look"])
+    settled(page)
+    assert steps() == before
+    assert page.evaluate("() => workbench.reading.overlay.visit.item") == ITEMS["look"]
+
+
 def test_a_visit_is_read_with_the_keyboard_alone(browser, server):
     page = browser.page()
     page.goto(server.url)

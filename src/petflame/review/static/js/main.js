@@ -188,6 +188,9 @@ let kept = null;
 
 async function showVisit(item) {
   const turn = ++opening;
+  // What is done while another visit opens belongs to neither.
+  parts = null;
+  if (reading) reading.visit = null;
   document.title = `petflame: ${item}`;
   document.getElementById("title").textContent = item;
   fill(work, h("p", { class: "waiting", role: "status" }, `Opening ${item} \u2026`));
@@ -204,22 +207,24 @@ async function showVisit(item) {
   fill(work, h("div", { class: "visit" },
     view.bar, h("div", { class: "view" }, view.stage, view.profileElement), view.pointed, view.panel));
   document.body.className = "reading";
-  reading.visit = visit;
+  // Nothing is seen, and nothing taken hold of, before images, outlines and grid are those of one visit.
+  view.stage.style.visibility = "hidden";
+  view.viewer.drawn = () => {};
   if (!reading.overlay) {
     reading.overlay = new Overlay(view.over, view.viewer, visit, reading.tools);
     view.hand = new Stage(view.stage, reading);
     new ResizeObserver(() => reading.visit && (view.viewer.fit(), placeProfile(), parts?.profile.draw())).observe(view.stage);
   }
-  Object.assign(reading.overlay, { visit, mip: null });
+  view.viewer.single = null;
+  Object.assign(view.viewer, { zoom: 1, pan: [0, 0, 0] });
+  if (!(await view.viewer.open(niivue, buffers, visit.grid, visit.state.suv, () => turn === opening))) return;
+  reading.visit = visit;
+  Object.assign(reading.overlay, { visit, mip: new Mip(view.viewer) });
   Object.assign(reading.tools, { point: null, drag: null, range: null, landmark: null });
   page.remarks = {};
   wire(visit, view);
-  view.viewer.single = null;
-  Object.assign(view.viewer, { zoom: 1, pan: [0, 0, 0] });
-  await view.viewer.open(niivue, buffers, visit.grid, visit.state.suv);
-  if (turn !== opening) return;
-  reading.overlay.mip = new Mip(view.viewer);
   parts = view;
+  view.stage.style.visibility = "";
   placeProfile();
   reading.use(visit.readOnly ? "navigate" : "seed");
   if (visit.chosen) reading.choose(visit.chosen);
@@ -254,15 +259,16 @@ function wire(visit, view) {
   visit.refused = async (error, action) => {
     if (error.faults.some((f) => f.what.includes(LOCKED))) {
       visit.afterLock = (await dialogs.afterLock()) ?? "";
-      if (visit.afterLock) return reading.act(action);
+      if (visit.afterLock) return visit.act(action);
       return say("Not changed: the reading has ended.");
     }
     const moved = error.status === 409;
     const faults = moved
       ? [{ what: error.body?.said || "this visit was changed in another window", where: "", remedy: "what is shown is the visit as it stands now; do your last step again if it is still wanted" }]
       : error.faults;
-    const again = moved || (error.status >= 400 && error.status < 500) ? null : () => reading.act(action);
-    return notice(moved ? "Your last step was not saved: another window went on" : "Your last step was not saved", faults, again);
+    const again = moved || (error.status >= 400 && error.status < 500) ? null : () => visit.act(action);
+    const step = reading.visit === visit ? "Your last step" : `Your last step on ${visit.item}`;
+    return notice(moved ? `${step} was not saved: another window went on` : `${step} was not saved`, faults, again);
   };
 }
 

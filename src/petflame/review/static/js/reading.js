@@ -131,7 +131,7 @@ export class Reading {
     const vessel = this.visit.chosen;
     this.goTo(lpsMm);
     const answer = await this.act({ kind: "seed", op: "add", vessel, lps_mm: lpsMm, snap: snap && this.tools.snap });
-    if (!answer || vessel !== this.visit.chosen) return;
+    if (!answer || vessel !== this.visit?.chosen) return;
     const seeds = this.visit.vessel.seeds;
     const off = (p) => (p ? Math.hypot(...p.map((value, n) => value - lpsMm[n])) : Infinity);
     const away = seeds.map((seed) => Math.min(off(seed.clicked_lps_mm), off(seed.lps_mm)));

@@ -69,9 +69,12 @@ export class Viewer {
     return this.ready;
   }
 
-  /** Show a visit; `buffers` holds promises of the bytes of ct and pet. */
-  async open(niivue, buffers, grid, isSuv) {
-    this.grid = grid;
+  /**
+   * Show a visit; `buffers` holds promises of the bytes of ct and pet.
+   *
+   * Returns whether it was still `wanted` when they had come; else nothing has changed.
+   */
+  async open(niivue, buffers, grid, isSuv, wanted) {
     const { low, high } = WINDOWS[this.show.window];
     const load = async (name, more) => {
       const url = `${name}.nii.gz`;
@@ -82,6 +85,8 @@ export class Viewer {
       load("pet", { colormap: this.petColours(), cal_min: 0, cal_max: this.show.suvTop }),
       this.prepare(niivue),
     ]);
+    if (!wanted()) return false;
+    this.grid = grid;
     this.ct = valuesOf(ct, grid);
     this.pet = valuesOf(pet);
     this.isSuv = isSuv;
@@ -92,6 +97,7 @@ export class Viewer {
     this.nv.updateGLVolume();
     this.setAt(grid.shape.map((size) => Math.floor(size / 2)));
     this.fit();
+    return true;
   }
 
   petColours() {
