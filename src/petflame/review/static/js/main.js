@@ -101,6 +101,7 @@ const page = {
   async finish() {
     const { visit } = reading;
     if (visit.readOnly) return say("This read is finished already.");
+    if (visit.pending) return say("A step is still being saved: look at what it gives, then finish.");
     const titles = (visit.state.undecided ?? []).map((name) => visit.vesselNamed(name)?.title ?? name);
     if (!(await dialogs.finish(titles))) return null;
     const answer = await reading.act({ kind: "finish" });
@@ -256,6 +257,7 @@ function wire(visit, view) {
     if (!visit.vessel?.seeds?.[reading.tools.point]) reading.tools.point = null;
     drawAll();
   };
+  visit.dropped = () => say("A step was dropped: what it was meant for has changed. Look, and do it again.");
   visit.refused = async (error, action) => {
     if (error.faults.some((f) => f.what.includes(LOCKED))) {
       visit.afterLock = (await dialogs.afterLock()) ?? "";

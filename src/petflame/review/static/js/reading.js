@@ -166,7 +166,13 @@ export class Reading {
       return null;
     }
     if (op === "delete") this.tools.point = null;
-    return this.act({ kind: "seed", op, vessel: this.visit.chosen, ...more, index });
+    const vessel = this.visit.chosen;
+    const meant = this.visit.vessel.seeds[index].lps_mm.join();
+    return this.act((state) => {
+      // A step before it may have given the point another number.
+      const now = state.vessels.find((v) => v.name === vessel).seeds.findIndex((s) => s.lps_mm.join() === meant);
+      return now < 0 ? null : { kind: "seed", op, vessel, ...more, index: now };
+    });
   }
 
   movePoint(index, lpsMm, snap = true) {
@@ -236,10 +242,16 @@ export class Reading {
   }
 
   include(index) {
-    return this.act({ kind: "include", vessel: this.visit.chosen, index });
+    const vessel = this.visit.chosen;
+    const meant = JSON.stringify(this.visit.vessel.left_out[index]);
+    return this.act((state) => {
+      const now = state.vessels.find((v) => v.name === vessel).left_out.findIndex((row) => JSON.stringify(row) === meant);
+      return now < 0 ? null : { kind: "include", vessel, index: now };
+    });
   }
 
   decide(choice, words = "") {
+    if (this.visit.pending) return say("The outline is still being drawn: look at it, then decide.") ?? null;
     return this.act({ kind: "decide", vessel: this.visit.chosen, choice, words });
   }
 

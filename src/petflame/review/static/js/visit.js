@@ -10,10 +10,13 @@ export class Visit {
     this.chosen = null;
     this.queue = Promise.resolve();
     this.pending = 0;
+    // Steps that wait behind one that was not saved were meant for another state: they are dropped.
+    this.failures = 0;
     // Why the visit is changed after the reading was locked, in the reader's words.
     this.afterLock = "";
     this.changed = () => {};
     this.refused = () => {};
+    this.dropped = () => {};
   }
 
   async open(niivue) {
@@ -68,20 +71,28 @@ export class Visit {
   }
 
   /**
-   * Send one action; it waits for those before it.
+   * Send one action; it waits for those before it. A function is asked for the action once its turn comes, for what
+   * may have another number by then; null from it, and the step is dropped.
    *
    * Returns the server's answer, or null where it was not saved: then `refused` has been told, and what the picture
    * showed ahead of the answer is taken back by `undoPreview`.
    */
   act(action, { undoPreview = null, why = "" } = {}) {
     this.pending += 1;
-    const step = this.queue.then(() => this.send(action, why, undoPreview));
+    const { failures } = this;
+    const step = this.queue.then(() => this.send(action, why, undoPreview, failures));
     this.queue = step.catch(() => null);
     return step;
   }
 
-  async send(action, why, undoPreview) {
+  async send(asked, why, undoPreview, failures) {
+    const action = failures !== this.failures ? null : typeof asked === "function" ? asked(this.state) : asked;
     try {
+      if (!action) {
+        undoPreview?.();
+        this.dropped();
+        return null;
+      }
       const body = { head: this.state.head, action };
       if (why) body.why = why;
       if (this.afterLock) Object.assign(body, { after_lock: true, why: why || this.afterLock });
@@ -91,6 +102,7 @@ export class Visit {
       return answer;
     } catch (error) {
       undoPreview?.();
+      this.failures += 1;
       if (!(error instanceof NotSaved)) throw error;
       if (error.status === 409 && error.body?.state) {
         this.state = error.body.state;
