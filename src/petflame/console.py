@@ -49,9 +49,11 @@ class Console:
         text = show(text)
         if self.as_json:
             told = {key: show(value) if isinstance(value, str) else value for key, value in facts.items()}
-            print(json.dumps({"level": level, "message": text, **told}, ensure_ascii=False), file=sys.stderr)
+            line = json.dumps({"level": level, "message": text, **told}, ensure_ascii=False)
+            print(line, file=sys.stderr, flush=True)
         else:
-            print(text if level == "info" else f"{level}: {text}", file=stream)
+            # Whoever waits behind a pipe or a file for what is said, such as an address, gets it now.
+            print(text if level == "info" else f"{level}: {text}", file=stream, flush=True)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Any]:
