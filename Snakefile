@@ -15,9 +15,10 @@ try:
     run = plan_workflow(config, workflow.config_settings.config_args)
     # The process that plans compares the study with what the results were made from; jobs go by what it found.
     if workflow.is_main_process:
+        reads = run.check_reads()
         for reason in run.mark_stale():
             print(reason, file=sys.stderr)
-        for doubt in run.doubts:
+        for doubt in (*run.doubts, *reads):
             print(f"warning: {with_names(shortened(doubt, LONGEST_MESSAGE))}", file=sys.stderr)
 except PetflameError as error:
     for fault in capped(error.faults):
@@ -136,7 +137,7 @@ rule segment:
         method=lambda w: run.method_of(visit(w)),
         source=lambda w: f"--from {quote(str(run.source_of(visit(w))))}" if run.source_of(visit(w)) else "",
         protocol=lambda w: run.protocol_option,
-        edits=lambda w: f"--edits {quote(str(visit(w).edits))}" if visit(w).edits else "",
+        edits=lambda w: f"--edits {quote(str(run.edits_of(visit(w))))}" if run.edits_of(visit(w)) else "",
         record=run.record_option,
     priority: lambda w: PRIORITY[w.code]
     log:
@@ -219,6 +220,7 @@ rule collect:
         study=run.study.root,
         out=OUT.root,
         protocol=lambda w: run.protocol_option,
+        reads=run.reads_option,
     log:
         OUT.log("collect", "trial"),
     conda:
@@ -226,7 +228,7 @@ rule collect:
     resources:
         mem_mb=1000,
     shell:
-        "petflame collect --out {params.out:q} {params.protocol} -- {params.study:q} > {log:q} 2>&1"
+        "petflame collect --out {params.out:q} {params.protocol} {params.reads} -- {params.study:q} > {log:q} 2>&1"
 
 
 # The only rule that has the allocation among its inputs: everything before it is blind.

@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("what a run was made from", ("requests", "chain", "replan", "provenance", "study_tables", "private_record")),
     ("the report", ("report",)),
     ("the reader's workbench", ("review",)),
-    ("a whole run", ("intake", "workflow", "verification")),
+    ("a whole run", ("intake", "reading", "workflow", "verification")),
     ("command line", ("cli", "__main__")),
 )
 

@@ -158,8 +158,16 @@ def test_seeds_with_exchanged_sides_or_outside_the_ct_are_told(made, row, tmp_pa
     away = {"carotid_right": [[x, y, z + 900.0] for x, y, z in document["carotid_right"]]}
     (tmp_path / "away.json").write_text(json.dumps(away))
     faults, warnings, _ = check(made, row, tmp_path, seeds=tmp_path / "away.json")
-    assert faults == []
-    assert "carotid_right: its seeds lie outside the CT" in warnings[0]
+    assert warnings == []
+    count = len(document["carotid_right"])
+    assert f"{count} of {count} points lie outside the CT (carotid_right)" in faults[0]
+
+
+def test_a_finished_read_that_cannot_be_read_is_refused(made, row, tmp_path):
+    edits = tmp_path / "V0123456789.read.json"
+    edits.write_text('{"format": "petflame-read/1"}')
+    faults, *_ = check(made, row, tmp_path, edits=edits)
+    assert any("it has no ct_sha256" in fault for fault in faults)
 
 
 def test_edits_on_another_grid_or_of_vessels_that_nobody_drew_are_refused(made, row, tmp_path):

@@ -53,6 +53,13 @@ def test_the_closing_lines_count_as_the_tally_does_and_say_why_there_is_no_effec
     assert any(line.startswith(f"failed: {tally(ROWS, 'failed')},") for line in said)
 
 
+def test_the_closing_lines_say_where_few_patients_leave_no_interval(tmp_path):
+    figures = {"difference": -0.1, "ci_low": -0.9, "ci_high": 0.7, "p": 0.6, "adjusted_percent": -5.0}
+    primary = {**figures, "adjusted_percent_low": None, "adjusted_percent_high": None}
+    write_json(StudyOut(tmp_path).arms, {"primary": primary})
+    assert "-5.0 % (no finite interval)" in closing_summary(StudyOut(tmp_path))
+
+
 def test_the_closing_lines_name_who_was_kept_without_a_change_and_the_line_of_a_readers_table(tmp_path):
     out = StudyOut(tmp_path)
     out.patients.write_text("participant_id\tstatus\nP1\tmeasured\nP2\tnot_measurable\nP3\trefused\n")

@@ -61,6 +61,8 @@ VEINS: tuple[str, ...] = tuple(r.name for r in REGIONS if r.kind == "vein")
 NEIGHBOURS: tuple[str, ...] = tuple(r.name for r in REGIONS if r.kind == "neighbour")
 AORTA: tuple[str, ...] = ("aorta_ascending", "aorta_arch", "aorta_descending")
 CAROTIDS: tuple[str, ...] = ("carotid_right", "carotid_left")
+# Places of one point that a reader may set beside vessels.
+LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "carina", "right_pulmonary_artery")
 
 # Order in which ties for the index vessel are resolved (measurement definitions, section 3).
 TARGET_VESSELS: tuple[str, ...] = ("aorta_ascending", "carotid_right", "carotid_left")

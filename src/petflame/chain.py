@@ -97,6 +97,15 @@ def codes_of(results: StudyOut) -> set[str] | None:
         return None
 
 
+def key_rows(results: StudyOut) -> list[tuple[str, str, str]]:
+    """Return code, participant and visit (or 'pair') of the key table's rows; none where there is no readable one."""
+    try:
+        table = _key_table(results)
+    except InputRefused:
+        return []
+    return [(str(row["code"]), str(row["participant_id"]), str(row["visit"])) for row in table.to_dict("records")]
+
+
 def _key_table(results: StudyOut) -> pd.DataFrame:
     columns = ("code", "participant_id", "visit")
     return read_tsv(results.key_table, required=columns, text=columns)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+# What visits and pairs are called in results: a keyed hash.
+CODE = re.compile(r"V[0-9A-F]{10}")
 
 
 def _tables(*names: str) -> tuple[str, ...]:
@@ -13,7 +17,7 @@ def _tables(*names: str) -> tuple[str, ...]:
 # Every file and folder that a step may leave in the folder of a visit or a pair.
 MADE = {
     "convert": ("pet.nii.gz", "pet.json", "ct.nii.gz", "ct.json"),
-    "segment": ("labels.nii.gz", "labels.json"),
+    "segment": ("labels.nii.gz", "labels.json", "labels_found.nii.gz", "labels_found.json"),
     "measure": ("measure.json", *_tables("slices", "vessels", "variations", "partial_volume")),
     "pair": ("index.json", "pair.json", "propagated", *_tables("patients", "vessels", "variations", "sections")),
 }
@@ -61,6 +65,16 @@ class VisitFolder:
     def labels_json(self) -> Path:
         """Centrelines, checks and provenance of the label map."""
         return self._found / "labels.json"
+
+    @property
+    def labels_found(self) -> Path:
+        """Label map before a reader's edits; there only where the labels hold edits, or edits were refused."""
+        return self._found / "labels_found.nii.gz"
+
+    @property
+    def labels_found_json(self) -> Path:
+        """What `labels_json` was before a reader's edits."""
+        return self._found / "labels_found.json"
 
     @property
     def slices(self) -> Path:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from petflame.dicom.inspection import StudyFolder, StudyReport
     from petflame.identity.record import Hasher
 
+# What the description of a table and the help of the verbs say.
+SEEDS_IN_WORDS = (
+    'LPS mm: JSON {"carotid_right": [[x, y, z], ...]}, CSV (vessel, x_mm, y_mm, z_mm), 3D Slicer (.mrk.json, .fcsv), '
+    "or a folder of them, one a vessel"
+)
 READERS_FILES = ("labels", "seeds", "edits")
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], Any]]]
 
@@ -31,7 +36,7 @@ VISIT_MEANINGS = {
     "visit": ("baseline or followup", ""),
     "dicom_dir": ("folder of the visit's DICOM, relative to this table", ""),
     "labels": ("label map of a reader, relative to this table", ""),
-    "seeds": ("vessel seeds, relative to this table", ""),
+    "seeds": (f"points along vessels, {SEEDS_IN_WORDS}; relative to this table", ""),
     "glucose_mmol_l": ("blood glucose at the scan", "mmol/L"),
     "edits": ("a reader's edits (folder of a review pack), relative to this table", ""),
     "overrides": ("table of header values to replace, relative to this table", ""),

@@ -118,8 +118,10 @@ def _kind(mode: int) -> str:
     return "something else"
 
 
-def read_text(path: Path, most: int, where: str = "", remedy: str = "name a file that exists") -> str:
-    """Read UTF-8 text, with or without a byte order mark.
+def read_text(
+    path: Path, most: int, where: str = "", remedy: str = "name a file that exists", utf16: bool = False
+) -> str:
+    """Read UTF-8 text, with or without a byte order mark; with `utf16` also UTF-16 that begins with one.
 
     Raises
     ------
@@ -135,6 +137,8 @@ def read_text(path: Path, most: int, where: str = "", remedy: str = "name a file
         (codecs.BOM_UTF16_BE, "UTF-16 (what Excel calls Unicode text)"),
     ):
         if content.startswith(mark):
+            if utf16 and name != "UTF-32":
+                return _decoded_utf16(content, where)
             raise InputRefused.of(f"it is saved as {name}", where, "save it as UTF-8")
     if b"\0" in content:
         line = content[: content.index(b"\0")].count(b"\n") + 1
@@ -146,6 +150,16 @@ def read_text(path: Path, most: int, where: str = "", remedy: str = "name a file
         line = content[: error.start].count(b"\n") + 1
         what = f"line {line} holds a character that is not UTF-8"
         raise InputRefused.of(what, where, "save it as UTF-8") from None
+
+
+def _decoded_utf16(content: bytes, where: str) -> str:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError:
+        raise InputRefused.of("it begins as UTF-16 and holds what is not", where, "save it as UTF-8") from None
+    if "\0" in text:
+        raise InputRefused.of("it holds a NUL character: the file is damaged", where, "save it as UTF-8")
+    return text
 
 
 # --- documents ------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def _remedy(name: str, out: Path) -> str:
         return f"restore it from a copy; without it, remove {out} and run the workflow anew"
     if name in ("key.tsv", "key_columns.json"):
         return "run the workflow again, which makes `petflame collect` anew"
+    if name == "review_items.json":
+        return "restore it from a copy: which repeat is which visit stands nowhere else"
     if name == "identity.tsv":
         return "remove it and run the workflow again, which makes `petflame identify` anew"
     kind, _, rest = name.partition("/")

@@ -239,6 +239,15 @@ class ChangeRules(_Rules):
     published_bands_percent: tuple[Percent, ...] = (9.5, 15.0, 27.0)
 
 
+class ReviewRules(_Rules):
+    """Which of several reads of a visit counts, and when two reads differ; fixed before reading, measures nothing."""
+
+    counts: Literal["first", "consensus", "adjudicated"] = "first"
+    prefill: bool = False
+    same_overlap: Share = 0.7
+    same_left_out_mm: ReachMm = 5.0
+
+
 class Protocol(_Rules):
     """Every measurement choice of a study.
 
@@ -257,6 +266,7 @@ class Protocol(_Rules):
     pairing: PairingRules = PairingRules()
     comparability: ComparabilityRules = ComparabilityRules()
     change: ChangeRules = ChangeRules()
+    review: ReviewRules = ReviewRules()
     analysis_set: Literal["all_measured", "comparable"] = "all_measured"
     sensitivity: tuple[Variation, ...] = VARIATIONS
 
@@ -300,12 +310,12 @@ class Protocol(_Rules):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the choices, the same whatever file they came from."""
+        """SHA-256 of the choices of measurement, the same whatever file they came from."""
         return digest_of(self.as_dict())
 
     def section_digest(self, section: str) -> str:
         """SHA-256 of one section's choices, for what depends on nothing else."""
-        return digest_of(self.as_dict()[section])
+        return _hash(self.as_dict()[section])
 
     @property
     def stamp(self) -> dict[str, str]:
@@ -314,8 +324,16 @@ class Protocol(_Rules):
 
 
 def digest_of(choices: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a protocol's choices as plain values."""
-    return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of a protocol's choices as plain values.
+
+    Which read counts measures nothing, and every visit would be measured anew for it: `review` has a hash of its own
+    (`Protocol.section_digest`), which the reading plan records.
+    """
+    return _hash({key: value for key, value in choices.items() if key != "review"})
+
+
+def _hash(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def load_protocol(path: Path | None) -> Protocol:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,8 @@ from petflame.files import is_litter, read_json, sha256, write_json, write_text
 from petflame.folders import StudyOut
 
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "pandas", "statsmodels", "lifelines", "firthmodels")
+# What readers leave, beside the steps: reading may go on after the report.
+READING = "review"
 # The report carries this document's hash and comes after it, as does the record of the step that writes both.
 NOT_HASHED = ("logs", "key", "simulated_study", "report.html", "provenance.json", "report.sha256", "status.json")
 
@@ -55,7 +58,30 @@ def _made(out: Path) -> list[str]:
     """Return the files that a step says it made; every file where the steps left no records."""
     names = [str(p.relative_to(out)) for p in _results(out)]
     made = recorded_files(out)
-    return [name for name in names if name in made] if made else names
+    return [name for name in names if name in made or is_of_readers(name)] if made else names
+
+
+def is_of_readers(name: str) -> bool:
+    """Tell whether a file of the results, named from their root, is of a reader's work."""
+    return name.startswith(f"{READING}/")
+
+
+def has_grown(path: Path, then: str) -> bool:
+    """Tell whether a log holds what it held when it had a hash, byte for byte, and whole lines after that.
+
+    Parameters
+    ----------
+    path : Path
+    then : str
+        SHA-256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for line in stream:
+            digest.update(line)
+            if digest.hexdigest() == then:
+                return path.name.endswith(".jsonl")
+    return False
 
 
 def _results(out: Path) -> list[Path]:
@@ -101,7 +127,10 @@ def _changed_inputs(recorded: dict[str, str | None], inputs: dict[str, Path]) ->
 
 
 def snapshot_faults(out: Path) -> tuple[list[Fault], int]:
-    """Compare a finished run with ``provenance.json`` and ``report.sha256``; also return how many files were hashed."""
+    """Compare a finished run with ``provenance.json`` and ``report.sha256``; also return how many files were hashed.
+
+    Readers may go on after the run: a log that has grown since, and files of theirs that came, are no faults.
+    """
     remedy = "finish the run with `petflame report`"
     try:
         document = read_json(StudyOut(out).provenance, remedy)
@@ -113,10 +142,23 @@ def snapshot_faults(out: Path) -> tuple[list[Fault], int]:
     faults += [
         Fault("it is not part of the run", name, "remove it; if a step made it, finish the run with `petflame report`")
         for name in sorted(set(present) - set(expected))
+        if not is_of_readers(name)
     ]
     changed = [name for name in sorted(set(expected) & set(present)) if sha256(present[name]) != expected[name]]
+    changed = [n for n in changed if not (is_of_readers(n) and has_grown(present[n], expected[n]))]
     faults += [Fault("its content changed after the run", name, "run the workflow again") for name in changed]
     return faults + _report_faults(StudyOut(out)), len(expected) + 2
+
+
+def read_since(out: Path) -> list[str]:
+    """Name the files of readers that came, and the logs that have grown, since the run."""
+    try:
+        expected = read_json(StudyOut(out).provenance)["results"]
+    except (InputRefused, KeyError):
+        # Told by `snapshot_faults`.
+        return []
+    files = [p for p in sorted((out / READING).rglob("*")) if p.is_file() and not is_litter(p)]
+    return [n for p in files if expected.get(n := p.relative_to(out).as_posix()) != sha256(p)]
 
 
 def verify(out: Path, inputs: dict[str, Path] | None = None) -> int:

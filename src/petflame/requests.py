@@ -47,13 +47,14 @@ def segment_request(root: Path, method: str, source: Path | None, edits: Path | 
     """Return what segmenting a visit folder depends on."""
     from petflame.segment.imports import files_of_import
     from petflame.segment.imports.sidecar import neighbours
+    from petflame.segment.reads import is_read
 
     given = {"regions or seeds": source, "edits": edits}
     sources = {
         role: Source(
             path if path.is_dir() else path.parent,
             tuple(files_of_import(path)),
-            () if path.is_dir() else tuple(p.name for p in neighbours(path)),
+            () if path.is_dir() or is_read(path) else tuple(p.name for p in neighbours(path)),
         )
         for role, path in given.items()
         if path is not None
@@ -111,14 +112,16 @@ def identify_request(study: Study, out: StudyOut) -> Request:
     return Request("identify", {"visits": _whose(study)}, sources, earlier)
 
 
-def collect_request(study: Study, out: StudyOut, protocol: Protocol) -> Request:
-    """Return what gathering a study depends on."""
+def collect_request(study: Study, out: StudyOut, protocol: Protocol, waiting: Sequence[str] | None = None) -> Request:
+    """Return what gathering a study depends on; where finished reads are taken, also which visits wait for one."""
     pairs = [code for code, visits in sorted(study.pairs.items()) if None not in visits]
     earlier = {
         "visits": tuple(record for code in sorted(study.by_code) for record in _records(out.visit(code).root)),
         "pairs": tuple(out.pair(code).step("pair") for code in pairs),
     }
     options = {"protocol": protocol.digest, "visits": _whose(study)}
+    if waiting is not None:
+        options["waiting_for_a_reader"] = hashlib.sha256(json.dumps(sorted(waiting)).encode()).hexdigest()
     return Request("collect", options, {"identity": Source.of(out.identity)}, earlier)
 
 
@@ -142,6 +145,10 @@ def analyse_request(
     roles = ("allocation", "participants", "reliability", "plan")
     sources = {role: Source.of(path) for role, path in tables.given.items() if role in roles}
     sources |= {f"table {n}": Source.of(path) for n, path in enumerate(tables.collected) if path is not None}
+    reading = tables.patients.parent / "review"
+    if (reading / "lock.json").exists():
+        # What is edited after the lock is told, even where it changes no table.
+        sources["reading"] = Source(reading, (reading / "lock.json", *sorted(reading.glob("*/*.jsonl"))))
     options = {
         "protocol": protocol.digest,
         "strata": list(strata),

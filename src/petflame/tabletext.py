@@ -58,6 +58,16 @@ def lines_in_words(lines: Sequence[int]) -> str:
     return f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:8]))}{more}"
 
 
+def separator_of(text: str) -> str:
+    r"""Return the separator of `SEPARATORS` that its first line with content holds most of.
+
+    >>> separator_of("\n vessel;x_mm;y_mm\nsvc;1,5;2,5"), separator_of("vessel")
+    (';', ',')
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return max((",", ";", "\t"), key=first.count)
+
+
 def unknown_columns(header: Sequence[object], known: Sequence[str]) -> str:
     """Say which columns of a table are not known; empty where all are. Records say their numbers alone.
 
@@ -72,7 +82,9 @@ def unknown_columns(header: Sequence[object], known: Sequence[str]) -> str:
     return f"columns {names} are unknown" if unknown else ""
 
 
-def read_rows(path: Path, required: Sequence[str] = (), separator: str = "\t", where: str = "") -> Rows:
+def read_rows(
+    path: Path, required: Sequence[str] = (), separator: str | None = "\t", where: str = "", utf16: bool = False
+) -> Rows:
     """Read the cells of a table whose first line with content names its columns.
 
     Rows and named-by-nobody columns without any content (what spreadsheets add at the end) are passed over.
@@ -82,9 +94,12 @@ def read_rows(path: Path, required: Sequence[str] = (), separator: str = "\t", w
     path : Path
     required : sequence of str
         Columns that must be there.
-    separator : str
+    separator : str or None
+        None takes the one of `SEPARATORS` that stands between the names of the header.
     where : str
         How messages call the file; by default its path.
+    utf16 : bool
+        Take UTF-16 too.
 
     Raises
     ------
@@ -93,7 +108,8 @@ def read_rows(path: Path, required: Sequence[str] = (), separator: str = "\t", w
         with more cells than the header, with an unclosed quotation mark, or with a cell beyond any bound.
     """
     where = where or calling(path)
-    text = read_text(path, LARGEST_BYTES, where)
+    text = read_text(path, LARGEST_BYTES, where, utf16=utf16)
+    separator = separator or separator_of(text)
     faults = FaultList()
     header: list[str] = []
     lines: list[int] = []
@@ -148,7 +164,8 @@ def _checked(
     wide = [line for line, row in zip(lines, cells, strict=True) if any(c.strip() for c in row[width:])]
     if wide:
         what = f"its rows have more cells than the header in {lines_in_words(wide)}"
-        faults.add(what, where, "give every column a name, or remove what is too much")
+        commas = "; where numbers have a decimal comma, separate the columns by semicolons" * (separator == ",")
+        faults.add(what, where, f"give every column a name, or remove what is too much{commas}")
     padded = [tuple((row + [""] * width)[:width]) for row in cells]
     unnamed = [n for n, name in enumerate(header) if not name]
     used = [n + 1 for n in unnamed if any(row[n].strip() for row in padded)]

@@ -15,8 +15,10 @@ from petflame.fingerprint import Request, Source, hash_file
 from petflame.folders import StudyOut
 from petflame.private_record import private_faults, read_private_record
 from petflame.protocol import Protocol
-from petflame.provenance import snapshot_faults
+from petflame.provenance import read_since, snapshot_faults
 from petflame.requests import convert_request, report_request, segment_request
+from petflame.review.audit import reading_faults
+from petflame.review.counting import reads_that_count
 from petflame.study import Study, load_study
 
 AGAIN = "run the workflow again"
@@ -68,6 +70,13 @@ def verify_run(
     not_covered = list(_left_out(out))
     if study is None and (out / "simulated_study").is_dir():
         study = out / "simulated_study"
+    # What a reader's log says of a file is told rather than that the file changed.
+    found, left = reading_faults(out, None if study is None else _edited_by_the_table(study, out))
+    faults = [*found, *faults]
+    not_covered += left
+    later = read_since(out)
+    if later:
+        not_covered.append(f"what readers did after the run ({len(later)} files under review/ came or have grown)")
     if study is None:
         not_covered.append("what the run was made from (name it with --study)")
     else:
@@ -86,6 +95,15 @@ def verify_run(
             told.setdefault(fault.where, fault)
         raise InputRefused(told.values())
     return Verified(count + kept, len(own), tuple(not_covered))
+
+
+def _edited_by_the_table(root: Path, out: Path) -> set[str] | None:
+    """Codes of the visits whose edits the table names; None where it cannot be read, which is told elsewhere."""
+    try:
+        study = load_study(root, out, keep_key=False)
+    except InputRefused:
+        return None
+    return {code for code, visit in study.by_code.items() if visit.edits is not None}
 
 
 def _left_out(out: Path) -> Iterator[str]:
@@ -128,7 +146,7 @@ def _study_faults(out: Path, root: Path, own: list[Link]) -> tuple[list[Fault], 
         return [*refusal.faults], 0, []
     faults: list[Fault] = []
     read: set[Path] = set()
-    for link, request, places, who in [*_of_visits(study, own), *_of_tables(root, out, own)]:
+    for link, request, places, who in [*_of_visits(study, out, own), *_of_tables(root, out, own)]:
         faults += _compare(link, request, places, who)
         read |= {path for source in request.sources.values() for path in source.files}
     faults += [
@@ -155,7 +173,7 @@ def _relative(path: Path, root: Path) -> str:
     return os.path.relpath(path, root)
 
 
-def _of_visits(study: Study, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:
+def _of_visits(study: Study, out: Path, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:
     """Yield what every visit's steps would read now, with the methods that they were run with."""
     for link in own:
         visit = study.by_code.get(link.folder.name)
@@ -166,7 +184,14 @@ def _of_visits(study: Study, own: list[Link]) -> Iterator[tuple[Link, Request, M
         elif link.verb == "segment":
             method = _part(link, "options").get("method")
             source = {"labels": visit.labels, "auto": visit.seeds, "seeds": visit.seeds}.get(str(method))
-            yield link, segment_request(link.folder, str(method), source, visit.edits, Protocol()), ROLES, visit.row
+            edits = visit.edits
+            if edits is None and "edits" in _sources(link):
+                # The run took finished reads.
+                edits = reads_that_count(out, [link.folder.name]).reads.get(link.folder.name)
+                places = {**ROLES, "edits": f"the read of {link.folder.name}"}
+            else:
+                places = ROLES
+            yield link, segment_request(link.folder, str(method), source, edits, Protocol()), places, visit.row
 
 
 def _of_tables(root: Path, out: Path, own: list[Link]) -> Iterator[tuple[Link, Request, Mapping[str, str], str]]:

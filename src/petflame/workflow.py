@@ -20,6 +20,7 @@ from petflame.outcome import read_outcome
 from petflame.pair.key_table import key_table_holds
 from petflame.places import as_written, number_faults, place_faults
 from petflame.protocol import Protocol, load_protocol
+from petflame.reading import Reading
 from petflame.replan import Job, mark
 from petflame.requests import (
     analyse_request,
@@ -32,7 +33,9 @@ from petflame.requests import (
     report_request,
     segment_request,
 )
-from petflame.segment import Method
+from petflame.review.lock import refuse_open_reading
+from petflame.review.plan import load_plan, refuse_other_rules
+from petflame.segment import Method, Reads
 from petflame.set_aside import POOL_IN_DOUBT, fewer_candidates, tally
 from petflame.steps import clear
 from petflame.study import Study, Visit, keep_blinding_key, load_study, read_visits
@@ -58,6 +61,7 @@ class Settings(BaseModel):
     study_id: str | None = None
     strata: str = ""
     reliability: str | None = None
+    reads: Reads | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class Workflow:
 
     def sources_of(self, visit: Visit) -> dict[str, Any]:
         """Hashes of a visit's regions or seeds, with what lies beside them, and of a reader's edits."""
-        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), visit.edits, self.protocol)
+        edits = self.edits_of(visit)
+        request = segment_request(Path(), self.method_of(visit), self.source_of(visit), edits, self.protocol)
         return request.made_from(hash_file)["sources"]
 
     def jobs(self) -> Iterator[Job]:
@@ -142,7 +147,9 @@ class Workflow:
             folder = out.visit(code)
             requests = (
                 convert_request(visit.dicom_dir, visit.overrides, protocol, self.settings.require_suv),
-                segment_request(folder.root, self.method_of(visit), self.source_of(visit), visit.edits, protocol),
+                segment_request(
+                    folder.root, self.method_of(visit), self.source_of(visit), self.edits_of(visit), protocol
+                ),
                 measure_request(folder.root, protocol),
             )
             earlier = (study.root / "truth.json",) if self.simulated else ()
@@ -172,7 +179,8 @@ class Workflow:
             pairs.append(record)
         tables = (out.patients, out.vessels, out.exclusions, out.variations)
         measured = tuple(out.visit(code).step("measure") for code in study.by_code)
-        request = collect_request(study, out, protocol)
+        waiting = None if self.reading is None else self.reading.waiting
+        request = collect_request(study, out, protocol, waiting)
         job = self._job(request, "trial", out.step("collect"), tables, (*measured, *pairs))
         yield replace(job, local=key_table_holds(study, out))
         allocation, participants = self.table("allocation.tsv"), self.table("participants.tsv")
@@ -208,6 +216,39 @@ class Workflow:
         """Mark the steps that are to be made again; return a line a reason, for the user."""
         reasons = mark(self.jobs(), self.settings.strict)
         return [f"to be made again: {reason} ({count})" for reason, count in reasons.items()]
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """The finished reads, where the configuration takes them."""
+        return Reading(self.study, self.out) if self.settings.reads == "review" else None
+
+    def check_reads(self) -> list[str]:
+        """Say which visits wait for a reader.
+
+        Raises
+        ------
+        InputRefused
+            With every visit that has edits in the table and a finished read as well; in a strict run also with every
+            read that cannot count.
+        """
+        if self.reading is None:
+            return []
+        self.reading.require_one_word()
+        faults = self.reading.faults() if self.settings.strict else []
+        if faults:
+            raise InputRefused(faults)
+        return self.reading.told()
+
+    def edits_of(self, visit: Visit) -> Path | None:
+        """A reader's edits of a visit: those of the table, or the finished read that counts."""
+        if visit.edits is not None or self.reading is None:
+            return visit.edits
+        return self.reading.read_of(visit)
+
+    @property
+    def reads_option(self) -> str:
+        """The command line's option for where finished reads are taken from."""
+        return f"--reads {self.settings.reads}" if self.settings.reads else ""
 
     def stale(self, verb: str, code: str = "trial") -> list[Path]:
         """Return the marker of a step that planning found to be made again, as one more input of its rule."""
@@ -268,8 +309,10 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
     faults = place_faults(settings.study, settings.out)
     if faults:
         raise InputRefused(faults)
-    load_protocol(Path(settings.protocol) if settings.protocol else None)
+    protocol = load_protocol(Path(settings.protocol) if settings.protocol else None)
     out = Path(settings.out)
+    if (reading := load_plan(out)) is not None:
+        refuse_other_rules(reading, protocol)
     if settings.study == SIMULATED:
         from petflame.simulate.plan import DEFAULT_SEED, plan_trial
 
@@ -278,6 +321,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         if (root / "visits.tsv").exists() and not (root / "truth.json").exists():
             what = "the folder for the simulated trial holds another study"
             raise InputRefused.of(what, str(root), "name your study with study=DIR, or results elsewhere with out=DIR")
+        # Its allocation is drawn with it.
+        refuse_open_reading((out,))
         plan = plan_trial(60, DEFAULT_SEED)
         study = Study(root, read_visits(plan.visits, root, "simulated visits"), bytes.fromhex(plan.blinding_key))
         return Workflow(settings, study, StudyOut(out), True)
@@ -286,6 +331,8 @@ def plan_workflow(config: Mapping[str, Any], given: Iterable[str] | None = None)
         raise InputRefused.of("there is no such folder", f"study={root}", "name a folder that holds visits.tsv")
     study = load_study(root, out, keep_key=False)
     found = check_tables(study)
+    if (root / "allocation.tsv").exists():
+        refuse_open_reading((out,))
     faults = analysis_faults(study, settings.strata, settings.reliability)
     if faults:
         raise InputRefused(faults)
@@ -301,11 +348,13 @@ def closing_summary(out: StudyOut) -> str:
         document = read_json(out.arms)
         primary = document.get("primary")
         if primary:
+            low, high = primary["adjusted_percent_low"], primary["adjusted_percent_high"]
+            # Few patients may leave a ratio's interval without an end.
+            limits = "no finite interval" if low is None or high is None else f"{low:+.1f} to {high:+.1f} %"
             lines.append(
                 f"effect on mean TBRmax: {primary['difference']:+.3f} "
                 f"({primary['ci_low']:+.3f} to {primary['ci_high']:+.3f}), p {primary['p']:.3g}; "
-                f"{primary['adjusted_percent']:+.1f} % ({primary['adjusted_percent_low']:+.1f} to "
-                f"{primary['adjusted_percent_high']:+.1f} %)"
+                f"{primary['adjusted_percent']:+.1f} % ({limits})"
             )
         else:
             lines.append(f"no effect per arm: {document.get('primary_reason') or 'arms.json gives no reason'}")

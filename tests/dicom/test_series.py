@@ -118,6 +118,18 @@ def test_several_cts(convert, tmp_path):
     assert convert(root, rules={"ct_series": "none"}).json("ct.json")["present"] is False
 
 
+def test_slices_of_the_ct_keep_the_numbers_that_a_viewer_shows(convert, tmp_path):
+    slices = sorted(ct_series(), key=lambda ds: ds.ImagePositionPatient[2])
+    for n, ds in enumerate(slices):
+        ds.InstanceNumber = 100 - n
+    visit = convert(study(tmp_path / "in", ct=slices))
+    affine, numbers = visit.image("ct.nii.gz").affine, visit.json("ct.json")["image_numbers"]
+    upwards = numbers if affine[2, 2] > 0 else numbers[::-1]
+    assert upwards == [ds.InstanceNumber for ds in slices]
+    slices[1].InstanceNumber = 100
+    assert convert(study(tmp_path / "twice", ct=slices), "twice").json("ct.json")["image_numbers"] is None
+
+
 def test_the_choice_does_not_depend_on_file_names(convert, tmp_path):
     other = series(7, ImageType=["DERIVED", "SECONDARY"])
     for n, order in enumerate(([*pet_series(), *other], [*other, *pet_series()])):

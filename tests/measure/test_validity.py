@@ -10,11 +10,12 @@ from petflame.anatomy import BY_NAME
 from petflame.errors import InputRefused
 from petflame.fingerprint import hash_file
 from petflame.folders import VisitFolder
-from petflame.measure.left_out import read_left_out, read_left_out_of
+from petflame.measure.left_out import READ, TABLE, left_out_of, read_left_out, read_left_out_of
 from petflame.measure.visit import measure
 from petflame.protocol import Protocol
 from petflame.requests import measure_request
 from petflame.segment.product import BodyShift, PetCtShift
+from petflame.segment.stretches import Stretch
 from petflame.space.grid import Grid, Volume
 from phantoms import CT
 
@@ -187,3 +188,47 @@ def test_a_readers_table_that_leads_nowhere_is_refused(tmp_path):
     VisitFolder(tmp_path).left_out[0].symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputRefused):
         read_left_out_of(VisitFolder(tmp_path))
+
+
+def of_a_read(labels, *stretches):
+    return replace(phantoms.segmentation(labels), left_out=stretches)
+
+
+def test_what_a_finished_read_leaves_out_counts_beside_the_readers_table(tmp_path, labels, pet):
+    read = of_a_read(
+        labels,
+        Stretch("carotid_right", 100.0, 106.0, "pet_ct_mismatch", "head moved"),
+        Stretch("carotid_left", 90.0, 100.0, "reader_exclusion", "a node"),
+        Stretch("carotid_left", 500.0, 510.0, "metal", "beyond the vessel"),
+    )
+    rows = ("carotid_right\t\t100\t106\tpet_ct_mismatch\thead moved", "carotid_left\t\t99\t102\t\tmuscle uptake")
+    table(tmp_path, *rows)
+    rows, told = left_out_of(VisitFolder(tmp_path), read)
+    assert [(row.vessel, row.words) for row in rows] == [
+        ("carotid_right", "head moved"),
+        ("carotid_left", "muscle uptake"),
+        ("carotid_left", "a node"),
+        ("carotid_left", "beyond the vessel"),
+    ]
+    assert [line.split(";")[0] for line in told] == [
+        "carotid_right: the table and the finished read leave out the same stretch",
+        "carotid_left: the table and the finished read leave out stretches that overlap",
+    ]
+    found = measure(pet, read, Protocol(), exclusions=rows)
+    own = found.slices[found.slices["vessel"] == "carotid_left"]
+    left = own[~own["valid"] & own["reason"].str.contains("reader_exclusion")]
+    assert left["z_mm"].tolist() == [90.0, 93.0, 96.0, 99.0, 102.0]
+    both = left.set_index("z_mm").loc[99.0, "reason"]
+    assert "a node" in both
+    assert "muscle uptake" in both
+    (missed,) = [w for w in found.details["warnings"] if "meets none" in w]
+    assert missed == "carotid_left: z 500.0 to 510.0 mm, which the reader leaves out, meets none of its sections"
+    assert [row["source"] for row in found.details["reader_exclusions"]] == [TABLE, TABLE, READ, READ]
+
+
+def test_a_vessel_of_a_prefilled_read_is_marked(labels, pet):
+    segmentation = phantoms.segmentation(labels)
+    one = replace(segmentation.vessels["carotid_left"], prefilled=True)
+    marked = replace(segmentation, vessels=segmentation.vessels | {"carotid_left": one})
+    told = measure(pet, marked, Protocol()).vessels.set_index("vessel")["read_prefilled"]
+    assert told[told].index.tolist() == ["carotid_left"]

@@ -122,7 +122,6 @@ WRONG = {
         list(COURSES),
         "does it belong to this scan",
     ),
-    "beyond the scan": (moved("carotid_left", z=40.0), ["carotid_left"], "of its course lies in the CT"),
 }
 
 
@@ -136,13 +135,18 @@ def test_seeds_that_miss_are_withheld_with_the_cause(tmp_path, ct, case):
     assert all(any(w.startswith(f"{name}: needs a reader") for w in found.warnings) for name in vessels)
 
 
-def test_a_line_through_the_whole_body_is_withheld(tmp_path, ct):
+def test_lines_that_leave_the_scan_are_refused(tmp_path, ct):
+    with pytest.raises(InputRefused, match=r"points lie outside the CT \(carotid_left\)"):
+        segment(tmp_path, moved("carotid_left", z=40.0)(seeds()), ct)
     points = seeds()
     x, y, _ = points["carotid_right"][0]
     points["carotid_right"] = np.array([[x, y, z] for z in np.arange(-130.0, 210.0, 8.0)])
-    reason = withheld(segment(tmp_path, points, ct))["carotid_right"]
-    assert "mm long (between 10 and 260)" in reason
-    assert "of its course lies in the CT" in reason
+    with pytest.raises(InputRefused, match=r"points lie outside the CT \(carotid_right\)"):
+        segment(tmp_path, points, ct)
+    shapes = {n: VesselShape(p, COURSES[n][2]) for n, p in points.items()}
+    said = {c.name: c.message for c in anatomy_checks(ct, shapes)["carotid_right"] if not c.passed}
+    assert "mm long (between 10 and 260)" in said["length"]
+    assert "of its course lies in the CT" in said["in the scan"]
 
 
 def test_an_unusual_radius_is_withheld_and_an_impossible_one_refused(tmp_path, ct):
@@ -197,9 +201,9 @@ def test_seeds_of_an_edit_are_checked_too(tmp_path, ct):
     found = segment(tmp_path, seeds(), ct)
     path = tmp_path / "redrawn.json"
     path.write_text(json.dumps({"carotid_left": (seeds()["carotid_left"] + np.array([0, -22.0, 0])).tolist()}))
-    edited = apply_edits(found, Edits(seeds=path), ct, {"ct": ct.grid})
+    edited = apply_edits(found, Edits(seeds=(path,)), ct, {"ct": ct.grid})
     assert "fat or air" in edited.vessels["carotid_left"].reason
-    accepted = apply_edits(found, Edits({"carotid_left": Decision("accept", "")}, seeds=path), ct, {"ct": ct.grid})
+    accepted = apply_edits(found, Edits({"carotid_left": Decision("accept", "")}, seeds=(path,)), ct, {"ct": ct.grid})
     assert not accepted.vessels["carotid_left"].withheld
 
 

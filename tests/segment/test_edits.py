@@ -18,7 +18,7 @@ from petflame.review.pack import write_pack
 from petflame.segment.beforehand import check_readers_files
 from petflame.segment.edits import DECISIONS, UNTOUCHED, Edits, apply_edits, is_untouched, read_edits
 from petflame.segment.product import Segmentation, VesselFinding, read_segmentation, write_segmentation
-from petflame.segment.run import edit_visit, segment_visit
+from petflame.segment.run import edit_visit, segment_visit, write_edited
 from petflame.space.grid import Volume
 
 GRID = phantoms.grid((1.5, 1.5, 3.0), low=(-30.0, -30.0, 0.0), high=(30.0, 30.0, 60.0))
@@ -143,7 +143,7 @@ def test_exchanged_sides_are_refused(tmp_path, segmentation):
 
 def test_a_new_segmentation_never_loses_edits_in_silence(tmp_path, visit):
     folder = decide(tmp_path / "e", ("carotid_right", "accept", "sure"))
-    write_segmentation(edit_visit(visit, folder), VisitFolder(visit))
+    write_edited(edit_visit(visit, folder), VisitFolder(visit))
     (tmp_path / "labels.nii.gz").write_bytes((visit / "labels.nii.gz").read_bytes())
     with pytest.raises(InputRefused, match="reader's edits"):
         segment_visit(visit, "labels", tmp_path / "labels.nii.gz")
@@ -162,7 +162,7 @@ def test_a_pack_comes_back_as_edits(tmp_path, visit):
     form = tmp_path / "pack" / "V1" / DECISIONS
     assert is_untouched(read_edits(form.parent))
     form.write_text(form.read_text().replace("carotid_right\t\t", "carotid_right\taccept\t"))
-    assert not edit_visit(visit, form.parent).vessels["carotid_right"].withheld
+    assert not edit_visit(visit, form.parent).segmentation.vessels["carotid_right"].withheld
     with pytest.raises(InputRefused, match="not empty"):
         write_pack([visit], tmp_path / "pack")
 

@@ -166,7 +166,7 @@ def test_a_point_that_was_clicked_twice_is_one_point(tmp_path):
     ("text", "words"),
     [
         ("vessel,x_mm,y_mm\nsvc,1,2\n", "z_mm are missing"),
-        ("vessel;x_mm;y_mm;z_mm\nsvc;1;2;3\n", "separated by semicolons"),
+        ("vessel;x_mm;y_mm;z_mm\nsvc;1;2;3\n", "1 point"),
         ("vessel,x_mm,y_mm,z_mm\nsvc,1,2,x\n", "line 2 holds 'x'"),
         ("vessel,x_mm,y_mm,z_mm\nsvc,1,2,1e400\n", "not a finite number"),
         ('vessel,x_mm,y_mm,z_mm\n"' + "a" * 140_000, "longer than"),

@@ -90,3 +90,11 @@ def test_an_upper_limit_beyond_every_number_is_none():
     low, high = cv_limits(1e6, 1)
     assert low > 1
     assert high is None
+
+
+def test_readings_that_differ_within_subjects_alone_have_no_correlation(tables, tmp_path):
+    rows = [("S1", "a", 2.1), ("S1", "b", 2.3), ("S2", "a", 2.3), ("S2", "b", 2.1)]
+    found = reliability(tables.write("readings", pd.DataFrame(rows, columns=["subject", "rater", "value"])), tmp_path)
+    assert found["icc"]["A,1"] is None
+    assert "neither subjects nor raters differ" in found["icc"]["reason"]
+    assert found["within_subject_sd"] == pytest.approx(np.sqrt(0.02))

@@ -41,7 +41,7 @@ def _root(
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 a fault of ours, 2 refused input."""
-    for verbs in ("study", "visit", "review", "trial", "sap", "validate", "export"):
+    for verbs in ("study", "visit", "review", "review_plan", "trial", "sap", "validate", "export"):
         # Importing them registers their verbs.
         import_module(f"petflame.cli.{verbs}")
     from petflame.console import Console

@@ -13,6 +13,7 @@ from petflame.cli.options import LogJson, ProtocolFile, Record
 from petflame.console import Console
 from petflame.errors import Fault
 from petflame.published import PATIENTS
+from petflame.segment import Reads
 
 if TYPE_CHECKING:
     pass
@@ -68,6 +69,9 @@ def check(
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Read the images too, to find a scan given twice under other headers.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="STUDY_OUT", help="Folder of the results, to tell what waits for a reader.")
+    ] = None,
     log_json: LogJson = False,
 ) -> None:
     """Find every fault of tables, keys, headers and identities before hours of work.
@@ -76,10 +80,12 @@ def check(
     """
     from petflame.intake import check_study
     from petflame.protocol import load_protocol
+    from petflame.reading import told_of_reads
 
     console = Console(log_json)
     report = check_study(study, load_protocol(protocol), require_suv, console.progress, pixels)
-    for warning in report.warnings:
+    waits = [] if out is None else told_of_reads(study, out)
+    for warning in (*report.warnings, *waits):
         console.warn(warning)
     console.say(f"{report.visits} visits checked, {len(report.faults)} fault(s), {len(report.warnings)} warning(s)")
     for line in report.later:
@@ -129,6 +135,9 @@ def collect(
     study: StudyDir,
     out: Annotated[Path, typer.Option("--out", metavar="STUDY_OUT", help="Folder with visits/ and pairs/.")],
     protocol: ProtocolFile = None,
+    reads: Annotated[
+        Reads | None, typer.Option(help="Where finished reads are taken from: tell which visits wait for one.")
+    ] = None,
     log_json: LogJson = False,
 ) -> None:
     """Gather visits and pairs into patients.tsv, vessels.tsv and exclusions.tsv.
@@ -139,6 +148,7 @@ def collect(
     from petflame.folders import StudyOut
     from petflame.pair.collect import collect as run
     from petflame.protocol import load_protocol
+    from petflame.reading import Reading
     from petflame.requests import collect_request
     from petflame.steps import step
     from petflame.study import load_study
@@ -146,12 +156,13 @@ def collect(
     console = Console(log_json, recorded=True)
     choices, subjects = load_protocol(protocol), load_study(study, out)
     with step("collect", out, False, console) as outcome:
-        outcome.made_from(collect_request(subjects, StudyOut(out), choices))
+        waiting = Reading(subjects, StudyOut(out)).waiting if reads else None
+        outcome.made_from(collect_request(subjects, StudyOut(out), choices, waiting))
         # Who is who it compares itself, so that scripted verbs need no `identify` in between.
         refuse_broken(
             out, ("identify", "collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs}
         )
-        counts = run(subjects, out, choices)
+        counts = run(subjects, out, choices, waiting or ())
     console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; refused: {counts['refused']}; "
         f"failed: {counts['failed']}; kept with a flag: {counts['flagged']}; see {out / 'exclusions.tsv'}",

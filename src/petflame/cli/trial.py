@@ -88,8 +88,11 @@ def analyse(
     Example: petflame analyse patients.tsv --vessels vessels.tsv --allocation allocation.tsv --out arms
     """
     from petflame.chain import refuse_changed_tables
+    from petflame.files import written
     from petflame.protocol import load_protocol
     from petflame.requests import analyse_request
+    from petflame.review.lock import refuse_open_reading
+    from petflame.review.unblinding import keep_primary, reading_record
     from petflame.trial.analyse import analyse as run
     from petflame.trial.choices import AnalysisChoices, TrialTables
     from petflame.trial.plan.deviations import planned_percentage
@@ -100,6 +103,9 @@ def analyse(
     tables = TrialTables(patients, vessels, allocation, participants, exclusions, reliability_file, variations, sealed)
     refuse_changed_tables(tables.collected)
     columns = tuple(c.strip() for c in strata.split(",") if c.strip())
+    if allocation is not None:
+        # Before the step begins: a blinded result that lies there must not go for an analysis that is not made.
+        refuse_open_reading((patients.parent, out))
     with step("analyse", out, record, console) as outcome:
         refuse_missing(tables.given)
         outcome.made_from(analyse_request(tables, chosen, columns, study_id, analysis_set))
@@ -107,8 +113,14 @@ def analyse(
             # Events per arm of an unblinded run must not stand beside a blinded one.
             clear("outcomes", out)
         choices = AnalysisChoices.of(chosen, sealed, columns, analysis_set, study_id)
-        result = run(tables, out, choices, chosen.stamp)
+        results = patients.parent
+        collected = {path.name: path for path in tables.collected if path is not None}
+        result = run(tables, out, choices, chosen.stamp, reading_record(results, collected))
         primary = result["primary"]
+        if allocation is not None:
+            with written():
+                # No product of this step, which the next one would remove: it outlives every analysis.
+                keep_primary(results, collected, primary, result["primary_reason"])
         if primary is None:
             console.say(f"no effect per arm: {result['primary_reason']}; {out / 'arms.json'}")
         else:

@@ -72,7 +72,11 @@ def segment(
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="PATH", help="A reader's regions (NIfTI, NRRD, SEG, RTSTRUCT, OsiriX) or seeds."
+            "--from",
+            metavar="PATH",
+            help="A reader's regions (NIfTI, NRRD, SEG, RTSTRUCT, OsiriX), or points along vessels in LPS mm: JSON "
+            '{"carotid_right": [[x, y, z], ...]}, CSV with vessel, x_mm, y_mm, z_mm, 3D Slicer (.mrk.json, .fcsv), or '
+            "a folder of them, one a vessel.",
         ),
     ] = None,
     edits: Annotated[

@@ -58,10 +58,13 @@ class References:
     salt : str
     images : dict of Names
         By 'pet' and 'ct', those that exist.
+    code : str
+        The visit's, where what a pack calls the images is among them; else empty.
     """
 
     salt: str
     images: dict[str, Names]
+    code: str = ""
 
     def shared(self, kind: str, words: Iterable[str], role: str | None = None) -> bool | None:
         """Whether any of the words names the visit's images; None where either side tells nothing.

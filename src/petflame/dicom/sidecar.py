@@ -121,10 +121,18 @@ def ct_document(plan: Plan, rules: dict[str, str]) -> dict[str, Any]:
         "kvp": first.number(t.KVP),
         "patient_position": _safe(first, t.PATIENT_POSITION),
         **_geometry(stack),
+        "image_numbers": image_numbers(stack),
         "padding_replaced": any(h.values.integer(t.PADDING) is not None for h in stack.headers),
         "series": _listing(plan),
         **_provenance(rules),
     }
+
+
+def image_numbers(stack: Stack) -> list[int] | None:
+    """Return the Instance Number (0020,0013) of each slice, as viewers show it; None where two share one."""
+    numbers = [header.values.integer(t.INSTANCE_NUMBER) for header in stack.headers]
+    known = [n for n in numbers if n is not None]
+    return known if len(set(known)) == len(numbers) else None
 
 
 def voxel_unit(plan: Plan) -> str:

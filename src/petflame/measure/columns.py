@@ -46,6 +46,10 @@ VESSEL_COLUMNS: dict[str, tuple[str, str]] = {
     "method": ("how the vessel was segmented", ""),
     "confidence": ("confidence of the segmentation, n/a for a reader", "0 to 1"),
     "withheld": ("whether the vessel is kept out of the primary endpoint", "true or false"),
+    "read_prefilled": (
+        "whether the reader's points began from those of the participant's other visit, confirmed or moved or not",
+        "true or false",
+    ),
     "reason": ("why it is withheld or has no value", ""),
     "background_doubt": ("why the blood pool, which counts all the same, is in doubt", ""),
     "background_choice": ("declared, which fallback of the protocol the pool is, or which veins it does without", ""),

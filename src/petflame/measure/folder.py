@@ -9,7 +9,7 @@ from petflame.dicom.product import read_converted_pet, read_pet_sidecar
 from petflame.files import read_nifti
 from petflame.folders import VisitFolder
 from petflame.measure.images import VisitImages
-from petflame.measure.left_out import read_left_out, read_left_out_of
+from petflame.measure.left_out import left_out_of
 from petflame.measure.product import write_measurement
 from petflame.measure.variations import measure_variations
 from petflame.measure.visit import Measurement, measure_images
@@ -52,7 +52,8 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
     root : Path
     protocol : Protocol
     exclusions : Path or None
-        Table of sections that a reader leaves out; by default ``left_out.tsv`` of the folder, where it exists.
+        Table of sections that a reader leaves out; by default ``left_out.tsv`` of the folder, where it exists. What a
+        finished read leaves out counts beside it.
 
     Raises
     ------
@@ -61,10 +62,12 @@ def measure_visit(root: Path, protocol: Protocol, exclusions: Path | None = None
         rules than the protocol's, or the exclusions are faulty.
     """
     visit = VisitFolder(root)
-    rows = read_left_out(exclusions) if exclusions is not None else read_left_out_of(visit)
-    images, is_suv = read_images(root)
+    segmentation = read_segmentation(visit)
+    rows, told = left_out_of(visit, segmentation, exclusions)
+    images, is_suv = read_images(root, segmentation)
     require_rules(images.segmentation, protocol.segmentation.regions, str(visit.labels_json))
     result = measure_images(images, protocol, is_suv, rows)
+    result.details["warnings"] += told
     if not is_suv:
         result.details["warnings"].insert(0, "SUV was refused: ratios are measured on Bq/mL, columns in g/mL are empty")
     write_measurement(result, measure_variations(images, protocol, result, is_suv, rows), visit)

@@ -1,4 +1,4 @@
-"""Sections that a reader leaves out, with words."""
+"""Sections that a reader leaves out, with words: by a table in the visit's folder, or in a finished read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from petflame.files import read_tsv
 from petflame.folders import VisitFolder
 from petflame.measure.sections import Section
 from petflame.outside import calling
+from petflame.segment import stretches
+from petflame.segment.product import Segmentation
 from petflame.space.grid import Array
 from petflame.tabletext import unknown_columns
 from petflame.typed import as_written
 
+CODES = stretches.CODES
 COLUMNS = ("vessel", "section", "z_min_mm", "z_max_mm", "code", "words")
-CODES = ("reader_exclusion", "metal", "pet_ct_mismatch")
+TABLE, READ = "left_out.tsv of the visit's folder", "labels.json, from the reader's finished read"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class LeftOut:
     words : str
     where : str
         Row, for messages.
+    source : str
+        `TABLE` or `READ`. A row that meets no section is a fault of a table, where it may name the wrong one; a read's
+        was drawn on the vessel, of which such a stretch has nothing left that could count, and is told.
     """
 
     vessel: str
@@ -47,6 +53,7 @@ class LeftOut:
     code: str
     words: str
     where: str
+    source: str = TABLE
 
     @property
     def reason(self) -> str:
@@ -143,10 +150,73 @@ def read_left_out_of(visit: VisitFolder) -> tuple[LeftOut, ...]:
     return read_left_out(found[0]) if found else ()
 
 
+def left_out_of(
+    visit: VisitFolder, segmentation: Segmentation, table: Path | None = None
+) -> tuple[tuple[LeftOut, ...], list[str]]:
+    """Gather what a reader leaves out of a visit, by its table and by the finished read that its labels rest on.
+
+    Parameters
+    ----------
+    visit : VisitFolder
+    segmentation : Segmentation
+    table : Path or None
+        Another table than that of the visit's folder.
+
+    Returns
+    -------
+    rows : tuple of LeftOut
+        A row of the read that stands in the table as well is left out once.
+    warnings : list of str
+        Where both say something of the same heights.
+
+    Raises
+    ------
+    InputRefused
+        As `read_left_out` and `read_left_out_of`.
+    """
+    rows = read_left_out(table) if table is not None else read_left_out_of(visit)
+    more, told = [], []
+    for own in rows_of_read(segmentation):
+        same = [row for row in rows if (row.vessel, row.z_mm, row.reason) == (own.vessel, own.z_mm, own.reason)]
+        if not same:
+            more.append(own)
+        if any(row.vessel == own.vessel and _meet(row.z_mm, own.z_mm) for row in rows):
+            how = "the same stretch" if same else "stretches that overlap"
+            told.append(f"{own.vessel}: the table and the finished read leave out {how}; {_at(own)} is of the read")
+    return (*rows, *more), told
+
+
+def rows_of_read(segmentation: Segmentation) -> tuple[LeftOut, ...]:
+    """Return what the finished read leaves out that a segmentation rests on."""
+    return tuple(
+        LeftOut(s.vessel, None, (s.z_min_mm, s.z_max_mm), s.code, s.words, f"{READ}, row {n}", READ)
+        for n, s in enumerate(segmentation.left_out, start=1)
+    )
+
+
+def _meet(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
+
+
+def _at(row: LeftOut) -> str:
+    low, high = row.z_mm or (np.nan, np.nan)
+    return f"z {low:.1f} to {high:.1f} mm"
+
+
+def without_sections(vessel: str, sections: Sequence[Section], exclusions: Sequence[LeftOut]) -> list[str]:
+    """Say which stretches of a finished read meet no section of a vessel."""
+    rows = [e for e in exclusions if e.vessel == vessel and e.source == READ and e.z_mm is not None]
+    return [
+        f"{vessel}: {_at(row)}, which the reader leaves out, meets none of its sections"
+        for row in rows
+        if not any(_meet(row.z_mm, (s.z_mm, s.z_mm)) for s in sections)
+    ]
+
+
 def excluded(
     vessel: str, sections: Sequence[Section], exclusions: Sequence[LeftOut], faults: FaultList
 ) -> list[list[str]]:
-    """Reasons for which a reader leaves out each section of a vessel; a row that meets no section is a fault."""
+    """Reasons for which a reader leaves out each section of a vessel; a table's row that meets none is a fault."""
     reasons: list[list[str]] = [[] for _ in sections]
     heights: Array = np.array([s.z_mm for s in sections])
     for row in (e for e in exclusions if e.vessel == vessel):
@@ -155,7 +225,7 @@ def excluded(
         else:
             low, high = row.z_mm if row.z_mm is not None else (np.inf, -np.inf)
             hit = np.flatnonzero((heights >= low) & (heights <= high)).tolist()
-        if not hit:
+        if not hit and row.source != READ:
             what = f"{vessel} has no such section" if len(sections) else f"{vessel} is not in the label map"
             span = (
                 f"numbers 0 to {len(sections) - 1}, z {heights.min():.2f} to {heights.max():.2f} mm"

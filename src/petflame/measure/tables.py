@@ -104,7 +104,8 @@ def vessel_table(
         finding, vessel = segmentation.vessels.get(name), measured.get(name)
         if vessel is None:
             reason = finding.reason if finding is not None and finding.reason else "not in the label map"
-            rows.append({"vessel": name, "sections": 0, "valid_sections": 0, "withheld": True, "reason": reason})
+            bare = {"vessel": name, "sections": 0, "valid_sections": 0, "withheld": True, "reason": reason}
+            rows.append(bare | {"read_prefilled": finding is not None and finding.prefilled})
             continue
         own = slices[slices["vessel"] == name]
         measures = vessel_measures({str(c): own[c].to_numpy() for c in own}, spacing_mm, protocol.summary)
@@ -183,6 +184,7 @@ def _vessel_row(
         "method": finding.method if finding is not None else None,
         "confidence": finding.confidence if finding is not None else None,
         "withheld": bool(finding.withheld) if finding is not None else False,
+        "read_prefilled": bool(finding.prefilled) if finding is not None else False,
         "reason": reason,
         "background_choice": None if pool is None else pool.choice,
         "background_se_suv": pool.se if pool is not None and is_suv else None,

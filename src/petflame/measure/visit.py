@@ -16,7 +16,7 @@ from petflame.measure.background import BloodPool
 from petflame.measure.blood_model import BloodModel
 from petflame.measure.blood_reading import Blood, asks_for_models, other_level, read_blood, without
 from petflame.measure.images import VisitImages
-from petflame.measure.left_out import LeftOut
+from petflame.measure.left_out import LeftOut, without_sections
 from petflame.measure.sections import Section
 from petflame.measure.tables import MeasuredVessel, partial_volume_table, slice_table, vessel_table
 from petflame.measure.uptake import Uptake, peak_sphere, section_uptake
@@ -138,6 +138,9 @@ def measure_images(
     warnings = [level] if level else []
     warnings += [*blood.faults, *_pool_warnings(blood, images, protocol)]
     warnings += [d.words for d in blood.disagreeing if d.words not in "".join(blood.faults)]
+    for name in ARTERIES:
+        sections = [v.section for v in measured[name].verdicts] if name in measured else []
+        warnings += without_sections(name, sections, exclusions)
     spacing = region.slice_spacing_mm or pet.grid.spacing_mm[2]
     details = {
         **protocol.stamp,
@@ -154,7 +157,7 @@ def measure_images(
         "liver_suv_mean": _liver(images.sections("liver"), pet) if is_suv else None,
         "spill_in_rule": protocol.spill_in.rule,
         "metal_looked_for_on": [n for n, there in (("labels", images.has("metal")), ("ct", images.ct)) if there],
-        "reader_exclusions": [{"vessel": e.vessel, "reason": e.reason} for e in exclusions],
+        "reader_exclusions": [{"vessel": e.vessel, "reason": e.reason, "source": e.source} for e in exclusions],
         "warnings": [*images.segmentation.warnings, *warnings],
     }
     slices = slice_table(measured, is_suv)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,18 @@ EXCLUSION_COLUMNS: dict[str, tuple[str, str]] = {
     "remedy": ("what can be done about it", ""),
 }
 STEPS = ("convert", "identify", "segment", "measure")
+WAITS = {
+    "what": "no finished read of it counts yet: its vessels are as they were found",
+    "where": "review/",
+    "remedy": "read it in the workbench, and run the workflow again",
+}
 # Flags of identity count among what makes two scans comparable.
 # Outcomes of a pair whose own tables stand.
 PAIRED = ("measured", "not_measurable")
 GRADES = ("unknown", "pass", "warn", "fail")
 
 
-def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
+def collect(study: Study, out: Path, protocol: Protocol, waiting: Collection[str] = ()) -> dict[str, Any]:
     """Write ``patients.tsv``, ``vessels.tsv``, ``variations.tsv``, ``exclusions.tsv`` and the key table of a study.
 
     A participant who has a measured baseline and no follow-up visit keeps index vessel and baseline value, so that
@@ -61,6 +66,8 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
         Folder with ``visits/`` and ``pairs/``.
     protocol : Protocol
         The one that the visits were measured under.
+    waiting : collection of str
+        Codes of the visits that wait for a finished read.
 
     Returns
     -------
@@ -91,6 +98,8 @@ def collect(study: Study, out: Path, protocol: Protocol) -> dict[str, Any]:
                 # A product that was damaged sets its visit aside, not the trial.
                 found = [("measure", "refused", fault.as_dict()) for fault in refusal.faults]
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
+            if study.code(participant, name) in waiting:
+                exclusions.append(_exclusion(participant, name, "segment", "flagged", dict(WAITS)))
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
             failed |= any(kind == "failed" for _, kind, _ in found)
         row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)
@@ -171,14 +180,15 @@ def _visit_faults(
             return [*found, *((step, outcome.kind, reason.as_dict()) for reason in outcome.reasons)]
     try:
         exclusions = sequence(read_details(folder).get("reader_exclusions"), "reader_exclusions")
-        left_out = [mapping(e, "reader_exclusions").get("vessel") for e in exclusions]
+        rows = [mapping(e, "reader_exclusions") for e in exclusions]
+        left_out = [(str(row.get("vessel")), str(row.get("source"))) for row in rows]
         doubts = sequence(read_json(folder.labels_json).get("doubts"), "doubts")
     except Misshapen as error:
         raise InputRefused.of(str(error), code, "run the workflow again") from None
-    for vessel in dict.fromkeys(map(str, left_out)):
+    for vessel, place in dict.fromkeys(left_out):
         fault = {
             "what": f"a reader left sections of {vessel} out",
-            "where": "left_out.tsv of the visit's folder",
+            "where": place,
             "remedy": "see slices.tsv for the sections",
         }
         found.append(("measure", "flagged", fault))
@@ -308,6 +318,7 @@ def _baseline_vessels(baseline: VisitFolder, patient: dict[str, Any]) -> pd.Data
             "index": row["vessel"] == patient["index_vessel"],
             "tbr_max_baseline": row["mean_tbr_max"],
             "withheld": bool(row["withheld"]),
+            "read_prefilled": bool(row["read_prefilled"]),
             "reason": row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no follow-up measurement",
         }
         for row in read_vessels(baseline).to_dict("records")

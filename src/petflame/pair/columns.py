@@ -77,6 +77,10 @@ CHANGE_COLUMNS: dict[str, tuple[str, str]] = {
     "followup_contours": ("whose contours the follow-up was measured in, and why its own where others were asked", ""),
     "area_ratio": ("mean section area at follow-up over that at baseline", _RATIO),
     "withheld": ("whether the vessel needs a reader at either visit", "true or false"),
+    "read_prefilled": (
+        "whether the reader's points at one of the visits began from those of the other, confirmed or moved or not",
+        "true or false",
+    ),
     "reason": ("why it is withheld or has no change", ""),
 }
 

@@ -7,6 +7,7 @@ registering back returns to the start, and the vessel comes to lie where the fol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,11 +96,11 @@ def follow(baseline: Scan, followup: Scan, vessels: tuple[str, ...], rules: Pair
             continue
         try:
             shared = [v for v in members if baseline.labels.has(v) and followup.labels.has(v)]
-            whole = _region(baseline, followup, shared)
+            whole = region_map(baseline, followup, shared)
         except ValueError as error:
             found |= {v: not_followed(f"the {region} could not be registered: {error}") for v in wanted}
             continue
-        found |= {v: _vessel(baseline, followup, v, whole, rules) for v in wanted}
+        found |= {v: follow_vessel(baseline, followup, v, whole, rules) for v in wanted}
     return found
 
 
@@ -108,15 +109,39 @@ def not_followed(why: str) -> Followed:
     return Followed(np.zeros(0), (), refused=why)
 
 
-def _region(baseline: Scan, followup: Scan, shared: list[str]) -> Rigid:
+def region_map(baseline: Scan, followup: Scan, shared: Sequence[str]) -> Rigid:
+    """Find the rigid map of a whole region by vessels that are labelled at both visits.
+
+    Raises
+    ------
+    ValueError
+        When there is no such vessel, or the CTs cannot be compared there.
+    """
     if not shared:
         raise ValueError("no vessel of it is labelled at both visits")
     here, there = baseline.places(*shared), followup.places(*shared)
     start = shift_by(there.mean(axis=0) - here.mean(axis=0))
-    return register(baseline.ct, here, followup.ct, start, REGION_REACH_MM, coarse=True, leeway_mm=REGION_LEEWAY_MM)
+    return region_map_from(baseline, followup, here, start)
 
 
-def _vessel(baseline: Scan, followup: Scan, vessel: str, whole: Rigid, rules: PairingRules) -> Followed:
+def region_map_from(baseline: Scan, followup: Scan, places_mm: Array, start: Rigid) -> Rigid:
+    """Find the rigid map of the surroundings of places of the baseline, shape (n, 3) LPS mm, from a first guess.
+
+    Raises
+    ------
+    ValueError
+        When the CTs cannot be compared there.
+    """
+    return register(
+        baseline.ct, places_mm, followup.ct, start, REGION_REACH_MM, coarse=True, leeway_mm=REGION_LEEWAY_MM
+    )
+
+
+def follow_vessel(baseline: Scan, followup: Scan, vessel: str, whole: Rigid, rules: PairingRules) -> Followed:
+    """Register windows along a vessel labelled at baseline, each from its region's map, and judge the result.
+
+    Where the follow-up has the vessel too, it must come to lie there.
+    """
     places = baseline.places(vessel)
     try:
         heights, windows = _chain(baseline.ct, followup.ct, places, whole)

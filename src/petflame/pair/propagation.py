@@ -13,7 +13,7 @@ from petflame.errors import FaultList
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap
 from petflame.measure.images import VisitImages
-from petflame.measure.left_out import LeftOut, read_left_out_of
+from petflame.measure.left_out import LeftOut, left_out_of
 from petflame.measure.product import MeasuredVisit, write_measurement
 from petflame.measure.variations import measure_variations
 from petflame.measure.visit import Measurement, measure_images
@@ -151,7 +151,7 @@ def remeasure(
 
 def _exclusions(followup: Path, second: MeasuredVisit) -> tuple[LeftOut, ...]:
     visit, faults = VisitFolder(followup), FaultList()
-    rows = read_left_out_of(visit)
+    rows, _ = left_out_of(visit, second.segmentation)
     if second.details.get("reader_exclusions") and not rows:
         what = "a reader left out sections of the follow-up, by a table that does not lie with the visit"
         faults.add(

@@ -132,6 +132,7 @@ def vessel_row(v: PairedVessel, participant_id: str, index: str, repeatability: 
         "followup_contours": v.contours,
         "area_ratio": ratio(b.get("mean_area_mm2"), a.get("mean_area_mm2")),
         "withheld": bool(a.get("withheld")) or bool(b.get("withheld")),
+        "read_prefilled": bool(a.get("read_prefilled")) or bool(b.get("read_prefilled")),
         "reason": reason,
     }
 

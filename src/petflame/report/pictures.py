@@ -137,9 +137,9 @@ def target_lines(segmentation: Segmentation, targets: Sequence[str]) -> dict[str
     return {name: line for name, line in found.items() if len(line) > 1}
 
 
-def open_scene(order: PictureOrder) -> Scene:
-    """Read the images and labels that an order is about."""
-    segmentation = read_segmentation(order.folder)
+def open_scene(order: PictureOrder, as_found: bool = False) -> Scene:
+    """Read the images and labels that an order is about; with `as_found` the labels before a reader's edits."""
+    segmentation = read_segmentation(order.folder, as_found)
     pet = to_canonical(read_nifti(order.folder.pet))
     labels = to_canonical(segmentation.labels)
     ct = read_nifti(order.folder.ct) if order.folder.ct.exists() else None

@@ -22,8 +22,11 @@ from petflame.report.page import TEMPLATES, content_policy, environment
 from petflame.report.pictures import PictureOrder, Scene, contour_class, open_scene, region_mask
 from petflame.report.raster import Canvas, fuse
 from petflame.report.views import axial_view, cut_region, sample
-from petflame.segment.edits import COLUMNS, DECISIONS, IMAGES
+from petflame.review.dicom_images import write_dicom
+from petflame.segment.binding import Binding, binding_of
+from petflame.segment.edits_folder import COLUMNS, DECISIONS, DICOM, IMAGES
 from petflame.segment.product import VesselFinding
+from petflame.segment.run import labels_as_found
 from petflame.segment.verdict import Verdict, verdict
 from petflame.space.grid import Array, Volume, ras_to_lps
 
@@ -43,11 +46,20 @@ class _Vessel:
     pictures: list[Markup]
 
 
-def write_pack(visits: Sequence[Path], out: Path) -> Path:
+def write_pack(visits: Sequence[Path], out: Path, dicom: bool = False) -> Path:
     """Write a reader pack of segmented visits.
 
     For each visit a folder with ``decisions.tsv`` to fill in, and below it the images, labels and a colour table to
-    open in a viewer; for all of them one page, ``review.html``.
+    open in a viewer; for all of them one page, ``review.html``. What is shown are the labels as found, before
+    any edits, since edits are put on those.
+
+    Parameters
+    ----------
+    visits : sequence of Path
+        Folders of segmented visits.
+    out : Path
+    dicom : bool
+        Write the images as DICOM too.
 
     Returns
     -------
@@ -67,27 +79,31 @@ def write_pack(visits: Sequence[Path], out: Path) -> Path:
     pages: list[dict[str, object]] = []
     for name, root in zip(names, visits, strict=True):
         folder = VisitFolder(root)
-        scene = open_scene(PictureOrder(folder, name, "", (), None, 1.0, 1.0, 1.0, 0.0))
+        labels, _, as_found = labels_as_found(folder)
+        scene = open_scene(PictureOrder(folder, name, "", (), None, 1.0, 1.0, 1.0, 0.0), as_found)
         pages.append({"name": name, "vessels": _vessels(scene), "warnings": scene.segmentation.warnings})
-        _write_form(out / name, scene)
+        _write_form(out / name, scene, binding_of(folder, labels))
         # Apart from the form, so that the labels as they are do not pass for an edit.
         images = out / name / IMAGES
         images.mkdir()
-        for path in (folder.ct, folder.pet, folder.labels):
+        for path, called in ((folder.ct, folder.ct), (folder.pet, folder.pet), (labels, folder.labels)):
             if path.exists():
-                shutil.copyfile(path, images / path.name)
+                shutil.copyfile(path, images / called.name)
         write_text(images / "labels.ctbl", _colour_table())
+        if dicom:
+            write_dicom(folder, scene.segmentation, out / name / DICOM)
     page = out / "review.html"
-    write_text(page, _page(pages))
+    write_text(page, _page(pages, dicom))
     return page
 
 
-def _write_form(folder: Path, scene: Scene) -> None:
+def _write_form(folder: Path, scene: Scene, bound: Binding) -> None:
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"vessel": name, "decision": "", "words": "", "method": finding.method, "state": verdict(finding).words}
+        | vars(bound)
         for name, finding in scene.segmentation.vessels.items()
     ]
     write_tsv(folder / DECISIONS, pd.DataFrame(rows, columns=list(COLUMNS)), COLUMNS)
@@ -157,7 +173,7 @@ def _colour_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _page(visits: list[dict[str, object]]) -> str:
+def _page(visits: list[dict[str, object]], dicom: bool) -> str:
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + (OWN / "review.css").read_text("utf-8")
     return (
         environment(OWN)
@@ -167,6 +183,8 @@ def _page(visits: list[dict[str, object]]) -> str:
             policy=content_policy(style, ""),
             visits=visits,
             decisions=DECISIONS,
+            dicom=dicom,
+            names=(*ARTERIES, *VEINS),
             version=__version__,
         )
     )

@@ -3,3 +3,5 @@
 from typing import Literal
 
 Method = Literal["auto", "geometric", "totalsegmentator", "labels", "seeds"]
+# Where a run takes finished reads from, as edits of their visits.
+Reads = Literal["review"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -81,6 +82,7 @@ def anatomy_checks(
     shapes: Mapping[str, VesselShape],
     beside: Mapping[str, VesselShape] | None = None,
     landmarks_lps_mm: Mapping[str, tuple[float, float, float]] | None = None,
+    memory: dict[Any, Any] | None = None,
 ) -> dict[str, tuple[Check, ...]]:
     """Check vessels that one source describes: seeds of a reader, an imported label map, or a finder.
 
@@ -101,6 +103,8 @@ def anatomy_checks(
         Vessels of another source, such as found ones, which are not judged but must not be run through.
     landmarks_lps_mm : mapping, optional
         Landmarks; ``carina`` is used where it is there.
+    memory : dict, optional
+        What was found before on the same CT, between which levels.
 
     Returns
     -------
@@ -116,7 +120,11 @@ def anatomy_checks(
     neck = {name: shape for name, shape in upward.items() if name.startswith(("carotid", "jugular"))}
     if neck:
         levels = np.concatenate([shape.line_lps_mm[:, 2] for shape in neck.values()])
-        airway = airway_line(ct, float(levels.min()), float(levels.max()))
+        ends = (float(levels.min()), float(levels.max()))
+        known = {} if memory is None else memory
+        if ("airway", ends) not in known:
+            known["airway", ends] = airway_line(ct, *ends)
+        airway = known["airway", ends]
         for name, shape in neck.items():
             found[name] += _beside_airway(name, shape, airway)
         for side, other in (("right", "left"), ("left", "right")):

@@ -9,11 +9,13 @@ import numpy as np
 
 from petflame.anatomy import AORTA, ARTERIES, BY_LABEL, BY_NAME, NEIGHBOURS, VEINS, AutomaticRegions
 from petflame.errors import InputRefused
-from petflame.files import sha256
 from petflame.labelmap import LabelMap
+from petflame.privacy import named
 from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.imports.opened import digest_of
 from petflame.segment.product import Check, Segmentation, VesselFinding
 from petflame.segment.proposals import draw_proposals
+from petflame.segment.seed_places import require_in_patient
 from petflame.segment.seeded import checked_vessels_from_seeds
 from petflame.segment.seedfile import Seeds, read_seeds
 from petflame.space.grid import Array, Volume
@@ -64,7 +66,8 @@ def segment_automatically(
     proposals: dict[str, Proposal] = {}
     if seeds_file is not None:
         seeds = read_seeds(seeds_file)
-        provenance["source_sha256"] = sha256(seeds_file)
+        require_in_patient(seeds, ct, named(seeds_file.name, "the seeds"))
+        provenance["source_sha256"] = digest_of(seeds_file)
     if geometric:
         from petflame.segment.geometric import find_vessels
 

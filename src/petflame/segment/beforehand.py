@@ -17,7 +17,7 @@ import numpy as np
 from petflame.dicom.references import References
 from petflame.errors import Fault, FaultList, PetflameError, is_of_the_machine
 from petflame.privacy import named
-from petflame.segment.checks import require_laterality
+from petflame.segment.checks import SIGN_OR_NAMES, require_laterality
 from petflame.segment.edits import (
     UNTOUCHED,
     Edits,
@@ -30,8 +30,10 @@ from petflame.segment.imports import import_segmentation, is_regions
 from petflame.segment.imports.doors import called
 from petflame.segment.labelmaps import vessels_in
 from petflame.segment.product import Segmentation
+from petflame.segment.reads import read_read
+from petflame.segment.seed_places import require_in_grid
 from petflame.segment.seedfile import Seeds, read_seeds
-from petflame.segment.seeds import LARGEST_SHIFT_MM, RADII_MM, smooth_line
+from petflame.segment.seeds import smooth_line
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array, Grid, ras_to_lps
 
@@ -42,8 +44,6 @@ LATER = (
 # A reader's points are off by 2 mm (SD); the mean of a line lies no farther from its vessel by chance.
 OFF_MM = 2.0
 SIDES_MM = 2 * OFF_MM
-# A line so far outside the CT paints none of its voxels, wherever the CT moves it and whatever its radius.
-REACH_MM = LARGEST_SHIFT_MM + 2 * float(RADII_MM[-1])
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,11 @@ def check_readers_files(
             drawn = import_segmentation(labels, dict(grids), own, described=False)
             doubts += drawn.doubts
     if seeds is not None:
-        with _refusals(faults, called(seeds)):
+        where = called(seeds)
+        with _refusals(faults, where):
             points = read_seeds(seeds)
             if labels is None and "ct" in grids:
-                doubts += seeds_doubts(points, grids["ct"])
+                require_placed(points, grids["ct"], where)
     if edits is not None:
         with _refusals(faults, named(edits.name, "the edits")):
             given = read_edits(edits)
@@ -123,6 +124,10 @@ def _check_edits(
 ) -> list[str]:
     doubts: list[str] = [UNTOUCHED] if is_untouched(edits) else []
     found = set() if drawn is None else vessels_in(drawn.labels)
+    if edits.read is not None:
+        # Whether it is of this visit is asked of the images once they are converted.
+        with _refusals(faults, named(edits.read.name, "the read")):
+            found |= set(read_read(edits.read).seeds.points_lps_mm)
     if edits.regions is not None and grids:
         with _refusals(faults, named(edits.regions.name, "the edited regions")):
             redrawn = import_segmentation(edits.regions, dict(grids), own, described=False)
@@ -130,55 +135,46 @@ def _check_edits(
             found |= vessels_in(redrawn.labels)
             if reference is not None:
                 require_same_grid_as_labels(redrawn.reference, reference, edits.regions)
-    if edits.seeds is not None:
-        with _refusals(faults, named(edits.seeds.name, "the edited seeds")):
-            points = read_seeds(edits.seeds)
+    if edits.seeds:
+        where = named(edits.seeds[0].name, "the edited seeds")
+        with _refusals(faults, where):
+            points = read_seeds(*edits.seeds)
             found |= set(points.points_lps_mm)
             if grids and reference is not None and (reference != "ct" or "ct" not in grids):
                 what = "vessels redrawn by seeds need labels on the CT grid"
-                faults.add(what, named(edits.seeds.name, "the edited seeds"), "give regions on the PET grid instead")
+                faults.add(what, where, "give regions on the PET grid instead")
             elif "ct" in grids:
-                doubts += seeds_doubts(points, grids["ct"])
+                require_placed(points, grids["ct"], where)
     if drawn is not None:
-        faults.extend(accepted_and_not_found(edits, found))
+        faults.extend(accepted_and_not_found(edits.decisions, found))
     return doubts
 
 
-def seeds_doubts(seeds: Seeds, ct: Grid) -> list[str]:
-    """Return which seeded vessels lie outside the CT; refuse sides that are exchanged, whatever the CT says.
+def require_placed(seeds: Seeds, ct: Grid, where: str) -> None:
+    """Refuse seeds that lie outside the CT, and sides that are exchanged, whatever the CT says.
 
     Parameters
     ----------
     seeds : Seeds
     ct : Grid
         Of the CT that they will be drawn on.
+    where : str
+        How messages call the seeds.
 
     Raises
     ------
     InputRefused
-        When a right vessel lies so far to the left of its counterpart that no error of a reader's points explains it.
+        When points lie more than 10 mm outside the CT, or a right vessel lies so far to the left of its counterpart
+        that no error of a reader's points explains it.
     """
+    require_in_grid(seeds, ct, where)
     lines = {name: smooth_line(points, usual_of(name).stiffness_mm3) for name, points in seeds.points_lps_mm.items()}
-    outside = [name for name, line in lines.items() if _outside_mm(line, ct) > REACH_MM]
     sure = {name: ras_to_lps(line.mean(axis=0)) for name, line in lines.items() if _inside(line, ct)}
     for stem in ("carotid", "jugular"):
         pair = {name: sure[name] for name in (f"{stem}_right", f"{stem}_left") if name in sure}
         # RAS: x grows to the right. Nearer than this the images may still put them right.
         if len(pair) == 2 and pair[f"{stem}_right"][0] + SIDES_MM <= pair[f"{stem}_left"][0]:
-            require_laterality(pair, "the seeds")
-    return [f"{name}: its seeds lie outside the CT, so it will be withheld" for name in outside]
-
-
-def _voxels_outside(line_lps_mm: Array, grid: Grid) -> Array:
-    """How many voxels each point lies beyond the grid, shape (n, 3)."""
-    ijk = grid.to_ijk(ras_to_lps(line_lps_mm))
-    return np.asarray(np.maximum(np.maximum(-0.5 - ijk, ijk - (np.array(grid.shape) - 0.5)), 0.0))
-
-
-def _outside_mm(line_lps_mm: Array, grid: Grid) -> float:
-    """Least distance of the line's points from the grid."""
-    beyond = _voxels_outside(line_lps_mm, grid) * np.array(grid.spacing_mm)
-    return float(np.linalg.norm(beyond, axis=1).min())
+            require_laterality(pair, where, SIGN_OR_NAMES)
 
 
 def _inside(line_lps_mm: Array, grid: Grid) -> bool:

@@ -17,6 +17,9 @@ STRAY_FRACTION_LIMIT = 0.05
 AREA_JUMP_LIMIT = 2.5
 SMALL_SECTION_MM2 = 12.0
 FEW_VOXELS_PER_SECTION = 6
+AGAIN_OR_NAMES = "export the labels again with their orientation, or swap the names"
+# Of points whose CT has not been looked at, or does not tell.
+SIGN_OR_NAMES = "where they are RAS, change the sign of x and y; where they are LPS, swap the names"
 
 
 def check_mask(mask: Volume, runs_head_foot: bool = True) -> tuple[Check, ...]:
@@ -62,7 +65,7 @@ def vessel_centres(vessels: Mapping[str, VesselFinding]) -> dict[str, Array]:
     return {name: ras_to_lps(line.mean(axis=0)) for name, line in found.items() if len(line)}
 
 
-def require_laterality(centres_ras_mm: dict[str, Array], where: str) -> None:
+def require_laterality(centres_ras_mm: dict[str, Array], where: str, remedy: str = AGAIN_OR_NAMES) -> None:
     """Refuse labels whose right vessel lies to the patient's left of its left counterpart.
 
     Parameters
@@ -79,5 +82,5 @@ def require_laterality(centres_ras_mm: dict[str, Array], where: str) -> None:
                 f"{stem}_right lies {left[0] - right[0]:.0f} mm to the patient's left of {stem}_left: "
                 "the labels are mirrored or their names swapped",
                 where,
-                "export the labels again with their orientation, or swap the names",
+                remedy,
             )

@@ -19,6 +19,7 @@ from petflame.files import read_json, write_atomically, write_nifti
 from petflame.folders import VisitFolder
 from petflame.segment.imports.lattice import index_map
 from petflame.segment.imports.sidecar import sidecar_paths, write_sidecar
+from petflame.segment.pack_names import uid_of
 from petflame.segment.product import Segmentation, read_segmentation
 from petflame.space.grid import Array, Grid, Volume
 
@@ -109,7 +110,7 @@ def export_labels(visit_dir: Path, out: Path, dicom_dir: Path | None = None) -> 
     if out.resolve().is_relative_to(visit_dir.resolve()):
         what = "a DICOM segmentation carries the identity of its images, and a visit folder holds none"
         raise InputRefused.of(what, str(out), "write it outside the visit folder")
-    stack = _stack_of(segmentation, dicom_dir)
+    stack = stack_of(segmentation, dicom_dir)
     dataset = segmentation_object(segmentation, stack)
 
     def write(stream: Any) -> None:
@@ -128,7 +129,7 @@ def _write_copy(visit: VisitFolder, segmentation: Segmentation, out: Path) -> li
     return []
 
 
-def _stack_of(segmentation: Segmentation, dicom_dir: Path) -> Stack:
+def stack_of(segmentation: Segmentation, dicom_dir: Path) -> Stack:
     """Find the series on whose grid the labels lie."""
     role = segmentation.reference
     series, _ = group_series(scan_folder(dicom_dir).headers)
@@ -187,9 +188,9 @@ def segmentation_object(segmentation: Segmentation, stack: Stack) -> Any:
             _describe_segment(position, BY_LABEL[n].name, segmentation, root)
             for position, n in enumerate(numbers, start=1)
         ],
-        series_instance_uid=_uid(root, "series"),
+        series_instance_uid=uid_of(root, "series"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=_uid(root, "instance"),
+        sop_instance_uid=uid_of(root, "instance"),
         instance_number=1,
         manufacturer="petflame",
         manufacturer_model_name="petflame",
@@ -243,7 +244,7 @@ def _describe_segment(position: int, name: str, segmentation: Segmentation, root
         segmented_property_type=hd.sr.CodedConcept(coding.code, "SCT", coding.meaning),
         algorithm_type=kind,
         algorithm_identification=None if kind == "MANUAL" else algorithm,
-        tracking_uid=_uid(root, name),
+        tracking_uid=uid_of(root, name),
         tracking_id=BY_NAME[name].title,
     )
     if coding.side is not None:
@@ -254,7 +255,7 @@ def _describe_segment(position: int, name: str, segmentation: Segmentation, root
 
 def _settle(made: Any, image: Any, root: str) -> None:
     """Replace what depends on the moment of writing."""
-    own = _uid(root, "dimensions")
+    own = uid_of(root, "dimensions")
     made.DimensionOrganizationSequence[0].DimensionOrganizationUID = own
     for item in made.DimensionIndexSequence:
         item.DimensionOrganizationUID = own
@@ -267,9 +268,3 @@ def _settle(made: Any, image: Any, root: str) -> None:
     for keyword in ("SeriesDate", "SeriesTime", "InstanceCreationDate", "InstanceCreationTime"):
         if keyword in made:
             delattr(made, keyword)
-
-
-def _uid(root: str, part: str) -> str:
-    """Return a UID of the 2.25 kind (PS3.5 B.2) that depends on its input alone."""
-    number = int.from_bytes(hashlib.sha256(f"{root}\0{part}".encode()).digest()[:16], "big")
-    return f"2.25.{number}"

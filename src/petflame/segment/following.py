@@ -66,11 +66,10 @@ def follow(
     point_sd_mm : float
         Standard deviation of a point's error along each axis.
     """
-    length = arc_length_mm(first_lps_mm)[-1]
-    count = max(FEWEST_STATIONS, int(np.ceil(length / STATION_MM)) + 1)
-    line = places_at(first_lps_mm, np.linspace(0.0, length, count))
+    line = _stations(first_lps_mm)
+    count = len(line)
     points = points_on(line, points_lps_mm, point_sd_mm)
-    near = [b for b in beside if _apart_mm(line, b[0]) <= BESIDE_MM]
+    near = near_vessels(first_lps_mm, beside)
     nothing = Displacements(np.zeros((count, 2)), np.zeros((count, 2, 2)))
     for n in range(ROUNDS):
         frame = frames(line)
@@ -80,6 +79,18 @@ def follow(
             line = likely_course(line, frame, points, [on_ct, on_pet], usual.stiffness_mm3)
     line, se = held_out_course(line, frame, points, [on_ct], on_pet, HELD_OUT_MM, usual.stiffness_mm3)
     return Followed(line, se)
+
+
+def near_vessels(first_lps_mm: Array, beside: Sequence[tuple[Array, float]]) -> list[tuple[Array, float]]:
+    """Return those of other vessels, lines and radii, that come near enough to a first line, shape (n, 3), to count."""
+    line = _stations(first_lps_mm)
+    return [b for b in beside if _apart_mm(line, b[0]) <= BESIDE_MM]
+
+
+def _stations(first_lps_mm: Array) -> Array:
+    length = arc_length_mm(first_lps_mm)[-1]
+    count = max(FEWEST_STATIONS, int(np.ceil(length / STATION_MM)) + 1)
+    return places_at(first_lps_mm, np.linspace(0.0, length, count))
 
 
 def _apart_mm(line_lps_mm: Array, other_lps_mm: Array) -> float:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from petflame.anatomy import BY_NAME
-from petflame.errors import InputRefused
+from petflame.errors import FaultList, InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_nifti
 from petflame.folders import VisitFolder
 from petflame.labelmap import LabelMap, read_as_labels
+from petflame.segment.stretches import Stretch, stretches_of
 from petflame.space.grid import Array
 from petflame.space.polyline import arc_length_mm
 
@@ -130,6 +132,8 @@ class VesselFinding:
         None where it could not be measured, and for regions drawn on the PET.
     pet_ct_shift_local : PetCtShift or None
         The same, looked for within 6 mm an axis only, for protocols that ask for it.
+    prefilled : bool
+        The reader's points began from those of the participant's other visit, confirmed or moved or not.
     start_lps_mm : (float, float, float) or None
         Where such a vessel usually lies low in this neck, for a reader who has to find it; None elsewhere.
     """
@@ -142,6 +146,7 @@ class VesselFinding:
     reason: str = ""
     pet_ct_shift: PetCtShift | None = None
     pet_ct_shift_local: PetCtShift | None = None
+    prefilled: bool = False
     start_lps_mm: tuple[float, float, float] | None = None
 
     @property
@@ -177,6 +182,8 @@ class Segmentation:
         Those of the warnings that say that the regions may not be what they seem; the trial's tables hold them.
     body_shift : BodyShift or None
         None where none was looked for: regions drawn on the PET, or no CT.
+    left_out : tuple of Stretch
+        What a finished read leaves out of the measurement.
     """
 
     labels: LabelMap
@@ -187,11 +194,25 @@ class Segmentation:
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     body_shift: BodyShift | None = None
+    left_out: tuple[Stretch, ...] = ()
 
 
-def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
-    """Write ``labels.nii.gz`` and ``labels.json`` into a visit folder; the sidecar comes last."""
-    write_nifti(visit.labels, segmentation.labels, "petflame labels")
+def _files(visit: VisitFolder, as_found: bool) -> tuple[Path, Path]:
+    return (visit.labels_found, visit.labels_found_json) if as_found else (visit.labels, visit.labels_json)
+
+
+def write_segmentation(segmentation: Segmentation, visit: VisitFolder, as_found: bool = False) -> None:
+    """Write ``labels.nii.gz`` and ``labels.json`` into a visit folder; the sidecar comes last.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+    visit : VisitFolder
+    as_found : bool
+        Write ``labels_found.nii.gz`` and ``labels_found.json`` instead: what edits will be put on.
+    """
+    labels, sidecar = _files(visit, as_found)
+    write_nifti(labels, segmentation.labels, "petflame labels")
     document = {
         "format": FORMAT,
         "reference_grid": segmentation.reference,
@@ -210,13 +231,15 @@ def write_segmentation(segmentation: Segmentation, visit: VisitFolder) -> None:
                 "centreline_lps_mm": np.round(finding.centreline_lps_mm, 3),
                 "pet_ct_shift": _rounded(finding.pet_ct_shift),
                 "pet_ct_shift_local": _rounded(finding.pet_ct_shift_local),
+                "prefilled": finding.prefilled,
             }
             | ({} if finding.start_lps_mm is None else {"start_lps_mm": np.round(finding.start_lps_mm, 1)})
             for name, finding in segmentation.vessels.items()
         },
+        "left_out": [vars(stretch) for stretch in segmentation.left_out],
         "provenance": segmentation.provenance,
     }
-    write_json(visit.labels_json, document)
+    write_json(sidecar, document)
 
 
 def _rounded(shift: PetCtShift | None) -> dict[str, list[float]] | None:
@@ -252,7 +275,7 @@ def _body_read(kept: dict[str, Any] | None) -> BodyShift | None:
     return BodyShift(lps, sd, str(kept["why"]))  # type: ignore[arg-type]
 
 
-def read_segmentation(visit: VisitFolder) -> Segmentation:
+def read_segmentation(visit: VisitFolder, as_found: bool = False) -> Segmentation:
     """Read what `write_segmentation` wrote.
 
     Raises
@@ -261,9 +284,13 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
         When a file is absent or does not hold a segmentation.
     """
     remedy = "run `petflame segment` on the visit folder"
-    document = read_json(visit.labels_json, remedy)
+    labels, sidecar = _files(visit, as_found)
+    document = read_json(sidecar, remedy)
     if document.get("format") != FORMAT:
-        raise InputRefused.of(f"its format is {document.get('format')!r}", str(visit.labels_json), remedy)
+        raise InputRefused.of(f"its format is {document.get('format')!r}", str(sidecar), remedy)
+    faults = FaultList()
+    left_out = stretches_of(document.get("left_out", ()), str(sidecar), faults)
+    faults.raise_if_any()
     vessels = {
         name: VesselFinding(
             item["method"],
@@ -274,13 +301,14 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
             item["reason"],
             _shift(item.get("pet_ct_shift")),
             _shift(item.get("pet_ct_shift_local")),
+            item.get("prefilled", False),
             _place(item.get("start_lps_mm")),
         )
         for name, item in document["vessels"].items()
     }
     landmarks = {k: (float(v[0]), float(v[1]), float(v[2])) for k, v in document["landmarks_lps_mm"].items()}
     return Segmentation(
-        read_as_labels(read_nifti(visit.labels, remedy), str(visit.labels), remedy),
+        read_as_labels(read_nifti(labels, remedy), str(labels), remedy),
         document["reference_grid"],
         vessels,
         landmarks,
@@ -288,4 +316,5 @@ def read_segmentation(visit: VisitFolder) -> Segmentation:
         tuple(document["warnings"]),
         tuple(document.get("doubts", ())),
         _body_read(document.get("pet_ct_body_shift")),
+        left_out,
     )

@@ -10,10 +10,10 @@ from scipy.spatial import cKDTree
 from petflame.anatomy import AORTA
 from petflame.labelmap import LabelMap
 from petflame.segment.anatomy_checks import VesselShape, anatomy_checks, shape_of_mask, with_checks
-from petflame.segment.checks import require_laterality, vessel_centres
+from petflame.segment.checks import SIGN_OR_NAMES, require_laterality, vessel_centres
 from petflame.segment.product import Check, VesselFinding
 from petflame.segment.seedfile import Seeds
-from petflame.segment.seeds import vessels_from_seeds
+from petflame.segment.seeds import Memory, vessels_from_seeds
 from petflame.space.grid import Array, Volume
 
 # Levels of a found vessel at which a seeded one of the same name can be compared with it.
@@ -28,6 +28,7 @@ def checked_vessels_from_seeds(
     vessels: Mapping[str, VesselFinding],
     landmarks_lps_mm: Mapping[str, tuple[float, float, float]],
     pet: Volume | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Array, dict[str, VesselFinding]]:
     """Draw every seeded vessel and check it; one that fails is withheld until a reader accepts it.
 
@@ -44,6 +45,8 @@ def checked_vessels_from_seeds(
         Landmarks beside those of the seeds.
     pet : Volume or None
         Uptake in any unit, which helps to tell blood from its surroundings.
+    memory : dict, optional
+        As of `petflame.segment.seeds.draw_vessel`.
 
     Returns
     -------
@@ -63,9 +66,9 @@ def checked_vessels_from_seeds(
         if not finding.withheld and len(finding.centreline_lps_mm) > 1
     }
     beside = [(s.line_lps_mm, s.radius_mm) for n, s in sure.items() if n not in seeds.points_lps_mm and s.radius_mm]
-    drawn, findings, shapes = vessels_from_seeds(seeds, ct, pet, beside)
-    require_laterality(vessel_centres(findings), "the seeds")
-    checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm})
+    drawn, findings, shapes = vessels_from_seeds(seeds, ct, pet, beside, memory)
+    require_laterality(vessel_centres(findings), "the seeds", SIGN_OR_NAMES)
+    checks = anatomy_checks(ct, shapes, sure, {**landmarks_lps_mm, **seeds.landmarks_lps_mm}, memory)
     more = {name: (*_sides(name, vessels), *_like_found(shapes[name], sure.get(name))) for name in shapes}
     return drawn, with_checks(findings, {name: (*checks[name], *more[name]) for name in shapes})
 
@@ -74,7 +77,7 @@ def shape_of_found(name: str, labels: LabelMap, finding: VesselFinding) -> Vesse
     """Describe a labelled vessel; that of an arch, which axial planes cut lengthwise, has no radius."""
     if name == AORTA[1]:
         return VesselShape(finding.centreline_lps_mm, None)
-    return shape_of_mask(labels.mask(name), finding.centreline_lps_mm)
+    return shape_of_mask(labels.cut(name), finding.centreline_lps_mm)
 
 
 def _sides(name: str, vessels: Mapping[str, VesselFinding]) -> list[Check]:

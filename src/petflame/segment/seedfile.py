@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from petflame.anatomy import AORTA, ARTERIES, VEINS
-from petflame.errors import FaultList, InputRefused
-from petflame.outside import NOTES, read_json_object
+from petflame.anatomy import AORTA, LANDMARKS
+from petflame.errors import FaultList
 from petflame.privacy import named
 from petflame.segment.anatomy_limits import ANATOMY
-from petflame.space.grid import Array, ras_to_lps
-from petflame.tabletext import read_rows
-from petflame.typed import Misshapen, brief, mapping, number, point_mm, sequence
+from petflame.segment.seedformats import read_points
+from petflame.segment.seedformats.points import NAMES, Points, called
+from petflame.space.grid import Array
+from petflame.typed import Misshapen, point_mm
+
+__all__ = ["LANDMARKS", "NAMES", "Seeds", "line_faults", "read_seeds"]
 
 FARTHEST_APART_MM = 30.0
 # A reader clicks whole slices: 30 mm apart can come out a slice more.
 GAP_TOLERANCE_MM = 5.0
+# A vessel of 10 mm, in m.
+LEAST_IN_M = 0.01
 # Less than the distance of two slices of any scan is no course along the body.
 LEAST_LENGTH_MM = 1.0
-NAMES = (*ARTERIES, *VEINS)
 SAME_POINT_MM = 1e-3
-LANDMARKS = ("carotid_bifurcation_right", "carotid_bifurcation_left", "carina", "right_pulmonary_artery")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,102 +48,34 @@ class Seeds:
     landmarks_lps_mm: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
-def read_seeds(path: Path) -> Seeds:
-    """Read seeds from JSON, CSV or a 3D Slicer markups file (``.mrk.json``).
+def read_seeds(*paths: Path) -> Seeds:
+    """Read seeds from a file, from several, or from a folder of files.
 
     JSON: ``{"carotid_right": [[x, y, z], ...], "carotid_bifurcation_right": [[x, y, z]], "radius_mm": {...}}``, LPS mm.
-    CSV: columns vessel, x_mm, y_mm, z_mm (LPS) and, where wanted, radius_mm. Slicer: the labels of the control points,
-    or else the name of the file, begin with the vessel's name; LPS and RAS files are both understood. A landmark is
-    a name of `LANDMARKS` with a single point.
+    CSV: columns vessel, x_mm, y_mm, z_mm (LPS) and, where wanted, radius_mm. 3D Slicer: ``.mrk.json`` or ``.fcsv``; the
+    labels of the points, or else the name of the file, begin with the vessel's name; LPS and RAS files are both
+    understood. A folder may hold one file a vessel. A landmark is a name of `LANDMARKS` with a single point.
 
     Raises
     ------
     InputRefused
-        With every unknown vessel, point that is no point, vessel with fewer than two points, gap of more than 30 mm
-        between neighbouring points, part of the aorta without a radius, and landmark that is not one point.
+        As `petflame.segment.seedformats.read_points`; with every unknown name, point that is no point, vessel with
+        fewer than two points, gap of more than 30 mm between neighbouring points, part of the aorta without a radius,
+        and landmark that is not one point.
     """
-    where = named(path.name, "the seeds")
-    remedy = 'write {"carotid_right": [[x, y, z], ...]} in LPS mm, a CSV, or a Slicer markups file'
-    try:
-        if path.suffix.lower() == ".csv":
-            raw, radius, landmarks = _from_csv(path, where)
-        else:
-            document = read_json_object(path, NOTES, where, remedy)
-            raw, radius, landmarks = _from_slicer(document, path) if "markups" in document else _from_json(document)
-    except Misshapen as error:
-        raise InputRefused.of(f"it cannot be read as seeds ({error})", where, remedy) from None
-    return _checked(raw, radius, landmarks, where)
+    where = named(paths[0].name, "the seeds")
+    return _checked(read_points(paths, where), where)
 
 
-_Parts = tuple[dict[str, list[Any]], dict[str, float], dict[str, list[Any]]]
-
-
-def _from_json(document: dict[str, Any]) -> _Parts:
-    given = mapping(document.get("radius_mm"), "radius_mm")
-    radius = {k: number(v, f"radius_mm of {_called(k)}") for k, v in given.items()}
-    landmarks = {k: [v] for k, v in mapping(document.get("landmarks_lps_mm"), "landmarks_lps_mm").items()}
-    rest = ((k, v) for k, v in document.items() if k not in ("radius_mm", "landmarks_lps_mm"))
-    points = {k: sequence(v, _called(k)) for k, v in rest}
-    # A landmark may be written as the point itself.
-    points |= {k: [v] for k, v in points.items() if k in LANDMARKS and v and not isinstance(v[0], list)}
-    return points, radius, landmarks
-
-
-def _from_csv(path: Path, where: str) -> _Parts:
-    points: dict[str, list[Any]] = {}
-    radius: dict[str, float] = {}
-    rows = read_rows(path, ("vessel", "x_mm", "y_mm", "z_mm"), ",", where)
-    for line, cells in zip(rows.lines, rows.cells, strict=True):
-        row = dict(zip(rows.columns, (cell.strip() for cell in cells), strict=True))
-        points.setdefault(row["vessel"], []).append([_number(row[f"{axis}_mm"], line) for axis in "xyz"])
-        if row.get("radius_mm"):
-            given = _number(row["radius_mm"], line)
-            if radius.setdefault(row["vessel"], given) != given:
-                raise Misshapen(f"line {line} gives {_called(row['vessel'])} another radius than before")
-    return points, radius, {}
-
-
-def _number(text: str, line: int) -> float:
-    try:
-        return number(float(text), f"line {line}")
-    except ValueError as error:
-        if isinstance(error, Misshapen):
-            raise
-        raise Misshapen(f"line {line} holds {brief(text)}, not a number with a decimal point") from None
-
-
-def _from_slicer(document: dict[str, Any], path: Path) -> _Parts:
-    points: dict[str, list[Any]] = {}
-    for m, given in enumerate(sequence(document["markups"], "markups"), start=1):
-        markup = mapping(given, f"markup {m}")
-        system = markup.get("coordinateSystem", "LPS")
-        if system not in ("LPS", "RAS"):
-            raise Misshapen(f"coordinateSystem of markup {m} is {brief(system)}, not LPS or RAS")
-        for n, item in enumerate(sequence(markup.get("controlPoints"), f"controlPoints of markup {m}"), start=1):
-            control = mapping(item, f"control point {n} of markup {m}")
-            label = re.sub(r"[-_ ]?\d+$", "", str(control.get("label", "")))
-            name = label if label in (*NAMES, *LANDMARKS) else path.name.split(".")[0]
-            point = point_mm(control.get("position"), f"position of control point {n} of markup {m}")
-            lps = ras_to_lps(np.array(point)).tolist() if system == "RAS" else list(point)
-            points.setdefault(name, []).append(lps)
-    return points, {}, {}
-
-
-def _called(name: str) -> str:
-    """How messages call a vessel: a word that is none may be anything, a name too."""
-    return name if name in (*NAMES, *LANDMARKS) else named(brief(name), "an unknown name")
-
-
-def _checked(
-    raw: dict[str, list[Any]], radius_mm: dict[str, float], landmarks: dict[str, list[Any]], where: str
-) -> Seeds:
+def _checked(given: Points, where: str) -> Seeds:
+    raw, radius_mm, landmarks = given.places, given.radius_mm, given.landmarks
     faults = FaultList()
     found: dict[str, tuple[float, float, float]] = {}
     points = {}
     for name, values in [*landmarks.items(), *raw.items()]:
         is_landmark = name in LANDMARKS or name in landmarks
         if name not in (*NAMES, *LANDMARKS):
-            what = f"{_called(name)} is no landmark" if is_landmark else f"{_called(name)} is no vessel"
+            what = f"{called(name)} is no landmark" if is_landmark else f"{called(name)} is no vessel"
             faults.add(what, where, f"use the names {', '.join(LANDMARKS if is_landmark else NAMES)}")
             continue
         try:
@@ -159,19 +92,27 @@ def _checked(
             first = [n for n, point in enumerate(array) if not (np.abs(array[:n] - point) < SAME_POINT_MM).all(1).any()]
             array = array[first]
             points[name] = array[np.argsort(array[:, 2], kind="stable")]
-            faults.extend(_line_faults(name, points[name], radius_mm, where))
+    unit = _unit_faults(points, where)
+    faults.extend(unit)
+    for name, own in points.items() if not unit else ():
+        faults.extend(line_faults(name, own, radius_mm, where))
     if not raw and not landmarks:
         faults.add("it holds no vessel", where, "set seeds for at least one vessel")
     sides = [found.get(f"carotid_bifurcation_{side}") for side in ("right", "left")]
-    if sides[0] is not None and sides[1] is not None and sides[0][0] >= sides[1][0]:
+    carotids = [points.get(f"carotid_{side}") for side in ("right", "left")]
+    # Where the carotids lie mirrored too, the CT tells whether signs or names are wrong.
+    all_mirrored = all(c is not None and len(c) for c in carotids) and (
+        float(np.mean(carotids[0][:, 0])) >= float(np.mean(carotids[1][:, 0]))  # type: ignore[index]
+    )
+    if sides[0] is not None and sides[1] is not None and sides[0][0] >= sides[1][0] and not all_mirrored:
         faults.add("the carotid bifurcations are mirrored", where, "exchange right and left; x grows to the left (LPS)")
     bad = [name for name, value in radius_mm.items() if value <= 0]
     if bad:
-        faults.add(f"the radius of {', '.join(map(_called, bad))} is not above zero", where, "give it in mm")
+        faults.add(f"the radius of {', '.join(map(called, bad))} is not above zero", where, "give it in mm")
     for name, value in radius_mm.items():
         if name not in ANATOMY:
             remedy = f"use the names {', '.join(NAMES)}"
-            faults.add(f"{_called(name)} has a radius and is no vessel", where, remedy)
+            faults.add(f"{called(name)} has a radius and is no vessel", where, remedy)
             continue
         least, most = ANATOMY[name].possible_radius_mm
         if name not in bad and not least <= value <= most:
@@ -181,7 +122,27 @@ def _checked(
     return Seeds(points, radius_mm, found)
 
 
-def _line_faults(name: str, array: Array, radius_mm: dict[str, float], where: str) -> FaultList:
+def _unit_faults(points: Mapping[str, Array], where: str) -> FaultList:
+    """Refuse points that can be neither drawn nor mm: metres, or numbers of voxels with wide gaps."""
+    faults = FaultList()
+    lines = [own for own in points.values() if len(own) > 1]
+    if not lines:
+        return faults
+    heights = [float(np.ptp(own[:, 2])) for own in lines]
+    if max(heights) < LEAST_LENGTH_MM and min(heights) >= LEAST_IN_M and all(len(own) > 2 for own in lines):
+        what = f"the points look like m written as mm: the longest vessel is {max(heights):.2f} mm high"
+        faults.add(what, where, "write them in mm")
+    every = np.concatenate(lines)
+    apart = max(float(np.linalg.norm(np.diff(own, axis=0), axis=1).max()) for own in lines)
+    whole = bool((every > 0).all() and (every == np.round(every)).all() and len(every) > 2)
+    if apart > FARTHEST_APART_MM + GAP_TOLERANCE_MM and whole:
+        what = f"the points are whole numbers above 0 with a gap of {apart:.0f}: they look like numbers of voxels"
+        faults.add(what, where, f"write places in mm (LPS), one at least every {FARTHEST_APART_MM:g} mm")
+    return faults
+
+
+def line_faults(name: str, array: Array, radius_mm: dict[str, float], where: str) -> FaultList:
+    """Return why a vessel cannot be drawn from its points, shape (n, 3) LPS mm from low to high; empty where it can."""
     faults = FaultList()
     if name in AORTA and name not in radius_mm:
         what = f"{name} has points but no radius, and an aorta has no usual one"

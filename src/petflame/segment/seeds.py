@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -70,6 +72,9 @@ class SeededVessel:
     most_off_mm: float = float("inf")
 
 
+Memory = dict[Any, Any]
+
+
 def smooth_line(points_lps_mm: Array, stiffness_mm3: float) -> Array:
     """Draw a smoothing spline through points, shape (n, 3), that a reader has set with some error.
 
@@ -93,6 +98,7 @@ def draw_vessel(
     usual: Usual,
     pet: Volume | None = None,
     beside: Sequence[tuple[Array, float]] = (),
+    memory: Memory | None = None,
 ) -> SeededVessel:
     """Draw one vessel: the most probable course by a reader's points, CT and PET, and a radius where the CT shows one.
 
@@ -109,10 +115,34 @@ def draw_vessel(
         Uptake in any unit, of the same frame. It says where blood is, never how large the vessel is.
     beside : sequence of ((m, 3) array, float)
         Lines, LPS mm, and radii of other vessels, whose uptake is told from this one's.
+    memory : dict, optional
+        What was drawn before on the same images, and from what: the same again is taken from there.
     """
-    from petflame.segment.following import POINT_SD_MM, follow
+    from petflame.segment.following import near_vessels
 
     first = smooth_line(points_lps_mm, usual.stiffness_mm3)
+    beside = near_vessels(first, beside)
+    if memory is None:
+        return _drawn(points_lps_mm, first, ct, radius_mm, usual, pet, beside)
+    points = np.asarray(points_lps_mm, float)
+    key = (points.tobytes(), radius_mm, usual, *((np.asarray(line, float).tobytes(), r) for line, r in beside))
+    if key not in memory:
+        memory[key] = _drawn(points_lps_mm, first, ct, radius_mm, usual, pet, beside)
+    known: SeededVessel = memory[key]
+    return known
+
+
+def _drawn(
+    points_lps_mm: Array,
+    first: Array,
+    ct: Volume,
+    radius_mm: float | None,
+    usual: Usual,
+    pet: Volume | None,
+    beside: Sequence[tuple[Array, float]],
+) -> SeededVessel:
+    from petflame.segment.following import POINT_SD_MM, follow
+
     followed = follow(points_lps_mm, first, ct, pet, usual.given(radius_mm), beside)
     own = arc_length_mm(followed.line_lps_mm)
     steps = max(3, int(np.ceil(own[-1] / STEP_MM)) + 1)
@@ -122,7 +152,7 @@ def draw_vessel(
     moved = line - plain
     far = np.linalg.norm(moved, axis=1, keepdims=True)
     line = plain + moved * np.minimum(1.0, LARGEST_SHIFT_MM / np.maximum(far, 1e-9))
-    typical = np.median(_edge_steps(line, ct), axis=0)
+    typical = np.median(edge_steps(line, ct), axis=0)
     best = int(typical.argmax())
     clear = typical[best] >= LEAST_EDGE_HU and 0 < best < len(RADII_MM) - 1
     # A faint edge moves the radius from the usual one only part of the way: areas must not differ by chance alone.
@@ -142,28 +172,29 @@ def draw_vessels(
     ct: Volume,
     pet: Volume | None = None,
     beside: Sequence[tuple[Array, float]] = (),
+    memory: Memory | None = None,
 ) -> dict[str, SeededVessel]:
     """Draw vessels side by side, each knowing where the others run; parameters as of `draw_vessel`, by name."""
     lines = {n: (smooth_line(p, usual_of(n).stiffness_mm3), usual_of(n)) for n, p in points_lps_mm.items()}
     known = {n: (line, usual.given(radius_mm.get(n)).radius_mm) for n, (line, usual) in lines.items()}
     drawn: dict[str, SeededVessel] = {}
     for _ in range(SWEEPS if pet is not None and len(lines) > 1 else 1):
-        drawn = {
-            name: draw_vessel(
-                points,
-                ct,
-                radius_mm.get(name),
-                usual_of(name),
-                pet,
-                [*beside, *(other for n, other in known.items() if n != name)],
-            )
-            for name, points in points_lps_mm.items()
-        }
+
+        def one(name: str, known: dict[str, tuple[Array, float]] = known) -> SeededVessel:
+            others = [*beside, *(other for n, other in known.items() if n != name)]
+            return draw_vessel(points_lps_mm[name], ct, radius_mm.get(name), usual_of(name), pet, others, memory)
+
+        if memory is None:
+            drawn = {name: one(name) for name in lines}
+        else:
+            # Somebody waits: vessels of one sweep do not depend on each other.
+            with ThreadPoolExecutor(2) as pool:
+                drawn = dict(zip(lines, pool.map(one, lines), strict=True))
         known = {n: (v.line_lps_mm, known[n][1]) for n, v in drawn.items()}
     return drawn
 
 
-def _edge_steps(line_lps_mm: Array, ct: Volume) -> Array:
+def edge_steps(line_lps_mm: Array, ct: Volume) -> Array:
     """Step in HU from inside to outside a circle of each of `RADII_MM`, at stations of a line, shape (n, radii)."""
     from petflame.segment.geometric.surface import frames
 
@@ -225,7 +256,11 @@ def _slope(line_lps_mm: Array, z_mm: float) -> Array:
 
 
 def vessels_from_seeds(
-    seeds: Seeds, ct: Volume, pet: Volume | None = None, beside: Sequence[tuple[Array, float]] = ()
+    seeds: Seeds,
+    ct: Volume,
+    pet: Volume | None = None,
+    beside: Sequence[tuple[Array, float]] = (),
+    memory: Memory | None = None,
 ) -> tuple[Array, dict[str, VesselFinding], dict[str, VesselShape]]:
     """Draw every seeded vessel on the CT.
 
@@ -238,6 +273,8 @@ def vessels_from_seeds(
         Uptake in any unit, any axis order and direction.
     beside : sequence of ((n, 3) array, float)
         Lines and radii of vessels that are drawn already.
+    memory : dict, optional
+        As of `draw_vessel`.
 
     Returns
     -------
@@ -248,7 +285,7 @@ def vessels_from_seeds(
     shapes : dict
         Of those that lie in the CT, for `petflame.segment.anatomy_checks`.
     """
-    drawn = draw_vessels(seeds.points_lps_mm, seeds.radius_mm, ct, pet, beside)
+    drawn = draw_vessels(seeds.points_lps_mm, seeds.radius_mm, ct, pet, beside, memory)
     labels, voxels = label_vessels(drawn, ct.grid)
     findings = {}
     for name, vessel in drawn.items():

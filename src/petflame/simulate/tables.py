@@ -8,7 +8,8 @@ _VISITS = {
     "dicom_dir": ("folder of the visit's DICOM files, relative to this table", ""),
     "labels": ("a reader's label map on the CT grid, relative to this table", ""),
     "seeds": (
-        "a reader's points on carotids, jugular veins and carotid bifurcations, relative to this table",
+        "a reader's points on carotids, jugular veins and carotid bifurcations, LPS mm (JSON, CSV or 3D Slicer's, or a "
+        "folder of them), relative to this table",
         "",
     ),
     "glucose_mmol_l": ("blood glucose before injection", "mmol/L"),

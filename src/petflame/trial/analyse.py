@@ -32,6 +32,7 @@ from petflame.trial.flow import consort
 from petflame.trial.parts import Parts
 from petflame.trial.plan.deviations import not_done, planned_percentage
 from petflame.trial.plan.multiplicity import key_secondary_tests
+from petflame.trial.reading import Reading
 from petflame.trial.tables import ARMS
 
 # What a blinded analysis leaves null.
@@ -42,7 +43,11 @@ OF_THE_ARMS = (
 
 
 def analyse(
-    tables: TrialTables, out: Path, choices: AnalysisChoices, provenance: Mapping[str, Any] | None = None
+    tables: TrialTables,
+    out: Path,
+    choices: AnalysisChoices,
+    provenance: Mapping[str, Any] | None = None,
+    reading: Reading | None = None,
 ) -> ArmsDocument:
     """Analyse a trial and write ``arms.json`` with its tables.
 
@@ -54,6 +59,8 @@ def analyse(
     choices : AnalysisChoices
     provenance : mapping, optional
         What the caller knows of the run; written as given, beside versions and hashes of the tables.
+    reading : Reading, optional
+        How a planned reading ended and what was edited after that; written as given.
 
     Returns
     -------
@@ -74,6 +81,7 @@ def analyse(
     plan = choices.plan_record("assumed" if noise.assumed else SCAN_RESCAN)
     document: dict[str, Any] = {
         "plan": plan,
+        "reading": reading,
         "primary": None,
         "primary_reason": None,
         "pooled": pooled(cohort),

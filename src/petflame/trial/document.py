@@ -28,6 +28,7 @@ from petflame.trial.blocks import (
 )
 from petflame.trial.endpoints import ENDPOINTS, NEGATIVE_CONTROLS
 from petflame.trial.plan.blocks import KeySecondaryTests, PlanRecord
+from petflame.trial.reading import Reading
 
 if TYPE_CHECKING:
     Endpoints = dict[str, Any]
@@ -43,6 +44,7 @@ class ArmsDocument(TypedDict):
     """Result of the arm analysis; differences are active minus control."""
 
     plan: PlanRecord
+    reading: Reading | None
     primary: Primary | None
     pooled: Pooled
     patients: Patients

@@ -72,7 +72,10 @@ def _one_f(rows: float, error: float, df1: float, df2: float, k: int) -> tuple[f
 
 def _agreement(ms: dict[str, float], n: int, k: int) -> tuple[float, float, float]:
     rows, columns, error = ms["rows"], ms["columns"], ms["error"]
-    value = (rows - error) / (rows + (k - 1) * error + k / n * (columns - error))
+    whole = rows + (k - 1) * error + k / n * (columns - error)
+    if whole <= 1e-12 * (rows + columns + error):
+        raise NotEstimable("neither subjects nor raters differ, so no correlation exists")
+    value = (rows - error) / whole
     a = k * value / (n * (1 - value))
     b = 1 + k * value * (n - 1) / (n * (1 - value))
     df = (a * columns + b * error) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))

@@ -88,9 +88,9 @@ def test_seeds_under_the_stem_of_a_map_are_seeds(tmp_path, grids, truth):
     (tmp_path / "V1.json").write_text(json.dumps({"carotid_right": [[1, 2, 3], [1, 2, 13]]}))
     assert not read_sidecar(tmp_path / "V1.nii.gz").exists
     edits = read_edits(tmp_path)
-    assert (edits.regions.name, edits.seeds.name) == ("V1.nii.gz", "V1.json")
+    assert (edits.regions.name, [s.name for s in edits.seeds]) == ("V1.nii.gz", ["V1.json"])
     (tmp_path / "V1.json").write_text(json.dumps({"labels": ALL}))
-    assert read_edits(tmp_path).seeds is None
+    assert read_edits(tmp_path).seeds == ()
 
 
 def test_the_labels_of_a_visit_folder_serve_as_a_readers(tmp_path, grids, truth):

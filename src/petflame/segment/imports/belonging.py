@@ -12,6 +12,7 @@ from typing import Any
 
 from petflame.dicom.references import Names, References
 from petflame.errors import InputRefused
+from petflame.folders import CODE
 from petflame.segment.imports.claims import REFERENCES, Reference
 
 # In the order of what they prove: an image, its series, its place, its session.
@@ -61,6 +62,13 @@ def belonging(dataset: Any, own: References | None, where: str, vouched: bool) -
     if own is None:
         return Belonging()
     named = names_in_object(dataset)
+    codes = {word for word in named.patient if CODE.fullmatch(word)}
+    if codes and not own.code:
+        # Drawn on a pack; whether on that of this visit, its converted images tell.
+        return Belonging()
+    if codes - {own.code}:
+        what = f"it was drawn on the pack of the visit {', '.join(sorted(codes))}, not of {own.code}"
+        raise InputRefused.of(what, where, "name what was drawn on this visit's")
     shared = {kind: own.shared(kind, getattr(named, kind)) for kind in WORDS}
     same_patient = own.shared("patient", named.patient)
     unlike = [words for kind, words in WORDS.items() if shared[kind] is False]

@@ -61,7 +61,7 @@ def read_label_map(path: Path, where: str, grids: dict[str, Grid]) -> tuple[Refe
             own = nifti_grid(header.get_data_shape(), header.get_best_affine(), where)
             found = fit_volume(own.affine, own.shape, grids, whole=True)
             if found is None:
-                raise elsewhere(f"on {own.describe()}", grids, where)
+                raise elsewhere(f"on {own.describe()}{_confused(own, grids)}", grids, where)
             kind = np.dtype(header.get_data_dtype())
             if kind.kind not in "iuf":
                 what = f"its voxels are of the type {kind}, which holds colours or pairs and not label numbers"
@@ -76,6 +76,19 @@ def read_label_map(path: Path, where: str, grids: dict[str, Grid]) -> tuple[Refe
         raise InputRefused.of(f"it cannot be read as NIfTI ({named(error, _kind(error))})", where, REMEDY) from None
     labels = _numbers(raw, slope, intercept, where)
     return reference, placed(labels, matrix, offset, grids[reference], where)
+
+
+def _confused(own: Grid, grids: dict[str, Grid]) -> str:
+    """Say in words with which signs its header would lie on a grid of the visit; empty where with none."""
+    for signs, words in (
+        ((-1.0, -1.0, 1.0), "x and y (RAS and LPS were confused)"),
+        ((-1.0, 1.0, 1.0), "x"),
+        ((1.0, -1.0, 1.0), "y"),
+        ((1.0, 1.0, -1.0), "z"),
+    ):
+        if fit_volume(np.diag([*signs, 1.0]) @ own.affine, own.shape, grids, whole=True) is not None:
+            return f", and would lie on them if its header had the other sign of {words}"
+    return ""
 
 
 def _kind(error: Exception) -> str:

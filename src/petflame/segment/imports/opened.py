@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petflame.files import sha256
 from petflame.segment.imports.headers import META_IMAGE, NRRD, detached_data
 from petflame.segment.imports.sidecar import sidecar_paths
 
@@ -40,3 +41,8 @@ def _of_file(path: Path) -> list[Path]:
             # A header that names no file: whatever carries its own name may be what it meant.
             found += [p for p in path.parent.glob("*") if p.name.startswith(f"{path.stem}.")]
     return found
+
+
+def digest_of(path: Path) -> str | list[str]:
+    """Return the SHA-256 of a file, or of every file in a folder, sorted: their names may tell who the patient is."""
+    return sha256(path) if path.is_file() else sorted(sha256(p) for p in path.rglob("*") if p.is_file())

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from petflame.anatomy import ARTERIES, VEINS
+from petflame.anatomy import ARTERIES, LANDMARKS, VEINS
 from petflame.errors import InputRefused
 from petflame.files import sha256, write_json
 from petflame.outside import read_json_object
 from petflame.privacy import named
 from petflame.segment.imports.names import IGNORE, WHOLE_AORTA, unknown_targets
 from petflame.segment.product import FORMAT
-from petflame.segment.seedfile import LANDMARKS
 from petflame.typed import Misshapen, brief, mapping, point_mm, word
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".json", ".xml", ".plist")

@@ -43,7 +43,9 @@ def plan_record(
         planned: dict[str, Any] = {"analysis set": protocol.analysis_set}
         found = [deviation(f"{k} (of the protocol)", v, done[k]) for k, v in planned.items() if done.get(k, v) != v]
     else:
-        found = from_plan(sealed, done) + changed(sealed.protocol, protocol.as_dict(), "protocol: ")
+        # A plan of before there was a choice meant the one read that there was.
+        planned = {"review": Protocol().as_dict()["review"], **sealed.protocol}
+        found = from_plan(sealed, done) + changed(planned, protocol.as_dict(), "protocol: ")
     plan = None if sealed is None else sealed.plan
     record = {
         "sealed": sealed is not None,
