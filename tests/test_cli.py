@@ -1,6 +1,7 @@
 """Bad input on the command line: exit 2, each fault on a line with its remedy, no traceback, nothing half-written."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -271,7 +272,11 @@ def test_regions_of_another_rule_are_not_measured_and_a_readers_are(visit, tmp_p
 def test_a_readers_edits_survive_a_refused_segmentation(visit, tmp_path, study):
     out = tmp_path / "V1"
     assert petflame("convert", visit, "--out", out).returncode == 0
-    assert "carotid_right: needs a reader: no proposal" in petflame("segment", out).stderr
+    segmented = petflame("segment", out)
+    assert "carotid_right: needs a reader: no proposal" in segmented.stderr
+    assert re.search(
+        "for a reader to set points along: .*carotid_right, .*jugular_right, jugular_left", segmented.stdout
+    )
     assert petflame("review", "pack", out, "--out", tmp_path / "pack").returncode == 0
     form = tmp_path / "pack" / "V1" / "decisions.tsv"
     states = {row.split("\t")[0]: row.split("\t")[4] for row in form.read_text().splitlines()[1:]}

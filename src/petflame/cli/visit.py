@@ -117,6 +117,9 @@ def say_vessels(segmentation: Segmentation, console: Console) -> None:
     console.say(f"found {', '.join(ready) or 'no vessel'}")
     if withheld:
         console.say(f"for a reader to accept or mend: {', '.join(withheld)}")
+    missing = [name for name in segmentation.vessels if name not in present]
+    if missing:
+        console.say(f"not found, for a reader to set points along: {', '.join(missing)}")
 
 
 @app.command()

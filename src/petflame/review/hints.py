@@ -24,7 +24,11 @@ class Hint:
 
 
 def point_due(
-    name: str, seeds_lps_mm: Array, course_lps_mm: Array, levels_mm: tuple[float, float] | None
+    name: str,
+    seeds_lps_mm: Array,
+    course_lps_mm: Array,
+    levels_mm: tuple[float, float] | None,
+    start_lps_mm: tuple[float, float, float] | None = None,
 ) -> Hint | None:
     """Return where the next point is due; None where the vessel has all it needs, or nothing tells where it runs.
 
@@ -37,12 +41,17 @@ def point_due(
         Where software believes that the vessel runs, in either direction; n = 0 where it does not know.
     levels_mm : (float, float) or None
         Lowest and highest level to reach, LPS z, where the course does not tell.
+    start_lps_mm : (float, float, float) or None
+        Where such a vessel usually lies low in this neck, where there is no course.
     """
     course = course_lps_mm[np.argsort(course_lps_mm[:, 2])] if len(course_lps_mm) else course_lps_mm
     levels = (float(course[0, 2]), float(course[-1, 2])) if len(course) else levels_mm
     said = title(name)
     if not len(seeds_lps_mm):
-        return Hint(_place(course[0]), f"{said}: begin at its lower end") if len(course) else None
+        if len(course):
+            return Hint(_place(course[0]), f"{said}: begin at its lower end")
+        usual = f"{said}: nothing shows it surely; it usually lies about here low in the neck"
+        return None if start_lps_mm is None else Hint(_place(np.asarray(start_lps_mm)), usual)
     gaps = np.linalg.norm(np.diff(seeds_lps_mm, axis=0), axis=1)
     if len(gaps) and gaps.max() > FARTHEST_APART_MM:
         n = int(gaps.argmax())

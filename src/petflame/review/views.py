@@ -118,7 +118,7 @@ def _hint(desk: Desk, name: str, found: VesselFinding) -> dict[str, Any] | None:
     course = found.centreline_lps_mm
     if name.startswith("carotid") and bifurcation is not None and len(course):
         course = course[course[:, 2] <= bifurcation[2]]
-    due = point_due(name, seeds[name], course, levels_of_others(name, seeds))
+    due = point_due(name, seeds[name], course, levels_of_others(name, seeds), found.start_lps_mm)
     return None if due is None else {"lps_mm": list(due.lps_mm), "words": due.words}
 
 
