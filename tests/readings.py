@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from petflame.files import sha256
 from petflame.segment.outlines import runs_of
 from petflame.segment.reads import Read, ReadDecision, ReadSeeds, ReadVessel, write_read
 
@@ -47,6 +48,7 @@ def finish(
     code: str | None = None,
     voxels: Mapping[str, object] | None = None,
     decisions: Mapping[str, str] | None = None,
+    between: Iterable[Path] = (),
     **more,
 ) -> Path:
     """Write a finished read of an item and its log; `voxels` are flat places, or None for a vessel left as found."""
@@ -73,7 +75,9 @@ def finish(
     log = path.with_name(f"{item}.jsonl")
     add_line(log, {"kind": "open"}, read)
     digest = write_read(path, read)
-    add_line(log, {"kind": "finish", "read_sha256": digest}, read)
+    # An adjudicator's log names the reads that were decided between.
+    seen = {"reads_sha256": [sha256(p) for p in between]} if between else {}
+    add_line(log, {"kind": "finish", "read_sha256": digest, **seen}, read)
     return path
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from petflame.errors import Fault, FaultList
+from petflame.files import read_json, sha256
 from petflame.folders import StudyOut
 from petflame.review.counting import Counting, reads_that_count
 from petflame.study import Study, Visit, load_study
@@ -46,6 +47,19 @@ class Reading:
     def waiting(self) -> list[str]:
         """Codes of the visits that no read speaks for, and no edits of the table either."""
         return sorted(c for c, visit in self.study.by_code.items() if visit.edits is None and c in self._of(c).waiting)
+
+    @property
+    def behind(self) -> list[str]:
+        """Codes of the visits whose labels were made before the read that counts was finished."""
+        found = []
+        for code, visit in sorted(self.study.by_code.items()):
+            read, labels = self.read_of(visit), self.out.visit(code).labels_json
+            if read is None or visit.edits is not None or not labels.exists():
+                continue
+            edits = read_json(labels)["provenance"].get("edits") or {}
+            if edits.get("read_sha256") != sha256(read):
+                found.append(code)
+        return found
 
     def told(self) -> list[str]:
         """Say what waits, what was opened again, and which reads cannot count."""

@@ -29,9 +29,9 @@ def test_the_order_is_reproducible_and_tells_nothing(out):
     for code in CODES:
         finish(out, "Alma", code, voxels=HERE)
         finish(out, "Bert", code, voxels=FAR)
-        one, two = reads_of(out, code)
+        one, two = reads_of(out, code).reads
         assert {one.vessels["svc"].runs[0, 0], two.vessels["svc"].runs[0, 0]} == {100, 150}
-        again, _ = reads_of(out, code)
+        again, _ = reads_of(out, code).reads
         assert again.vessels["svc"].runs[0, 0] == one.vessels["svc"].runs[0, 0]
         first += one.vessels["svc"].runs[0, 0] == 100
         for read in (one, two):

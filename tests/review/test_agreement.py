@@ -55,6 +55,7 @@ def kept(out, reader, item, values, background=1.0, shift=0.0, withheld=(), reas
             "petflame": __version__,
             "read_sha256": sha256(read.path),
             **Protocol().stamp,
+            "images_sha256": ["", "", ""],
             "left_out_sha256": [],
             "vessels": vessels,
             "index": max(seen, key=seen.get) if seen else None,

@@ -174,6 +174,42 @@ def test_a_map_saved_over_the_packs_own_is_the_redrawn_one_and_that_is_told(visi
     assert any(w.startswith(AS_SHOWN) and "carotid_left" in w for w in edited.warnings)
 
 
+def test_a_vessel_erased_from_the_saved_map_has_to_be_rejected(visit, pack):
+    data, affine = labels_of(visit)
+    data[data == BY_NAME["carotid_right"].label] = 0
+    save(pack / CODES[0] / "images" / "labels.nii.gz", data, affine)
+    assert "carotid_right was erased" in refused(visit, decide(pack / CODES[0], "carotid_left"))
+
+
+def test_a_drawing_named_by_itself_is_bound_by_the_form_or_the_folder_it_lies_in(visit, pack, tmp_path):
+    data, affine = labels_of(visit)
+    drawn = save(pack / CODES[1] / "mine.nii.gz", grown(data), affine)
+    assert f"it is of the visit {CODES[1]}, not of {CODES[0]}" in refused(visit, drawn)
+    (pack / CODES[1] / DECISIONS).unlink()
+    assert f"the folder of the visit {CODES[1]}, not of {CODES[0]}" in refused(visit, drawn)
+    own = save(pack / CODES[0] / "mine.nii.gz", grown(data), affine)
+    assert not any("nothing tells of which visit" in w for w in edit_visit(visit, own).segmentation.warnings)
+    loose = save(tmp_path / "mine.nii.gz", grown(data), affine)
+    assert any("nothing tells of which visit" in w for w in edit_visit(visit, loose).segmentation.warnings)
+
+
+def test_dicom_labels_that_were_saved_over_are_the_redrawn_ones(visit, pack):
+    import pydicom
+
+    path = pack / CODES[0] / "dicom" / "labels.dcm"
+    assert read_edits(decide(pack / CODES[0])).regions is None
+    item = pydicom.dcmread(path)
+    item.SeriesDescription = "saved by a viewer"
+    item.save_as(path)
+    edits = read_edits(pack / CODES[0])
+    assert edits.regions == path
+    assert edits.painted_over
+    assert any(
+        "dicom/labels.dcm of the pack was saved over" in w
+        for w in edit_visit(visit, pack / CODES[0]).segmentation.warnings
+    )
+
+
 def test_a_map_saved_over_an_earlier_packs_own_is_refused_loudly(visit, pack):
     decide(pack / CODES[0], columns=BOUND)
     data, affine = labels_of(visit)

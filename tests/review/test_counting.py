@@ -1,19 +1,23 @@
 """Which read of a visit counts, without a plan and under each rule of the protocol; what waits says why."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from petflame.errors import InputRefused
-from petflame.files import write_json, write_nifti
+from petflame.files import sha256, write_json, write_nifti
+from petflame.folders import StudyOut
 from petflame.protocol import Protocol
+from petflame.reading import Reading
 from petflame.review.counting import items_for, reads_that_count
 from petflame.review.differences import differences
 from petflame.review.plan import CONSENSUS, load_plan, refuse_other_rules, write_plan
 from petflame.segment.reads import read_read
 from petflame.segment.stretches import Stretch
 from petflame.space.grid import Grid, Volume
+from petflame.study import load_study
 from readings import add_line, finish
 
 CODES = [f"V{n:010X}" for n in range(6)]
@@ -115,10 +119,20 @@ def test_where_readers_agree_the_first_counts_and_else_the_last_word_is_awaited(
     assert found.awaited == {TWO: last}
     assert "carotid_right: overlap (Dice) 0.60 is below 0.7" in found.waiting[TWO]
     assert items_for(out, last, CODES) == (TWO,)
-    joint = finish(out, last, TWO, voxels=NEAR)
+    other = out / "review" / "B" / f"{TWO}.read.json"
+    joint = finish(out, last, TWO, voxels=NEAR, between=(mine[TWO], other) if counts == "adjudicated" else ())
     found = reads_that_count(out, CODES)
     assert found.reads == {ONE: mine[ONE], TWO: joint}
     assert not found.awaited
+    if counts == "adjudicated":
+        # What was decided between is no more: nobody has judged the read that is there now.
+        shutil.rmtree(other.parent)
+        for code in (ONE, TWO):
+            finish(out, "B", code, voxels=NEAR if code == ONE else {"carotid_right": np.arange(400, 500)})
+        found = reads_that_count(out, CODES)
+        assert TWO not in found.reads
+        assert found.awaited == {TWO: last}
+        assert "finished anew" in found.waiting[TWO]
     # What was begun stays on the list of who began it.
     assert items_for(out, last, CODES) == (TWO,)
 
@@ -204,3 +218,20 @@ def test_a_plan_that_was_changed_is_refused(out):
     path.write_text(json.dumps(document))
     with pytest.raises(InputRefused, match="not as it was sealed"):
         reads_that_count(out, CODES)
+
+
+def test_labels_made_before_the_read_that_counts_are_told(tmp_path):
+    study, out = tmp_path / "study", tmp_path / "out"
+    study.mkdir()
+    (study / "blinding.key").write_text("ab" * 32)
+    (study / "visits.tsv").write_text("participant_id\tvisit\tdicom_dir\nP1\tbaseline\tb\nP1\tfollowup\tf\n")
+    reading = Reading(load_study(study, out, keep_key=False), StudyOut(out))
+    codes = sorted(reading.study.by_code)
+    paths = [finish(out, "A", code, voxels=HERE) for code in codes]
+    for code, path in zip(codes, paths, strict=True):
+        edits = {"read_sha256": sha256(path)}
+        write_json(out / "visits" / code / "labels.json", {"provenance": {"edits": edits}})
+    assert reading.behind == []
+    for provenance in ({}, {"edits": {"read_sha256": "0" * 64}}):
+        write_json(out / "visits" / codes[1] / "labels.json", {"provenance": provenance})
+        assert Reading(reading.study, StudyOut(out)).behind == [codes[1]]

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import os
 import shutil
 
 import nibabel as nib
@@ -15,6 +16,7 @@ from petflame.errors import InputRefused
 from petflame.files import read_nifti, sha256
 from petflame.folders import VisitFolder
 from petflame.protocol import Protocol
+from petflame.review.adjudicate import TwoReads
 from petflame.review.canvas import of_runs
 from petflame.review.desk import Desk
 from petflame.review.lock import is_readable
@@ -271,11 +273,15 @@ def test_a_finished_read_is_put_in_place_after_a_kill_between_log_and_file(visit
     act(desk, kind="decide", vessel="jugular_left", choice="accept")
     act(desk, kind="finish")
     path = tmp_path / "review" / "R1" / f"{CODE}.read.json"
-    path.rename(path.with_name(f".{path.name}.pending"))
+    path.rename(path.with_name(f".{path.name}.0.pending"))
     assert desk_of(visit, tmp_path / "review").history.finished
     assert read_read(path).decisions["jugular_left"].choice == "accept"
     # Of a finish that its log does not know, nothing is left.
-    path.with_name(f".{path.name}.pending").write_text("{}")
+    other = path.with_name(f".{path.name}.1.pending")
+    other.write_text("{}")
+    desk_of(visit, tmp_path / "review")
+    assert other.exists(), "another program may be about to say so in the log"
+    os.utime(other, (0, 0))
     desk_of(visit, tmp_path / "review")
     assert not list(path.parent.glob(".*"))
     assert read_read(path).decisions["jugular_left"].choice == "accept"
@@ -290,7 +296,9 @@ def test_an_adjudicator_takes_vessels_of_either_read(visit, tmp_path):
         act(desk, kind="finish")
         reads.append((read_read(tmp_path / "review" / reader / f"{CODE}.read.json"), desk.drawing))
     files = desk.files
-    last = Desk(files, CODE, "C", tmp_path / "review" / "C", desk.required, None, (reads[0][0], reads[1][0]))
+    paths = [tmp_path / "review" / reader / f"{CODE}.read.json" for reader in ("R1", "R2")]
+    two = TwoReads((reads[0][0], reads[1][0]), (sha256(paths[0]), sha256(paths[1])))
+    last = Desk(files, CODE, "C", tmp_path / "review" / "C", desk.required, None, two)
     for n in (2, 1):
         act(last, kind="take", vessel="carotid_left", read=n)
         np.testing.assert_array_equal(last.drawing.voxels("carotid_left"), reads[n - 1][1].voxels("carotid_left"))
@@ -304,6 +312,11 @@ def test_an_adjudicator_takes_vessels_of_either_read(visit, tmp_path):
     act(last, kind="finish")
     path = tmp_path / "review" / "C" / f"{CODE}.read.json"
     np.testing.assert_array_equal(edit_visit(visit, path).segmentation.labels.data, last.drawing.labels().data)
+    # The reader of the read that was taken finishes it anew: what was judged stays as it was judged.
+    judged = last.drawing.digest
+    anew = TwoReads((reads[1][0], reads[1][0]), ("f" * 64, sha256(paths[1])))
+    assert Desk(files, CODE, "C", tmp_path / "review" / "C", desk.required, None, anew).drawing.digest == judged
+    assert last.log.lines()[-1]["action"]["reads_sha256"] == list(two.sha256)
     with pytest.raises(InputRefused, match="no two reads"):
         act(desk_of(visit, tmp_path / "review", "R9"), kind="take", vessel="carotid_left", read=1)
 

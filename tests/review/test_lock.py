@@ -78,7 +78,8 @@ def test_reads_that_differ_wait_for_the_last_word(tmp_path):
         finish(tmp_path, "B", code, voxels=HERE if code != CODES[0] else {"carotid_right": np.arange(300, 400)})
     with pytest.raises(InputRefused, match=f"C/{CODES[0]}: its readers differ"):
         lock_reading(tmp_path)
-    finish(tmp_path, "C", CODES[0], voxels=HERE)
+    between = [tmp_path / "review" / reader / f"{CODES[0]}.read.json" for reader in ("A", "B")]
+    finish(tmp_path, "C", CODES[0], voxels=HERE, between=between)
     assert len(lock_reading(tmp_path)[0].reads) == 9
 
 
@@ -160,6 +161,9 @@ def test_an_allocation_is_refused_while_the_reading_is_open_and_the_blinded_anal
     assert "petflame review lock" in str(refused.exception)
     assert (tmp_path / "arms.json").read_bytes() == blinded
     assert arms_of(tmp_path)["reading"] is None
+    events = [str(tmp_path / "outcomes.tsv"), "--allocation", str(tmp_path / "allocation.tsv"), "--out", str(tmp_path)]
+    refused = CliRunner().invoke(app, ["outcomes", *events, "--patients", str(tmp_path / "patients.tsv")])
+    assert "petflame review lock" in str(refused.exception)
     with pytest.raises(InputRefused, match="petflame review lock"):
         plan_workflow({"out": str(tmp_path)})
     read_all(tmp_path)

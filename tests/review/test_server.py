@@ -295,6 +295,18 @@ def test_the_order_is_the_readers_and_nothing_of_the_study_is_sent(serving, resu
     assert b"baseline" not in sent
 
 
+def test_a_fault_of_a_repeat_does_not_tell_which_visit_it_is(tmp_path):
+    from petflame.errors import Fault
+    from petflame.review.server import Session, said_faults
+    from petflame.review.worklist import Item
+
+    root = tmp_path / "visits" / CODE
+    session = Session("R1", tmp_path / "review" / "R1", (Item(CODE, root), Item("V00000000FF", root)))
+    fault = Fault(f"the visit {CODE} is damaged", str(root / "ct.nii.gz"), "restore it")
+    assert CODE not in json.dumps(said_faults([fault], session, "V00000000FF"))
+    assert said_faults([fault], session, CODE)[0]["where"] == f"visits/{CODE}/ct.nii.gz"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

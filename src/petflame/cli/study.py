@@ -156,13 +156,14 @@ def collect(
     console = Console(log_json, recorded=True)
     choices, subjects = load_protocol(protocol), load_study(study, out)
     with step("collect", out, False, console) as outcome:
-        waiting = Reading(subjects, StudyOut(out)).waiting if reads else None
+        reading = Reading(subjects, StudyOut(out))
+        waiting, behind = (reading.waiting, reading.behind) if reads else (None, [])
         outcome.made_from(collect_request(subjects, StudyOut(out), choices, waiting))
         # Who is who it compares itself, so that scripted verbs need no `identify` in between.
         refuse_broken(
             out, ("identify", "collect", *AFTER_COLLECT), images=False, codes={*subjects.by_code, *subjects.pairs}
         )
-        counts = run(subjects, out, choices, waiting or ())
+        counts = run(subjects, out, choices, waiting or (), behind)
     console.say(
         f"{counts['measured']} of {counts['participants']} participants measured; refused: {counts['refused']}; "
         f"failed: {counts['failed']}; kept with a flag: {counts['flagged']}; see {out / 'exclusions.tsv'}",

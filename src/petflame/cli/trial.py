@@ -185,11 +185,13 @@ def outcomes(
     """
     from petflame.chain import refuse_changed_tables
     from petflame.requests import outcomes_request
+    from petflame.review.lock import refuse_open_reading
     from petflame.trial.events.outcomes import events_line
     from petflame.trial.events.outcomes import outcomes as run
 
     console = Console(log_json, record)
     refuse_changed_tables((patients,))
+    refuse_open_reading((out, *([patients.parent] if patients is not None else [])))
     with step("outcomes", out, record, console) as outcome:
         sealed = plan_of(plan, allocation)
         outcome.made_from(outcomes_request(table, allocation, patients, horizon_years, landmark_years, sealed))

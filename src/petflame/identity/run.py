@@ -10,7 +10,7 @@ from typing import Any
 
 from petflame.errors import Fault, InputRefused
 from petflame.files import read_json, read_nifti, write_json, write_text
-from petflame.folders import StudyOut, VisitFolder
+from petflame.folders import CODE, StudyOut, VisitFolder
 from petflame.identity.compare import compare
 from petflame.identity.finding import FLAGGED, REFUSED, UNKNOWN, WARN, Entry, Finding
 from petflame.identity.pixels import ct_fingerprint, pet_fingerprint
@@ -20,8 +20,7 @@ from petflame.seal import sealed
 from petflame.study import VISITS, Study
 
 VERB = "identify"
-_CODE = re.compile(r"V[0-9A-F]{10}")
-_VISITS = re.compile(rf"visit {_CODE.pattern}(, {_CODE.pattern})*( and \d+ more)?")
+_VISITS = re.compile(rf"visit {CODE.pattern}(, {CODE.pattern})*( and \d+ more)?")
 DETAILS = ("code", "participant_id", "visit", "signal", "outcome", "what", "where", "remedy")
 
 
@@ -113,7 +112,7 @@ def without_codes(text: str, study: Study, own: str) -> str:
     """
 
     def name(match: re.Match[str]) -> str:
-        people = {study.by_code[code].participant_id for code in _CODE.findall(match[0]) if code in study.by_code}
+        people = {study.by_code[code].participant_id for code in CODE.findall(match[0]) if code in study.by_code}
         others = ", ".join(sorted(people - {own}))
         told = ["the participant's other visit"] if own in people else []
         return " and ".join([*told, f"a visit of {others}"] if others else told)

@@ -53,7 +53,16 @@ PAIRED = ("measured", "not_measurable")
 GRADES = ("unknown", "pass", "warn", "fail")
 
 
-def collect(study: Study, out: Path, protocol: Protocol, waiting: Collection[str] = ()) -> dict[str, Any]:
+BEHIND = {
+    "what": "a reader finished it while the run was under way: its labels are those from before",
+    "where": "labels.json",
+    "remedy": "run the same line again",
+}
+
+
+def collect(
+    study: Study, out: Path, protocol: Protocol, waiting: Collection[str] = (), behind: Collection[str] = ()
+) -> dict[str, Any]:
     """Write ``patients.tsv``, ``vessels.tsv``, ``variations.tsv``, ``exclusions.tsv`` and the key table of a study.
 
     A participant who has a measured baseline and no follow-up visit keeps index vessel and baseline value, so that
@@ -68,6 +77,8 @@ def collect(study: Study, out: Path, protocol: Protocol, waiting: Collection[str
         The one that the visits were measured under.
     waiting : collection of str
         Codes of the visits that wait for a finished read.
+    behind : collection of str
+        Codes of the visits whose read was finished after their labels were made.
 
     Returns
     -------
@@ -98,8 +109,9 @@ def collect(study: Study, out: Path, protocol: Protocol, waiting: Collection[str
                 # A product that was damaged sets its visit aside, not the trial.
                 found = [("measure", "refused", fault.as_dict()) for fault in refusal.faults]
             exclusions += [_exclusion(participant, name, step, kind, fault) for step, kind, fault in found]
-            if study.code(participant, name) in waiting:
-                exclusions.append(_exclusion(participant, name, "segment", "flagged", dict(WAITS)))
+            for codes, what in ((waiting, WAITS), (behind, BEHIND)):
+                if study.code(participant, name) in codes:
+                    exclusions.append(_exclusion(participant, name, "segment", "flagged", dict(what)))
             refused += [f"{name}: {fault['what']}" for _, kind, fault in found if kind in NO_RESULT]
             failed |= any(kind == "failed" for _, kind, _ in found)
         row, change, pair_faults = _pair_results(results, code, study, refused, failed, protocol)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from petflame.errors import InputRefused
+from petflame.files import sha256
 from petflame.folders import VisitFolder
 from petflame.review.counting import NotFinished, finished_read
 from petflame.review.differences import AsFound, differences
@@ -18,7 +19,15 @@ from petflame.segment.reads import Read
 NOBODY = "0" * 64
 
 
-def reads_of(out: Path, item: str) -> tuple[Read, Read]:
+@dataclass(frozen=True, eq=False)
+class TwoReads:
+    """The two reads that somebody decides between, and SHA-256 of their files."""
+
+    reads: tuple[Read, Read]
+    sha256: tuple[str, str]
+
+
+def reads_of(out: Path, item: str) -> TwoReads:
     """Return the two reads of a visit as "read 1" and "read 2", in an order that tells nothing of the readers.
 
     The order hangs on the plan's private seed and on the visit, so that it is the same whenever it is asked for, and
@@ -48,8 +57,10 @@ def reads_of(out: Path, item: str) -> tuple[Read, Read]:
             found.append(finished_read(places, reader, item, item, plan))
         except NotFinished as why:
             raise InputRefused.of("not every reader has finished it", item, "decide when both have") from why
-    first, second = found[::-1] if _turned(out, item) else found
-    return _unnamed(first, 1), _unnamed(second, 2)
+    hashes = [sha256(places.read(reader, item)) for reader in sorted(plan.readers)]
+    if _turned(out, item):
+        found, hashes = found[::-1], hashes[::-1]
+    return TwoReads((_unnamed(found[0], 1), _unnamed(found[1], 2)), (hashes[0], hashes[1]))
 
 
 def differences_of(out: Path, item: str) -> list[str]:
@@ -61,7 +72,7 @@ def differences_of(out: Path, item: str) -> list[str]:
         As `reads_of`.
     """
     plan = load_plan(out)
-    first, second = reads_of(out, item)
+    first, second = reads_of(out, item).reads
     assert plan is not None
     return differences(first, second, plan.rules, plan.needed, AsFound(VisitFolder(out / "visits" / item)))
 

@@ -9,8 +9,10 @@ from itertools import combinations
 from pathlib import Path
 
 from petflame.errors import Fault, InputRefused
+from petflame.files import sha256
 from petflame.folders import StudyOut, VisitFolder
 from petflame.review.differences import AsFound, differences
+from petflame.review.log import ReadLog
 from petflame.review.places import ReviewPlaces
 from petflame.review.plan import AGAIN, CONSENSUS, Plan, load_plan
 from petflame.seal import read_sealed
@@ -151,8 +153,20 @@ def _under_plan(places: ReviewPlaces, plan: Plan, code: str, found: Counting) ->
         who = "a joint read of the readers" if last_word == CONSENSUS else "the adjudicator"
         found.waiting[code] = f"its readers differ ({'; '.join(said)}) and {who} is awaited: {last}"
         found.awaited[code] = last_word
+    elif last_word != CONSENSUS and not _saw(places, last_word, code, [*reads]):
+        why = "a reader finished anew what the adjudicator had decided between"
+        found.waiting[code] = f"{why}: the adjudicator is to look again"
+        found.awaited[code] = last_word
     else:
         found.reads[code] = places.read(last_word, code)
+
+
+def _saw(places: ReviewPlaces, last_word: str, code: str, readers: list[str]) -> bool:
+    """Whether the adjudicator finished with the reads as they are."""
+    said = [line["action"] for line in ReadLog(places.log(last_word, code)).lines()]
+    finished = [action for action in said if action["kind"] == "finish"]
+    now = {sha256(places.read(reader, code)) for reader in readers}
+    return bool(finished) and set(finished[-1].get("reads_sha256", ())) == now
 
 
 def _apart(places: ReviewPlaces, plan: Plan, code: str, reads: list[Read]) -> list[str]:

@@ -16,6 +16,7 @@ from petflame import __version__
 from petflame.anatomy import title
 from petflame.errors import Fault, InputRefused
 from petflame.review.actions import LONGEST_WHY, checked_action
+from petflame.review.adjudicate import TwoReads
 from petflame.review.canvas import c_to_f, f_to_c, of_runs, runs_of
 from petflame.review.drawing import Drawing
 from petflame.review.finishing import pending_path, put_in_place, read_of, read_path, require_finishable, seeds_faults
@@ -25,8 +26,8 @@ from petflame.review.said import sentence
 from petflame.review.state import VESSELS, History, ReadState, fold
 from petflame.review.visit import VisitFiles
 from petflame.segment.outlines import places_of
-from petflame.segment.reads import LOG_ENDING, Read, write_read
-from petflame.segment.seedfile import LANDMARKS
+from petflame.segment.reads import LOG_ENDING, write_read
+from petflame.segment.seedfile import LANDMARKS, SAME_POINT_MM
 from petflame.segment.snap import snap
 from petflame.segment.usual import usual_of
 from petflame.space.grid import Array
@@ -63,7 +64,7 @@ class Desk:
         Vessels that the protocol measures.
     others : OtherVisits, optional
         Where points may be carried over from the participant's other visit.
-    two : (Read, Read), optional
+    two : TwoReads, optional
         What an adjudicator decides between.
 
     Raises
@@ -80,7 +81,7 @@ class Desk:
         folder: Path,
         required: tuple[str, ...],
         others: OtherVisits | None = None,
-        two: tuple[Read, Read] | None = None,
+        two: TwoReads | None = None,
     ) -> None:
         self.two = two
         self._others = others
@@ -101,7 +102,7 @@ class Desk:
             if self._head == self.log.head:
                 return
             lines = self.log.lines()
-            require_same(lines, self.files.hashes, self.item)
+            require_same(lines, self.files.hashes, self.item, self.reader)
             history = fold(line["action"] for line in lines)
             put_in_place(read_path(self.folder, self.item), lines)
             self.drawing.show(history.state, self._taken(history.state))
@@ -170,6 +171,8 @@ class Desk:
         pending = pending_path(path)
         if action["kind"] == "finish":
             action["read_sha256"] = write_read(pending, read_of(self))
+            if self.two is not None:
+                action["reads_sha256"] = list(self.two.sha256)
         entry = {
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reader": self.reader,
@@ -200,32 +203,37 @@ class Desk:
         if action["kind"] == "decide" and action["choice"] == "accept":
             self._require_there(action["vessel"])
         if action["kind"] == "seed" and action["op"] in ("add", "move"):
-            return {**action, **self._placed(action)}
+            placed = {**action, **self._placed(action)}
+            self._require_another_place(placed)
+            return placed
         if action["kind"] == "prefill":
             return self._prefilled()
         if action["kind"] == "take":
             if self.two is None:
                 raise InputRefused.of("there are no two reads to take one of", "the action", "set points, or go on")
-            stretches = self.two[action["read"] - 1].left_out
-            rows = [
-                {k: v for k, v in vars(s).items() if k != "vessel"} for s in stretches if s.vessel == action["vessel"]
-            ]
-            return {**action, "left_out": rows}
+            n, name = action["read"] - 1, action["vessel"]
+            read = self.two.reads[n]
+            rows = [{k: v for k, v in vars(s).items() if k != "vessel"} for s in read.left_out if s.vessel == name]
+            # Kept as it was seen: the reader of that read may finish it anew.
+            flat = np.sort(f_to_c(self.read_voxels(n + 1, name), self.drawing.shape))
+            taken = read.vessels.get(name)
+            carried = taken is not None and taken.seeds is not None and taken.seeds.prefilled
+            more = {"left_out": rows, "runs": runs_of(flat), "read_sha256": self.two.sha256[n], "carried": carried}
+            return {**action, **more}
         return action
 
     def read_voxels(self, n: int, name: str) -> Array:
         """Voxels of a vessel in one of two reads (1 or 2), flat F order of the file, sorted."""
         assert self.two is not None
-        vessel = self.two[n - 1].vessels.get(name)
+        vessel = self.two.reads[n - 1].vessels.get(name)
         if vessel is None or vessel.made == "found":
             return self.drawing.found_voxels(name)
         return np.sort(c_to_f(places_of(vessel.runs), self.drawing.shape))
 
     def _taken(self, state: ReadState) -> dict[str, Array]:
-        taken = {n: v.taken for n, v in state.vessels.items() if v.taken is not None}
-        if taken and self.two is None:
-            raise InputRefused.of("it takes from two reads that are not there", self.item, "restore them from a copy")
-        return {name: self.read_voxels(n, name) for name, n in taken.items()}
+        size = int(np.prod(self.drawing.shape))
+        taken = {n: v.taken_runs for n, v in state.vessels.items() if v.taken is not None}
+        return {n: np.sort(c_to_f(of_runs(runs, size), self.drawing.shape)) for n, runs in taken.items()}
 
     def _prefilled(self) -> dict[str, Any]:
         names, known = self.prefillable, self.history.state.landmarks_lps_mm
@@ -261,6 +269,15 @@ class Desk:
                 beside.append((finding.centreline_lps_mm, radius))
         return beside
 
+    def _require_another_place(self, action: Mapping[str, Any]) -> None:
+        """Two clicks on one vessel may be moved to one middle: a second point there would say nothing."""
+        seeds = list(self.history.state.vessels[action["vessel"]].seeds)
+        if action["op"] == "move":
+            seeds.pop(action["index"])
+        at = np.array(action["set_lps_mm"])
+        if any(np.abs(at - seed.lps_mm).max() < SAME_POINT_MM for seed in seeds):
+            raise InputRefused.of("there is a point already", "the picture", "set the next one on another level")
+
     def _require_in_scan(self, point_lps_mm: Array) -> None:
         grid = self.files.ct.grid
         ijk = grid.to_ijk(point_lps_mm * np.array([-1.0, -1.0, 1.0]))
@@ -273,7 +290,7 @@ class Desk:
         seeds_faults(name, self.history.state.vessels[name]).raise_if_any()
 
 
-def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: str) -> None:
+def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: str, reader: str) -> None:
     """Refuse a log that was made on other images or labels than those that lie there now.
 
     Raises
@@ -289,6 +306,11 @@ def require_same(lines: list[dict[str, Any]], hashes: Mapping[str, str], item: s
         if other is not None:
             what = f"it was read on another {name.split('_')[0]} ({other}) than the one that lies there now ({now})"
             faults.add(what, f"{item}.jsonl", "put back what it was read on, or read it anew: move the log away")
+    readers = sorted({line["reader"] for line in lines} - {reader})
+    if readers:
+        faults.add(
+            f"it holds lines of the reader {', '.join(readers)}", f"{item}.jsonl", "put each log back where it was"
+        )
     strangers = sorted({line["item"] for line in lines} - {item})
     if strangers:
         faults.add(f"it holds lines of {', '.join(strangers)}", f"{item}.jsonl", "put each log back where it was")

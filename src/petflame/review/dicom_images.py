@@ -16,8 +16,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, PositronEmission
 
 from petflame import __version__
 from petflame.dicom.product import read_pet_sidecar
-from petflame.files import read_nifti, write_atomically
+from petflame.files import read_nifti, sha256, write_atomically, write_text
 from petflame.folders import VisitFolder
+from petflame.segment.edits_folder import DICOM_LABELS, SUMS
 from petflame.segment.exports import segmentation_object, stack_of
 from petflame.segment.pack_names import PackNames, pack_names
 from petflame.segment.product import Segmentation
@@ -26,7 +27,6 @@ from petflame.space.orientation import to_canonical
 
 NO_DATE, NO_TIME = "19000101", "000000"
 FULL_SCALE = 32767
-SEGMENTATION = "labels.dcm"
 
 
 def write_dicom(visit: VisitFolder, segmentation: Segmentation, out: Path) -> None:
@@ -46,7 +46,8 @@ def write_dicom(visit: VisitFolder, segmentation: Segmentation, out: Path) -> No
     _write_series(to_canonical(read_nifti(visit.pet)), "pet", names, out / "pet", _unit(visit))
     if segmentation.labels.data.any():
         made = segmentation_object(segmentation, stack_of(segmentation, out / segmentation.reference))
-        _save(made, out / SEGMENTATION)
+        _save(made, out / DICOM_LABELS)
+        write_text(out / SUMS, f"{sha256(out / DICOM_LABELS)}  {DICOM_LABELS}\n")
 
 
 def _unit(visit: VisitFolder) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,26 +28,29 @@ if TYPE_CHECKING:
     from petflame.review.desk import Desk
 
 
+# Another program may be about to say in the log that it is finished.
+ABANDONED_S = 3600.0
+
+
 def read_path(folder: Path, item: str) -> Path:
     """Return where the finished read of an item lies."""
     return folder / f"{item}{ENDING}"
 
 
 def pending_path(path: Path) -> Path:
-    """Return where a finished read waits until its log says that it is finished."""
-    return path.with_name(f".{path.name}.pending")
+    """Return where a finished read waits until its log says that it is finished; two programs wait apart."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.pending")
 
 
 def put_in_place(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Put a finished read where it belongs, if the program ended between its log's last line and that."""
-    pending = pending_path(path)
-    if not pending.exists():
-        return
     finished = [line["action"] for line in lines if line["action"]["kind"] == "finish"]
-    if finished and finished[-1].get("read_sha256") == sha256(pending):
-        os.replace(pending, path)
-    else:
-        pending.unlink()
+    for pending in path.parent.glob(f".{path.name}.*.pending"):
+        with suppress(FileNotFoundError):
+            if finished and finished[-1].get("read_sha256") == sha256(pending):
+                os.replace(pending, path)
+            elif time.time() - pending.stat().st_mtime > ABANDONED_S:
+                pending.unlink()
 
 
 def made_by(vessel: VesselRead) -> Made:
@@ -110,9 +116,7 @@ def read_of(desk: Desk) -> Read:
         log_head=desk.head,
         vessels={name: _vessel(desk, name, vessel) for name, vessel in state.vessels.items()},
         landmarks_lps_mm=dict(state.landmarks_lps_mm),
-        decisions={
-            n: ReadDecision("accept" if d.choice == "accept" else "reject", d.words) for n, d in decisions.items()
-        },
+        decisions=decisions,
         left_out=tuple(Stretch(n, **vars(row)) for n, v in state.vessels.items() for row in v.left_out),
         prefilled=desk.history.prefilled,
         undecided=tuple(

@@ -55,13 +55,16 @@ def measured_read(read: ReadToMeasure, protocol: Protocol) -> dict[str, Any]:
         ``reason``; ``index``: the candidate with the highest mean TBRmax of this read alone, or None;
         ``centrelines``: by name, LPS mm; ``reason``: why nothing was measured, or empty.
     """
+    visit = VisitFolder(_folder(read))
+    labels = visit.labels_found if visit.labels_found_json.exists() else visit.labels
     asked = {
         "format": FORMAT,
+        "images_sha256": [sha256(p) if p.exists() else "" for p in (visit.ct, visit.pet, labels)],
         "petflame": __version__,
         "read_sha256": sha256(read.path),
         **protocol.stamp,
         # A table of sections left out counts beside the read.
-        "left_out_sha256": [sha256(p) for p in VisitFolder(_folder(read)).left_out if p.is_file()],
+        "left_out_sha256": [sha256(p) for p in visit.left_out if p.is_file()],
     }
     if read.kept.exists():
         try:
@@ -71,7 +74,9 @@ def measured_read(read: ReadToMeasure, protocol: Protocol) -> dict[str, Any]:
         if asked.items() <= found.items():
             return found
     made = {**asked, **plain(_measure(read, protocol))}
-    write_json(read.kept, made)
+    # A refusal may be of the moment: a visit that is being segmented.
+    if not made["reason"]:
+        write_json(read.kept, made)
     return made
 
 

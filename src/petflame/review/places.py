@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from petflame.folders import CODE
 from petflame.review.log import LOCK
 from petflame.segment.reads import ENDING, LOG_ENDING
 from petflame.study import IDENTIFIER
 
-ITEM = re.compile(r"V[0-9A-F]{10}")
+ITEM = CODE
 
 
 @dataclass(frozen=True)

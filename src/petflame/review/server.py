@@ -146,7 +146,10 @@ class Room:
                 whose, two = (self.session.reader, self.session.folder), None
                 if self.session.adjudicating and not self.session.consensus:
                     two = reads_of(self.session.folder.parent.parent, name)
-                desk = Desk(read_visit_files(item.root), name, *whose, self.required, self._others, two)
+                # A repeat is offered nothing; neither is the visit that it repeats, which would tell them apart.
+                alone = sum(other.root == item.root for other in self.session.items) == 1
+                others = self._others if alone else None
+                desk = Desk(read_visit_files(item.root), name, *whose, self.required, others, two)
                 with self._lock:
                     self._open[name] = desk
                     while len(self._open) > MOST_OPEN:
@@ -187,19 +190,28 @@ class Room:
         except HeadMoved:
             return 409, {"state": self.state(name), "said": MOVED}
         except PetflameError as error:
-            return 422, {"faults": said_faults(error.faults, self.session), "said": without_names(error.faults[0].what)}
+            faults = said_faults(error.faults, self.session, name)
+            return 422, {"faults": faults, "said": faults[0]["what"]}
         except OSError as error:
             if (fault := machine_fault(error, "the log")) is None and not is_of_the_machine(error):
                 raise
             told = fault.faults[0] if fault else Fault(str(error.strerror), "the log", "mend it and do it again")
             said = NOT_SAVED.format(what=told.what, remedy=told.remedy)
-            return 507, {"faults": said_faults([told], self.session), "said": said}
+            return 507, {"faults": said_faults([told], self.session, name), "said": said}
 
 
-def said_faults(faults: Any, session: Session) -> list[dict[str, str]]:
-    """Write faults for the page, without the path of the results."""
-    root = f"{session.folder.parent.parent}/"
-    return [{key: without_names(text).replace(root, "") for key, text in fault.as_dict().items()} for fault in faults]
+def said_faults(faults: Any, session: Session, name: str = "") -> list[dict[str, str]]:
+    """Write faults of an item for the page, without the path of the results and under the name the reader knows."""
+    hidden = {f"{session.folder.parent.parent}/": ""}
+    hidden |= {item.root.resolve().name: item.name for item in session.items if item.name == name}
+
+    def told(text: str) -> str:
+        text = without_names(text)
+        for secret, shown in hidden.items():
+            text = text.replace(secret, shown)
+        return text
+
+    return [{key: told(text) for key, text in fault.as_dict().items()} for fault in faults]
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -216,7 +228,8 @@ def application(session: Session, token: str) -> Guard:
             try:
                 return make(request)
             except PetflameError as error:
-                return _json({"faults": said_faults(error.faults, session)}, 422)
+                name = request.path_params.get("item", "")
+                return _json({"faults": said_faults(error.faults, session, name)}, 422)
 
         return answer
 

@@ -71,6 +71,8 @@ class VesselRead:
         Whether a stroke that counts was made on it.
     taken : int or None
         Which of two reads was taken for it, 1 or 2.
+    taken_runs : tuple of int
+        Its voxels there, as those of a stroke.
     decision : Choice or None
     left_out : tuple of Left
     carried : bool
@@ -82,6 +84,7 @@ class VesselRead:
     since: int = 0
     painted: bool = False
     taken: int | None = None
+    taken_runs: tuple[int, ...] = ()
     decision: Choice | None = None
     left_out: tuple[Left, ...] = ()
     carried: bool = False
@@ -197,7 +200,7 @@ class History:
         state = changed(self.state, action, count)
         for name in action.get("lapsed", ()):
             state = state.with_vessel(name, decision=None)
-        prefilled = self.prefilled or kind == "prefill"
+        prefilled = self.prefilled or kind == "prefill" or bool(action.get("carried"))
         return replace(self, now=_Step(state, self.now), undone=(), n=count, prefilled=prefilled)
 
 
@@ -236,7 +239,10 @@ def changed(state: ReadState, action: Mapping[str, Any], n: int) -> ReadState:
     if kind == "take":
         rows = tuple(Left(**row) for row in action.get("left_out", ()))
         changes = {"seeds": (), "since": n, "painted": False, "decision": None, "left_out": rows}
-        return state.with_vessel(name, **changes, taken=action["read"])
+        carried = bool(action.get("carried"))
+        taken = {"taken": action["read"], "taken_runs": tuple(action["runs"]), "carried": carried}
+        state = state.with_vessel(name, **changes, **taken)
+        return replace(state, prefilled=state.prefilled or carried)
     assert kind == "prefill"
     return _prefilled(state, action, n)
 
@@ -248,7 +254,7 @@ def _seeded(state: ReadState, action: Mapping[str, Any], n: int) -> ReadState:
     if op == "radius":
         fields: dict[str, Any] = {"radius_mm": action["radius_mm"]}
     elif op == "clear":
-        fields = {"seeds": (), "radius_mm": None, "carried": False}
+        fields = {"seeds": (), "radius_mm": None}
     else:
         if op in ("move", "delete", "refuse_snap"):
             old = seeds.pop(index)

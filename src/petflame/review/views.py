@@ -65,7 +65,7 @@ def _two_reads(desk: Desk) -> list[dict[str, Any]]:
     """What an adjudicator decides between: outlines, as runs of what is shown, decisions and stretches left out."""
     assert desk.two is not None
     told = []
-    for n, read in enumerate(desk.two, start=1):
+    for n, read in enumerate(desk.two.reads, start=1):
         runs = {name: runs_of(desk.files.canvas.shown(desk.read_voxels(n, name))) for name in VESSELS}
         choices = {name: decision.choice for name, decision in read.decisions.items()}
         told.append({"read": n, "runs": runs, "decisions": choices, "left_out": [vars(s) for s in read.left_out]})

@@ -18,7 +18,7 @@ from petflame.review.log import ReadLog
 from petflame.review.needs import needs_reader, state_of, why
 from petflame.review.state import VESSELS, History, fold
 from petflame.review.visit import require_readable
-from petflame.segment.product import Check, VesselFinding
+from petflame.segment.product import VesselFinding, findings_in
 from petflame.segment.reads import LOG_ENDING
 
 ITEM = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -115,23 +115,6 @@ class Row:
             "worst": self.worst,
             "vessels": list(self.vessels),
         }
-
-
-def findings_in(document: Mapping[str, Any]) -> dict[str, VesselFinding]:
-    """Read from ``labels.json`` what a worklist needs to know of vessels."""
-    import numpy as np
-
-    return {
-        name: VesselFinding(
-            item["method"],
-            item["confidence"],
-            tuple(Check(**check) for check in item["checks"]),
-            np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
-            item["withheld"],
-            item["reason"],
-        )
-        for name, item in document["vessels"].items()
-    }
 
 
 class Worklist:

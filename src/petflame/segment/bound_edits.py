@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from petflame.errors import FaultList
-from petflame.files import sha256
+from petflame.files import read_tsv, sha256
 from petflame.folders import CODE, VisitFolder
 from petflame.outside import calling
-from petflame.segment.binding import ABSENT, binding_faults
-from petflame.segment.edits_folder import DECISIONS, IMAGES, Edits, is_untouched
+from petflame.segment.binding import ABSENT, Binding, binding_faults, binding_in
+from petflame.segment.edits_folder import COLUMNS, DECISIONS, DICOM, IMAGES, Edits, is_untouched
 
 UNBOUND = (
     f"{DECISIONS} does not say which visit and labels it was made of (columns code and labels_sha256): "
     "nothing tells whether it lies in the right folder"
 )
+DRAWN_UNBOUND = "nothing tells of which visit the drawings or points are: no form of a pack lies beside them"
 LABELS_UNSAID = (
     f"{DECISIONS} does not say which labels it was made of (column labels_sha256): "
     "nothing tells whether these were seen"
@@ -42,8 +43,10 @@ def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[str, 
     InputRefused
         With both hashes, or with what to do where nothing binds a form of an earlier version.
     """
-    if edits.form is None or is_untouched(edits):
+    if is_untouched(edits):
         return ()
+    if edits.form is None:
+        return _by_its_folder(edits, visit, labels)
     where, folder = calling(edits.form), edits.form.resolve().parent
     faults = binding_faults(edits.bound, visit, labels, where, "the form")
     told: tuple[str, ...] = ()
@@ -52,10 +55,30 @@ def require_bound(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[str, 
     if not edits.bound:
         told = _by_what_lies_beside(edits, folder, visit, labels, where, faults)
     faults.raise_if_any()
-    if edits.painted_over:
-        said = f"{IMAGES}/{visit.labels.name} of the pack was saved over: it is taken as the redrawn label map"
+    if edits.painted_over and edits.regions is not None:
+        place = f"{edits.regions.parent.name}/{edits.regions.name}"
+        said = f"{place} of the pack was saved over: it is taken as the redrawn label map"
         told = (*told, said)
     return told
+
+
+def _by_its_folder(edits: Edits, visit: VisitFolder, labels: Path) -> tuple[str, ...]:
+    """Bind drawings or points that came without a form by the form that lies beside them, or by their folder's name."""
+    drawn = edits.regions or edits.seeds[0]
+    where, folder, code = calling(drawn, "the edits"), drawn.resolve().parent, visit.root.resolve().name
+    folder = folder.parent if folder.name in (IMAGES, DICOM) else folder
+    faults = FaultList()
+    form = folder / DECISIONS
+    bound = (
+        binding_in(read_tsv(form, text=tuple(COLUMNS)).to_dict("records"), where, faults)
+        if form.is_file()
+        else Binding()
+    )
+    faults.extend(binding_faults(bound, visit, labels, where, "the form beside it"))
+    if CODE.fullmatch(folder.name) and folder.name != code:
+        faults.add(f"it lies in the folder of the visit {folder.name}, not of {code}", where, "name that of this visit")
+    faults.raise_if_any()
+    return () if bound or folder.name == code else (DRAWN_UNBOUND,)
 
 
 def _by_what_lies_beside(

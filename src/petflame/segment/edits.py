@@ -97,6 +97,8 @@ def apply_edits(
         told, doubts = drawn.warnings, (*doubts, *drawn.doubts)
         require_same_grid_as_labels(drawn.reference, segmentation.reference, edits.regions)
         alone = require_of_shown(drawn, segmentation, named(edits.regions.name, "the edited regions"))
+        if edits.painted_over:
+            _require_erased_rejected(edits, segmentation, drawn.labels)
         redrawn = {n: f for n, f in drawn.vessels.items() if len(f.centreline_lps_mm) and n not in alone}
         if alone:
             told = (*told, f"{AS_SHOWN}: {', '.join(alone)}")
@@ -120,6 +122,17 @@ def apply_edits(
         provenance["seeds_sha256"] = digests[0] if len(digests) == 1 else digests
     edited = replace(segmentation, labels=LabelMap(labels, segmentation.labels.grid), landmarks_lps_mm=landmarks)
     return with_decisions(edited, vessels, edits.decisions, provenance, told, doubts)
+
+
+def _require_erased_rejected(edits: Edits, shown: Segmentation, drawn: LabelMap) -> None:
+    """A vessel that is gone from the map saved over the one shown would else stay as it was found."""
+    faults = FaultList()
+    for name in shown.vessels:
+        decision = edits.decisions.get(name)
+        if shown.labels.has(name) and not drawn.has(name) and (decision is None or decision.choice != "reject"):
+            what = f"{name} was erased from the label map that was saved over, and is not rejected"
+            faults.add(what, DECISIONS, "reject it with words, or draw it")
+    faults.raise_if_any()
 
 
 def with_decisions(

@@ -24,7 +24,10 @@ DECISIONS = "decisions.tsv"
 IMAGES = "images"
 # The same as DICOM.
 DICOM = "dicom"
-PACKED = ("ct.nii.gz", "pet.nii.gz", "labels.nii.gz", "labels.ctbl", "ct", "pet", "labels.dcm")
+DICOM_LABELS = "labels.dcm"
+# Beside it, as `sha256sum` writes it: what it was when the pack was made.
+SUMS = "SHA256SUMS"
+PACKED = ("ct.nii.gz", "pet.nii.gz", "labels.nii.gz", "labels.ctbl", "ct", "pet", DICOM_LABELS, SUMS)
 VESSELS = (*ARTERIES, *VEINS)
 CHOICES = ("accept", "reject")
 UNTOUCHED = f"{DECISIONS} holds no decision and no vessel was redrawn: nothing was edited"
@@ -133,15 +136,20 @@ def read_edits(path: Path) -> Edits:
         faults.add("it holds no edit", where, f"write {DECISIONS}, or put regions or seeds there")
     faults.raise_if_any()
     drawn, read = (found[0] if found else None for found in (regions, reads))
+    painted |= drawn == path / DICOM / DICOM_LABELS
     return Edits(decisions, drawn, tuple(seeds), read, form, bound, of_pack, painted)
 
 
 def _saved_among_images(folder: Path) -> list[Path]:
     """What a reader saved among the images of a pack, where viewers offer to save."""
     places = (folder / name for name in (IMAGES, DICOM)) if folder.is_dir() else ()
-    return [
+    found = [
         entry for place in places if place.is_dir() for entry in sorted(place.iterdir()) if entry.name not in PACKED
     ]
+    labels, sums = folder / DICOM / DICOM_LABELS, folder / DICOM / SUMS
+    if labels.is_file() and sums.is_file() and sha256(labels) not in sums.read_text(encoding="ascii", errors="replace"):
+        found.append(labels)
+    return found
 
 
 def is_untouched(edits: Edits) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -275,6 +276,25 @@ def _body_read(kept: dict[str, Any] | None) -> BodyShift | None:
     return BodyShift(lps, sd, str(kept["why"]))  # type: ignore[arg-type]
 
 
+def findings_in(document: Mapping[str, Any]) -> dict[str, VesselFinding]:
+    """Return what a ``labels.json`` says of each vessel."""
+    return {
+        name: VesselFinding(
+            item["method"],
+            item["confidence"],
+            tuple(Check(**check) for check in item["checks"]),
+            np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
+            item["withheld"],
+            item["reason"],
+            _shift(item.get("pet_ct_shift")),
+            _shift(item.get("pet_ct_shift_local")),
+            item.get("prefilled", False),
+            _place(item.get("start_lps_mm")),
+        )
+        for name, item in document["vessels"].items()
+    }
+
+
 def read_segmentation(visit: VisitFolder, as_found: bool = False) -> Segmentation:
     """Read what `write_segmentation` wrote.
 
@@ -291,21 +311,7 @@ def read_segmentation(visit: VisitFolder, as_found: bool = False) -> Segmentatio
     faults = FaultList()
     left_out = stretches_of(document.get("left_out", ()), str(sidecar), faults)
     faults.raise_if_any()
-    vessels = {
-        name: VesselFinding(
-            item["method"],
-            item["confidence"],
-            tuple(Check(**check) for check in item["checks"]),
-            np.asarray(item["centreline_lps_mm"], float).reshape(-1, 3),
-            item["withheld"],
-            item["reason"],
-            _shift(item.get("pet_ct_shift")),
-            _shift(item.get("pet_ct_shift_local")),
-            item.get("prefilled", False),
-            _place(item.get("start_lps_mm")),
-        )
-        for name, item in document["vessels"].items()
-    }
+    vessels = findings_in(document)
     landmarks = {k: (float(v[0]), float(v[1]), float(v[2])) for k, v in document["landmarks_lps_mm"].items()}
     return Segmentation(
         read_as_labels(read_nifti(labels, remedy), str(labels), remedy),

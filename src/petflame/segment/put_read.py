@@ -21,7 +21,7 @@ from petflame.segment.outlines import outline_digest, places_of
 from petflame.segment.product import Segmentation, VesselFinding
 from petflame.segment.reads import Read
 from petflame.segment.seeded import checked_vessels_from_seeds
-from petflame.segment.seedfile import Seeds, line_faults
+from petflame.segment.seedfile import NAMES, Seeds, line_faults
 from petflame.space.grid import Array, Volume
 
 PLACE = "the read"
@@ -78,6 +78,7 @@ def put_read(found: Segmentation, read: Read, digest: str, ct: Volume | None, pe
         what = f"its outlines have SHA-256 {shown}, and the reader saw {read.shown_sha256}"
         raise InputRefused.of(what, where, "open the visit in the workbench and finish it again")
     findings, told = _findings(found, labels, read, ct, pet)
+    told = [*told, *_cut(found.labels, labels, read)]
     prefilled = {n for n, v in read.vessels.items() if v.seeds is not None and v.seeds.prefilled}
     vessels = {n: replace(f, prefilled=n in prefilled) for n, f in (found.vessels | findings).items()}
     decisions = {n: Decision(d.choice, said_by_reader(d.words, PLACE)) for n, d in read.decisions.items()}
@@ -107,6 +108,19 @@ def _with_voxels(found: Array, read: Read, where: str) -> Array:
     for name, vessel in drawn.items():
         labels[np.unravel_index(places_of(vessel.runs), labels.shape)] = BY_NAME[name].label
     return labels
+
+
+def _cut(found: LabelMap, labels: LabelMap, read: Read) -> list[str]:
+    """Say of which vessels, left as found, the reader's outlines take voxels."""
+    said = []
+    for name in (n for n in found.boxes if n in NAMES and n not in read.drawn):
+        cut = found.cut(name)
+        lost = int((cut.data & (labels.data[found.boxes[name]] != BY_NAME[name].label)).sum())
+        if lost:
+            said.append(
+                f"what the reader drew takes {lost} of the {int(cut.data.sum())} voxels of {name}, left as found"
+            )
+    return said
 
 
 def _findings(

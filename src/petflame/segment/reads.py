@@ -144,7 +144,9 @@ class Read:
     @property
     def seeds(self) -> Seeds:
         """Every point of it, as `petflame.segment.seedfile` holds them; those of vessels painted over too."""
-        given = {name: vessel.seeds for name, vessel in self.vessels.items() if vessel.seeds is not None}
+        # In the order in which the workbench draws: where two overlap, the later one wins.
+        found = {name: self.vessels[name].seeds for name in NAMES if name in self.vessels}
+        given = {name: seeds for name, seeds in found.items() if seeds is not None}
         points = {n: np.array(s.points_lps_mm, float).reshape(-1, 3) for n, s in given.items()}
         return Seeds(
             {n: p[np.argsort(p[:, 2], kind="stable")] for n, p in points.items()},

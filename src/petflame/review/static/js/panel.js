@@ -87,9 +87,19 @@ function values(vessel) {
 }
 
 function adjudication(vessel, reading) {
-  if (!reading.session.adjudicating) return null;
+  const reads = reading.visit.state.reads;
+  if (!reads) return null;
+  const said = (read) => {
+    const decision = { accept: "accepted", reject: "rejected" }[read.decisions[vessel.name]] ?? "not decided";
+    const drawn = read.runs[vessel.name]?.length ? "" : ", nothing drawn";
+    const out = read.left_out.filter((row) => row.vessel === vessel.name).length;
+    return `Read ${read.read}: ${decision}${drawn}${out ? `, stretches left out: ${out}` : ""}`;
+  };
   const take = (n) => button(`Take read ${n}`, () => reading.act({ kind: "take", vessel: vessel.name, read: n }), { "data-focus": `take-${n}` });
-  return h("div", { class: "buttons" }, take(1), take(2));
+  return [
+    h("p", {}, reads.map(said).join(". "), ". Taking one shows it; Undo takes it back."),
+    h("div", { class: "buttons" }, take(1), take(2)),
+  ];
 }
 
 function points(vessel, reading, locked) {
